@@ -1,0 +1,75 @@
+"""Every error that Berth raises on purpose.
+
+    BerthError              what happened, why, what to do next
+    ├── BadInput            somebody's file, archive, form or request is wrong; trying again changes nothing
+    ├── Refused             understood, and not allowed (a limit, a policy, an isolation rule)
+    ├── NotFound            no such thing, or not yours: the two look the same on purpose
+    ├── Conflict            the thing changed meanwhile; look again
+    ├── StepFailed          a tenant's own command failed (a build step, a release command, a start)
+    └── HostProblem         this machine lacks something or misbehaves; `retryable` says if waiting may help
+        └── CommandFailed   a host program exited non-zero; carries a line that can be pasted and run again
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class BerthError(Exception):
+    """An error for a person: `summary` says what and why, `hint` what to do next.
+
+    `details` are facts for a reader or a program (strings, numbers, lists), never secrets.
+    """
+
+    retryable = False
+
+    def __init__(self, summary: str, *, hint: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.hint = hint
+        self.details = details or {}
+
+    def __str__(self) -> str:
+        return f"{self.summary}; {self.hint}" if self.hint else self.summary
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"summary": self.summary, "hint": self.hint, "details": self.details}
+
+
+class BadInput(BerthError):
+    pass
+
+
+class Refused(BerthError):
+    pass
+
+
+class NotFound(BerthError):
+    pass
+
+
+class Conflict(BerthError):
+    retryable = True
+
+
+class StepFailed(BerthError):
+    pass
+
+
+class HostProblem(BerthError):
+    def __init__(
+        self, summary: str, *, hint: str = "", details: dict[str, Any] | None = None, retryable: bool = False
+    ) -> None:
+        super().__init__(summary, hint=hint, details=details)
+        self.retryable = retryable
+
+
+class CommandFailed(HostProblem):
+    """A host program failed. `status` is its exit status, or minus the signal that ended it."""
+
+    def __init__(self, replay: str, status: int, stderr: str) -> None:
+        last = stderr.strip().splitlines()[-1] if stderr.strip() else "no message"
+        super().__init__(
+            f"command exited with {status}: {last}", details={"replay": replay, "stderr": stderr[-4000:]}
+        )
+        self.replay, self.status, self.stderr = replay, status, stderr

@@ -1,0 +1,103 @@
+"""Where things are on this host: every path that Berth makes, in one place.
+
+State survives a reboot; the run folder does not. All parts of a path are server-made ids or digests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    state: Path
+    run: Path
+
+    # --- state
+    @property
+    def secrets(self) -> Path:
+        return self.state / "secrets"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "db" / "berth.sqlite3"
+
+    @property
+    def sources(self) -> Path:
+        """Uploaded archives, written by the web process and read by the worker."""
+        return self.state / "sources"
+
+    @property
+    def store(self) -> Path:
+        """The content store: blobs, layers, images, build steps. Root's."""
+        return self.state / "store"
+
+    @property
+    def work(self) -> Path:
+        """Scratch space of the worker, emptied when it starts. Root's."""
+        return self.state / "work"
+
+    @property
+    def tenants(self) -> Path:
+        """One folder a tenant with its disk image. Root's."""
+        return self.state / "tenants"
+
+    def build_log(self, build_id: str) -> Path:
+        return self.state / "logs" / "builds" / f"{build_id}.log"
+
+    def container_log(self, container_id: str) -> Path:
+        return self.state / "logs" / "containers" / f"{container_id}.log"
+
+    def release_log(self, release_id: str) -> Path:
+        return self.state / "logs" / "releases" / f"{release_id}.log"
+
+    # --- run
+    @property
+    def mount_namespace(self) -> Path:
+        """The pinned mount namespace that worker and agent live in (see paas.linux.namespaces)."""
+        return self.run / "ns" / "mount"
+
+    @property
+    def layer_views(self) -> Path:
+        """One id-mapped view of the layer store for each tenant."""
+        return self.run / "views"
+
+    @property
+    def disks(self) -> Path:
+        """One mounted disk for each tenant."""
+        return self.run / "disks"
+
+    @property
+    def rootfs(self) -> Path:
+        """One merged overlay for each container."""
+        return self.run / "rootfs"
+
+    @property
+    def bundles(self) -> Path:
+        return self.run / "bundles"
+
+    @property
+    def locks(self) -> Path:
+        return self.run / "locks"
+
+    @property
+    def exits(self) -> Path:
+        """conmon writes a file named by the container's id here when it ends."""
+        return self.run / "exits"
+
+    @property
+    def valkey_socket(self) -> Path:
+        return self.run / "sockets" / "valkey.sock"
+
+    @property
+    def web_socket(self) -> Path:
+        return self.run / "sockets" / "web.sock"
+
+    @property
+    def streams_socket(self) -> Path:
+        return self.run / "sockets" / "streams.sock"
+
+    @property
+    def caddy_admin_socket(self) -> Path:
+        return self.run / "sockets" / "caddy.sock"

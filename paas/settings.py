@@ -1,0 +1,191 @@
+"""Settings, flat, each read once from the environment. NAME_FILE may name a file that holds the value."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from environs import Env
+
+from paas.paths import Paths
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """The value of NAME, or the content of the file that NAME_FILE names."""
+    path: str | None = env.str(f"{name}_FILE", None)
+    if path:
+        return Path(path).read_text().strip()
+    return str(env.str(name) if default is None else env.str(name, default))
+
+
+# --- the host -----------------------------------------------------------------------------------
+PATHS = Paths(
+    state=Path(env.str("BERTH_STATE", "/var/lib/berth")), run=Path(env.str("BERTH_RUN", "/run/berth"))
+)
+# Prefix of every host object that has a global name: cgroups, nft tables, interfaces. Two letters.
+BERTH_PREFIX = env.str("BERTH_PREFIX", "bv")
+CONTAINER_PREFIX = IPv4Network(env.str("BERTH_CONTAINER_PREFIX", "10.210.0.0/16"))
+# Above the ranges of systemd-nspawn and of /etc/subuid; room for 4,095 tenants of 65,536 ids each.
+UID_BASE = env.int("BERTH_UID_BASE", 1_879_048_192)
+# Private ranges that containers may reach all the same, beside the public internet.
+EGRESS_ALLOW = [IPv4Network(n) for n in env.list("BERTH_EGRESS_ALLOW", [])]
+BUILD_CA_BUNDLE = env.str("BERTH_BUILD_CA_BUNDLE", "")
+BUILD_ENV: dict[str, str] = env.dict("BERTH_BUILD_ENV", {})
+BASE_IMAGE_SUITE = env.str("BERTH_BASE_SUITE", "bookworm")
+
+# --- addresses ----------------------------------------------------------------------------------
+PORT = env.int("BERTH_PORT", 8080)
+DOMAIN = env.str("BERTH_DOMAIN", "localhost").lower()
+DASHBOARD_HOST = env.str("BERTH_HOST", f"berth.{DOMAIN}").lower()
+SCHEME = env.str("BERTH_SCHEME", "http")
+ORIGIN = f"{SCHEME}://{DASHBOARD_HOST}" + (f":{PORT}" if PORT not in (80, 443) else "")
+
+# --- Django -------------------------------------------------------------------------------------
+SECRET_KEY = secret("BERTH_SECRET_KEY")
+# First key encrypts, all decrypt: put a new one in front to rotate.
+FIELD_KEYS = secret("BERTH_FIELD_KEYS").split(",")
+DEBUG = False
+ALLOWED_HOSTS = [DASHBOARD_HOST]
+CSRF_TRUSTED_ORIGINS = [ORIGIN]
+ROOT_URLCONF = "paas.urls"
+WSGI_APPLICATION = "paas.wsgi.application"
+ASGI_APPLICATION = "paas.asgi.application"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_cotton",
+    "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "tenants.audit",
+    "tenants.accounts",
+    "tenants.apps",
+    "tenants.releases",
+    "tenants.containers",
+    "tenants.fleet",
+    "paas",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "tenants.accounts.middleware.ReaderTimeZone",
+    "tenants.audit.middleware.BerthErrors",
+]
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "tenants.accounts.context.shell",
+            ],
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = PATHS.state / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- data ---------------------------------------------------------------------------------------
+DATABASES: dict[str, Any]
+if env.str("DATABASE_URL", ""):
+    DATABASES = {"default": {**env.dj_db_url("DATABASE_URL"), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": PATHS.database,
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+            },
+        }
+    }
+VALKEY_URL = f"unix://{PATHS.valkey_socket}"
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": VALKEY_URL}}
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+
+# --- sign-in ------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "rules.permissions.ObjectPermissionBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/sign-in/"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "tenants.accounts.adapter.ClosedSignUp"
+ALLAUTH_TRUSTED_PROXY_COUNT = 1
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = SCHEME == "https"
+CSRF_COOKIE_SECURE = SCHEME == "https"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# --- uploads ------------------------------------------------------------------------------------
+SOURCE_MAX_BYTES = env.int("BERTH_SOURCE_MAX_BYTES", 256 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+FILE_UPLOAD_TEMP_DIR = env.str("BERTH_UPLOAD_TMP", None)
+
+# --- queue --------------------------------------------------------------------------------------
+CELERY_BROKER_URL = f"redis+socket://{PATHS.valkey_socket}"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 3600
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 2 * 3600}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ROUTES = {"berth.build": {"queue": "build"}, "berth.*": {"queue": "deploy"}}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+}

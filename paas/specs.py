@@ -1,0 +1,154 @@
+"""What the worker hands to the engine, and what the engine hands back: frozen, and free of rows.
+
+Units: memory and disk in bytes, cpu in thousandths of a core (`cpu_millis`), times in seconds.
+Ids are made by the server: lower-case hexadecimal, twelve digits, so that they fit in an
+interface name (15 bytes), a cgroup name and a path without quoting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Literal
+
+MIB = 1024 * 1024
+ID_RANGE_SIZE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a cgroup holds. `swap_bytes` is swap alone, on top of memory."""
+
+    memory_bytes: int = 512 * MIB
+    swap_bytes: int = 512 * MIB
+    cpu_millis: int = 1000
+    cpu_weight: int = 100  # cgroup v2's scale, 1 to 10,000
+    pids: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSpec:
+    """A tenant as the kernel knows it: user ids `[uid_base, uid_base + 65536)`, a slice, a disk."""
+
+    id: str
+    uid_base: int
+    quota: Limits
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    """A host file or folder shown read-only in a container. Made by the engine, never from a row.
+
+    `writable` is for folders on the tenant's own disk only (a build's cache).
+    """
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One container, for an app's process, a build step, a one-off command or a shell."""
+
+    id: str
+    tenant: TenantSpec
+    app_id: str
+    layers: tuple[str, ...]  # DiffIDs ("sha256:…"), bottom first
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    address: IPv4Address
+    limits: Limits = Limits()
+    workdir: str = "/"
+    user: str = "1000:1000"  # as in an image config: name or uid, with an optional group
+    hostname: str = "app"
+    root_capable: bool = False  # an image that starts as root gets the least capabilities that need it
+    stop_signal: str = "SIGTERM"
+    stop_timeout: float = 10.0
+    mounts: tuple[BindMount, ...] = ()
+    resolver: str = ""  # the text of /etc/resolv.conf
+    hosts: tuple[tuple[str, str], ...] = ()  # (address, name) for /etc/hosts
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """A container as observed on the host."""
+
+    id: str
+    status: Literal["absent", "creating", "created", "running", "stopped"]
+    pid: int | None = None
+    exit_code: int | None = None
+    exit_signal: int | None = None
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a cgroup has used: memory now, cpu since its start (microseconds), processes now."""
+
+    memory_bytes: int
+    cpu_usec: int
+    pids: int
+    oom_kills: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """An image by its parts. `digest` is that of its OCI manifest."""
+
+    digest: str
+    layers: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    workdir: str = "/"
+    user: str = ""
+    exposed_port: int | None = None
+    stop_signal: str = "SIGTERM"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a web process shows that it is ready: an HTTP path that answers 2xx or 3xx, or an open port."""
+
+    path: str | None = None
+    timeout: float = 60.0
+    interval: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A process type, from berth.toml, the Procfile or the image. `args` are executed, never a host shell."""
+
+    name: str
+    args: tuple[str, ...]
+    count: int = 1
+    memory_bytes: int = 256 * MIB
+    cpu_millis: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build made. `processes` maps onto the release's formation."""
+
+    image: ImageSpec
+    processes: tuple[ProcessSpec, ...]
+    health: HealthCheck
+    env: tuple[tuple[str, str], ...] = ()  # the app's own defaults from berth.toml; config vars win
+    builder: str = ""  # "python", "static" or "dockerfile"
+    steps_total: int = 0
+    steps_cached: int = 0
+    files_read: tuple[str, ...] = ()
+    release_command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests for `hosts` go to any of `upstreams` ("10.0.0.1:8000"); none means "not running" page."""
+
+    tenant_id: str
+    app_id: str
+    hosts: tuple[str, ...]
+    upstreams: tuple[str, ...] = field(default=())

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.validators import RegexValidator
+from django.db import models
+
+from paas.specs import MIB
+from tenants.ids import IdField
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> User:
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)  # None makes it unusable: only a sign-in link works
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. `is_admin` administers the machine; what they may do in a tenant is their Member row."""
+
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=120, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_admin = models.BooleanField(default=False)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    joined_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", "Owner"
+    DEVELOPER = "developer", "Developer"
+    VIEWER = "viewer", "Viewer"
+
+
+class Tenant(models.Model):
+    """Who owns apps, and what the kernel fences in: a user-id range, a cgroup slice, a disk."""
+
+    id = IdField()
+    # No hyphen: `<app>-<tenant>` must have one reading only.
+    slug = models.CharField(
+        max_length=20,
+        unique=True,
+        validators=[RegexValidator(r"\A[a-z][a-z0-9]{1,19}\Z", "Use 2 to 20 lower-case letters and digits.")],
+    )
+    name = models.CharField(max_length=80)
+    # The tenant's ids are [UID_BASE + 65536 * range_index, + 65536); never given to another tenant again.
+    range_index = models.PositiveIntegerField(unique=True)
+    memory_bytes = models.PositiveBigIntegerField(default=2048 * MIB)
+    swap_bytes = models.PositiveBigIntegerField(default=2048 * MIB)
+    cpu_millis = models.PositiveIntegerField(default=2000)
+    pids = models.PositiveIntegerField(default=2048)
+    disk_bytes = models.PositiveBigIntegerField(default=10 * 1024 * MIB)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Member(models.Model):
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role.choices, default=Role.DEVELOPER)
+    joined_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="one_membership_per_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.tenant}"
+
+
+class SignInLink(models.Model):
+    """A link that signs one person in, once. Only its hash is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the secret, in hexadecimal
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+
+class ApiToken(models.Model):
+    """A bearer token of a person; it can do at most what they can. Only its hash is kept."""
+
+    class Scope(models.TextChoices):
+        READ = "read", "Read only"
+        DEPLOY = "deploy", "Read and change"
+
+    id = IdField()
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=80)
+    scope = models.CharField(max_length=8, choices=Scope.choices, default=Scope.DEPLOY)
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the secret, in hexadecimal
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at"]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+
+from tenants.accounts.models import Tenant
+from tenants.ids import IdField
+from tenants.secret_fields import EncryptedTextField
+
+NAME = RegexValidator(
+    r"\A[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?\Z",
+    "Use 1 to 40 lower-case letters, digits and hyphens; begin with a letter, end with a letter or digit.",
+)
+
+
+class App(models.Model):
+    """What a tenant runs. Intent is written by actions, what is observed by observations, never both."""
+
+    id = IdField()
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="apps")
+    name = models.CharField(max_length=40, validators=[NAME])
+    stage = models.CharField(max_length=20, default="production")  # picks [stages.<stage>] of berth.toml
+    # --- intent
+    generation = models.PositiveIntegerField(default=0)  # goes up with each intent; fences off older work
+    formation = models.JSONField(default=dict)  # process type -> count, where the person chose one
+    created_at = models.DateTimeField(auto_now_add=True)
+    destroyed_at = models.DateTimeField(null=True)  # asked for; the row goes when the host is clean
+    # --- observed
+    serving_release_id = models.CharField(max_length=12, blank=True)  # what traffic goes to now
+
+    class Meta:
+        ordering = ["tenant__slug", "name"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="one_app_name_per_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.tenant.slug}/{self.name}"
+
+    @property
+    def host(self) -> str:
+        """The app's own host name; unique, because a tenant's slug has no hyphen."""
+        return f"{self.name}-{self.tenant.slug}.{settings.DOMAIN}"
+
+    @property
+    def address(self) -> str:
+        port = "" if settings.PORT in (80, 443) else f":{settings.PORT}"
+        return f"{settings.SCHEME}://{self.host}{port}"
+
+
+class ConfigVar(models.Model):
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="config_vars")
+    key = models.CharField(max_length=128, validators=[RegexValidator(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")])
+    value = EncryptedTextField(blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [models.UniqueConstraint(fields=["app", "key"], name="one_config_var_per_key")]

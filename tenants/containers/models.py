@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from django.db import models
+
+from tenants.accounts.models import Tenant
+from tenants.apps.models import App
+from tenants.ids import IdField
+from tenants.releases.models import Build, Release
+
+
+class Container(models.Model):
+    """One life of one container. A restart makes a new row; the old one keeps its exit."""
+
+    class Kind(models.TextChoices):
+        PROCESS = "process"
+        BUILD = "build"  # a build's step
+        COMMAND = "command"  # a release or one-off command
+
+    class Status(models.TextChoices):
+        CREATING = "creating"
+        CREATED = "created"
+        RUNNING = "running"
+        STOPPED = "stopped"
+        SLEEPING = "sleeping"
+
+    id = IdField()
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="containers")
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="containers")
+    release = models.ForeignKey(Release, null=True, on_delete=models.CASCADE, related_name="containers")
+    build = models.ForeignKey(Build, null=True, on_delete=models.CASCADE, related_name="containers")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    process_type = models.CharField(max_length=40, blank=True)
+    index = models.PositiveSmallIntegerField(default=1)  # web.1, web.2
+    # Offset into the container prefix while the host has it; null once given back.
+    address = models.PositiveIntegerField(null=True, unique=True)
+    memory_limit = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    # --- observed
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.CREATING)
+    ready = models.BooleanField(default=False)  # passed its readiness check
+    started_at = models.DateTimeField(null=True)
+    stopped_at = models.DateTimeField(null=True)
+    exit_code = models.SmallIntegerField(null=True)
+    exit_signal = models.SmallIntegerField(null=True)
+    oom_killed = models.BooleanField(default=False)
+    reason = models.CharField(max_length=200, blank=True)  # why it was stopped or could not start
+    memory_bytes = models.PositiveBigIntegerField(default=0)
+    cpu_usec = models.PositiveBigIntegerField(default=0)
+    cpu_millis = models.PositiveIntegerField(default=0)  # over the last sample
+    pids = models.PositiveIntegerField(default=0)
+    sampled_at = models.DateTimeField(null=True)
+    log_dropped_bytes = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["process_type", "index", "-created_at"]
+        indexes = [models.Index(fields=["app", "status"])]
+
+    def __str__(self) -> str:
+        return f"{self.process_type or self.kind}.{self.index}"

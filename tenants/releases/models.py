@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from tenants.apps.models import App
+from tenants.ids import IdField
+from tenants.secret_fields import EncryptedJSONField
+
+
+class Source(models.Model):
+    """An uploaded archive, kept at PATHS.sources/<id>. Never changed after it is written."""
+
+    class Kind(models.TextChoices):
+        TAR_GZ = "tar.gz"
+        ZIP = "zip"
+
+    id = IdField()
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="sources")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    name = models.CharField(max_length=200, blank=True)  # as the person called it; shown, never used as a path
+    digest = models.CharField(max_length=71)  # "sha256:…" of the archive
+    size = models.PositiveBigIntegerField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Build(models.Model):
+    """Source -> image. Claimed by a worker through a conditional update of `status`."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    id = IdField()
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="builds")
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="builds")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    cancel_asked_at = models.DateTimeField(null=True)
+    # --- observed
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    claim = models.CharField(max_length=12, blank=True)  # of the worker process that builds it
+    attempts = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    builder = models.CharField(max_length=20, blank=True)
+    steps_total = models.PositiveSmallIntegerField(default=0)
+    steps_cached = models.PositiveSmallIntegerField(default=0)
+    error = models.JSONField(null=True)  # {"summary", "hint", "details"}
+
+    class Meta:
+        ordering = ["-created_at"]
+
+
+class Release(models.Model):
+    """Image + config + formation, numbered v1, v2, …: append-only. Rolling back makes a new one."""
+
+    class Cause(models.TextChoices):
+        DEPLOY = "deploy", "Deploy"
+        ROLLBACK = "rollback", "Rollback"
+        CONFIG = "config", "Config change"
+        RESTART = "restart", "Restart"
+        SCALE = "scale", "Scale"
+
+    class Status(models.TextChoices):
+        PENDING = "pending"  # waits for its turn
+        STARTING = "starting"  # its containers start, the one before still serves
+        LIVE = "live"  # serves
+        FAILED = "failed"  # did not become ready; the one before still serves
+        SUPERSEDED = "superseded"  # a later one came before it was live
+        RETIRED = "retired"  # served once
+
+    id = IdField()
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="releases")
+    version = models.PositiveIntegerField()
+    cause = models.CharField(max_length=10, choices=Cause.choices)
+    note = models.CharField(max_length=200, blank=True)  # "Roll back to v3", "Set DEBUG, PORT"
+    build = models.ForeignKey(Build, null=True, on_delete=models.SET_NULL, related_name="releases")
+    image = models.JSONField()  # ImageSpec, see paas.worker.translate
+    processes = models.JSONField()  # [ProcessSpec], counts as released
+    health = models.JSONField()  # HealthCheck
+    release_command = models.JSONField(default=list)
+    config = EncryptedJSONField()  # env defaults of berth.toml overlaid with config vars, as released
+    defaults = models.JSONField(default=dict)  # env defaults of berth.toml alone, for the next config change
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    # --- observed
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    live_at = models.DateTimeField(null=True)
+    error = models.JSONField(null=True)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["app", "version"], name="one_release_per_version")]
+
+    def __str__(self) -> str:
+        return f"v{self.version}"
