@@ -2,7 +2,9 @@
 
     BerthError              what happened, why, what to do next
     ├── BadInput            somebody's file, archive, form or request is wrong; trying again changes nothing
+    │   └── TooLarge        more bytes than the limit that `summary` names
     ├── Refused             understood, and not allowed (a limit, a policy, an isolation rule)
+    │   └── TooMany         too many attempts from one address; `retry_after` says when to come back
     ├── NotFound            no such thing, or not yours: the two look the same on purpose
     ├── Conflict            the thing changed meanwhile; look again
     ├── StepFailed          a tenant's own command failed (a build step, a release command, a start)
@@ -40,8 +42,20 @@ class BadInput(BerthError):
     pass
 
 
+class TooLarge(BadInput):
+    pass
+
+
 class Refused(BerthError):
     pass
+
+
+class TooMany(Refused):
+    retryable = True
+
+    def __init__(self, summary: str, *, retry_after: int, hint: str = "") -> None:
+        super().__init__(summary, hint=hint, details={"retry_after": retry_after})
+        self.retry_after = retry_after
 
 
 class NotFound(BerthError):

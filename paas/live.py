@@ -25,7 +25,7 @@ def channel(tenant_id: str) -> str:
 
 
 @cache
-def _client() -> redis.Redis:
+def _client() -> redis.Redis[bytes]:
     return redis.Redis.from_url(settings.VALKEY_URL, socket_timeout=2)
 
 

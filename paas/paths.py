@@ -43,6 +43,11 @@ class Paths:
         """One folder a tenant with its disk image. Root's."""
         return self.state / "tenants"
 
+    @property
+    def caddy_config(self) -> Path:
+        """What Caddy starts from; kept as it last ran, so that it comes back with every route."""
+        return self.state / "caddy" / "boot.json"
+
     def build_log(self, build_id: str) -> Path:
         return self.state / "logs" / "builds" / f"{build_id}.log"
 
@@ -67,6 +72,16 @@ class Paths:
     def disks(self) -> Path:
         """One mounted disk for each tenant."""
         return self.run / "disks"
+
+    @property
+    def disk_views(self) -> Path:
+        """The same disks seen with the tenants' own ids: what containers write through."""
+        return self.run / "disk-views"
+
+    @property
+    def runtime(self) -> Path:
+        """The OCI runtime's own state (crun --root)."""
+        return self.run / "crun"
 
     @property
     def rootfs(self) -> Path:

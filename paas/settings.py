@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,20 @@ PATHS = Paths(
 )
 # Prefix of every host object that has a global name: cgroups, nft tables, interfaces. Two letters.
 BERTH_PREFIX = env.str("BERTH_PREFIX", "bv")
+CGROUP_ROOT = env.str("BERTH_CGROUP_ROOT", "/berth")
 CONTAINER_PREFIX = IPv4Network(env.str("BERTH_CONTAINER_PREFIX", "10.210.0.0/16"))
 # Above the ranges of systemd-nspawn and of /etc/subuid; room for 4,095 tenants of 65,536 ids each.
 UID_BASE = env.int("BERTH_UID_BASE", 1_879_048_192)
 # Private ranges that containers may reach all the same, beside the public internet.
-EGRESS_ALLOW = [IPv4Network(n) for n in env.list("BERTH_EGRESS_ALLOW", [])]
+EGRESS_ALLOW: list[IPv4Network] = [IPv4Network(n) for n in env.list("BERTH_EGRESS_ALLOW", [])]
 BUILD_CA_BUNDLE = env.str("BERTH_BUILD_CA_BUNDLE", "")
 BUILD_ENV: dict[str, str] = env.dict("BERTH_BUILD_ENV", {})
 BASE_IMAGE_SUITE = env.str("BERTH_BASE_SUITE", "bookworm")
+BASE_IMAGE = env.str("BERTH_BASE_IMAGE", "debian:12")  # what Python and static apps stand on
+
+# The interpreter of the private environment; its folder has uv, which builds are given read-only.
+PYTHON = sys.executable
+GROUP = env.str("BERTH_GROUP", "berth")  # may read logs and sources: the web process
 
 # --- addresses ----------------------------------------------------------------------------------
 PORT = env.int("BERTH_PORT", 8080)
@@ -69,6 +76,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "ninja",  # its OpenAPI page's files, so that no CDN is asked for them
     "tenants.audit",
     "tenants.accounts",
     "tenants.apps",
@@ -79,6 +87,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "paas.csp.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

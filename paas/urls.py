@@ -1,9 +1,16 @@
 from django.urls import include, path
 
+from paas.api import api
+from paas.health import healthz
+
 urlpatterns = [
+    path("healthz/", healthz),
+    path("api/v1/", api.urls),
     path("", include("tenants.accounts.urls")),
     path("", include("tenants.fleet.urls")),
     path("", include("tenants.apps.urls")),
     path("", include("tenants.releases.urls")),
     path("", include("tenants.containers.urls")),
 ]
+handler404 = "tenants.audit.responses.not_found"
+handler500 = "tenants.audit.responses.server_error"

@@ -16,4 +16,6 @@ class IdField(models.CharField):  # type: ignore[type-arg]
     """A primary key that the server makes."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "primary_key": True, "max_length": 12, "default": new_id, "editable": False})
+        super().__init__(
+            **{**kwargs, "primary_key": True, "max_length": 12, "default": new_id, "editable": False}
+        )

@@ -1,0 +1,9 @@
+"""The content store, safe unpacking, and base images."""
+
+from paas.images.archive import UnpackReport, unpack
+from paas.images.base import build_base
+from paas.images.layers import LayerInfo
+from paas.images.prune import PruneReport
+from paas.images.store import Store
+
+__all__ = ["LayerInfo", "PruneReport", "Store", "UnpackReport", "build_base", "unpack"]

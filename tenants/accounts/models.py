@@ -42,6 +42,13 @@ class Role(models.TextChoices):
     VIEWER = "viewer", "Viewer"
 
 
+class IdRange(models.Model):
+    """A user-id range that was given out. Its row outlives the tenant, so that no range is given twice."""
+
+    id = models.AutoField(primary_key=True)  # SQLite's AUTOINCREMENT: a number is not used again after a delete
+    tenant_id = models.CharField(max_length=12)
+
+
 class Tenant(models.Model):
     """Who owns apps, and what the kernel fences in: a user-id range, a cgroup slice, a disk."""
 

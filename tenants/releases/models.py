@@ -21,7 +21,9 @@ class Source(models.Model):
     name = models.CharField(max_length=200, blank=True)  # as the person called it; shown, never used as a path
     digest = models.CharField(max_length=71)  # "sha256:…" of the archive
     size = models.PositiveBigIntegerField()
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
 
@@ -38,7 +40,9 @@ class Build(models.Model):
     id = IdField()
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="builds")
     source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="builds")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     cancel_asked_at = models.DateTimeField(null=True)
     # --- observed
@@ -86,7 +90,9 @@ class Release(models.Model):
     release_command = models.JSONField(default=list)
     config = EncryptedJSONField()  # env defaults of berth.toml overlaid with config vars, as released
     defaults = models.JSONField(default=dict)  # env defaults of berth.toml alone, for the next config change
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     # --- observed
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)

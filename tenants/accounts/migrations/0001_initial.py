@@ -17,6 +17,13 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='IdRange',
+            fields=[
+                ('id', models.AutoField(primary_key=True, serialize=False)),
+                ('tenant_id', models.CharField(max_length=12)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Tenant',
             fields=[
                 ('id', tenants.ids.IdField(default=tenants.ids.new_id, editable=False, max_length=12, primary_key=True, serialize=False)),

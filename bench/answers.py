@@ -1,0 +1,40 @@
+"""Waiting for the first answer, the same way for every candidate."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Callable
+
+POLL_SECONDS = 0.001
+PATIENCE_SECONDS = 20.0
+
+Connect = Callable[[], socket.socket]
+
+
+def tcp(address: str, port: int) -> Connect:
+    return lambda: socket.create_connection((address, port), timeout=2)
+
+
+def first_answer(connect: Connect, path: str, wanted: bytes, host: str = "localhost") -> float:
+    """Poll until a GET's body holds `wanted`; the monotonic time of that answer."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        try:
+            if wanted in _body(connect, path, host):
+                return time.monotonic()
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(POLL_SECONDS)
+    raise TimeoutError(f"no answer with {wanted!r} within {PATIENCE_SECONDS:g} s")
+
+
+def _body(connect: Connect, path: str, host: str) -> bytes:
+    connection = http.client.HTTPConnection(host)
+    connection.sock = connect()
+    try:
+        connection.request("GET", path, headers={"Host": host, "Connection": "close"})
+        return connection.getresponse().read()
+    finally:
+        connection.close()

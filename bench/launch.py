@@ -1,0 +1,130 @@
+"""`bin/bench launch`: from "start this" to its first answer, Berth's engine against `docker run -d`.
+
+The same base layers and the same server (nginx from the base image, one static file) on both sides, one
+after the other in each round, so that a noisy moment of the machine hits both.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from bench import docker as peer
+from bench.answers import first_answer, tcp
+from bench.figures import table
+from paas.network import Network, address_of, host_resolvers, resolv_conf
+from paas.runtime import Runtime
+from paas.settings import PATHS, UID_BASE
+from paas.specs import ID_RANGE_SIZE, MIB, ContainerSpec, ImageSpec, Limits, TenantSpec
+
+PORT = 8000
+PAGE = b"launched"
+CONFIG = f"""
+daemon off; worker_processes 1; pid /tmp/nginx.pid; error_log /dev/null;
+events {{ worker_connections 64; }}
+http {{ access_log off; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; fastcgi_temp_path /tmp/f;
+uwsgi_temp_path /tmp/u; scgi_temp_path /tmp/s;
+server {{ listen {PORT}; location / {{ return 200 "{PAGE.decode()}"; }} }} }}
+"""
+ARGS = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf")
+Trace = dict[str, list[float]]
+
+
+class Bench:
+    """Berth's side: a tenant, a network, one container after the other."""
+
+    def __init__(self, runtime: Runtime, network: Network, layers: tuple[str, ...]) -> None:
+        self.runtime, self.network, self.layers = runtime, network, layers
+        quota = Limits(memory_bytes=4096 * MIB, pids=4096)
+        self.tenant = TenantSpec("be0c40000001", UID_BASE + 4000 * ID_RANGE_SIZE, quota, 2048 * MIB)
+
+    def spec(self, number: int) -> ContainerSpec:
+        address = address_of(self.network.container_prefix, 60_000 + number)
+        return ContainerSpec(
+            id=f"be0c4{number:07x}", tenant=self.tenant, app_id="be0c40000002", layers=self.layers, args=ARGS,
+            env=(("PATH", "/usr/sbin:/usr/bin"),), address=address, resolver=resolv_conf(host_resolvers()),
+        )  # fmt: skip
+
+    def launch(self, number: int, trace: Trace) -> float:
+        """Seconds to the first answer; `trace` gets the seconds of each part."""
+        spec, log = self.spec(number), PATHS.work / "bench.log"
+        begin = last = time.monotonic()
+
+        def mark(part: str) -> None:
+            nonlocal last
+            now = time.monotonic()
+            trace.setdefault(part, []).append(now - last)
+            last = now
+
+        self.runtime.prepare_tenant(self.tenant)
+        mark("prepare tenant")
+        pid = self.runtime.create(spec, log)
+        mark("create")
+        self.network.connect(spec.id, spec.tenant.id, spec.address, pid)
+        mark("connect")
+        self.runtime.start(spec.id)
+        mark("start")
+        end = first_answer(tcp(str(spec.address), PORT), "/", PAGE)
+        mark("first answer")
+        self.remove(spec.id, spec.address)
+        return end - begin
+
+    def remove(self, container_id: str, address: IPv4Address) -> None:
+        self.runtime.delete(container_id)
+        self.network.disconnect(container_id, address)
+
+
+def docker_launch(docker: peer.Docker, name: str) -> float:
+    begin = time.monotonic()
+    docker("run", "-d", "--name", name, "-m", "512m", "--cpus", "1", "--pids-limit", "256", "bench:1", *ARGS)
+    end = first_answer(docker.tcp(docker.address(name), PORT), "/", PAGE)
+    docker("rm", "-f", name)
+    return end - begin
+
+
+def run(image: ImageSpec, layer_of: Callable[[str], Path], add_file: Callable[[bytes], str], rounds: int,
+        with_docker: bool, trace: bool) -> None:  # fmt: skip
+    """Print the table. `add_file` makes a layer with /srv/nginx.conf and returns its DiffID."""
+    from paas.worker import engine
+
+    bench = Bench(engine.runtime(), engine.network(), (*image.layers, add_file(CONFIG.encode())))
+    parts: Trace = {}
+    figures: dict[str, list[float]] = {"berth": []}
+    bench.launch(0, {})
+    try:
+        with _peer(bench.layers, layer_of) if with_docker else _nobody() as docker:
+            if docker:
+                figures["docker run -d"] = []
+                docker_launch(docker, "warm")
+            for number in range(1, rounds + 1):
+                figures["berth"].append(bench.launch(number, parts))
+                if docker:
+                    figures["docker run -d"].append(docker_launch(docker, f"n{number}"))
+    finally:
+        bench.runtime.remove_tenant(bench.tenant.id)
+    print(table("launch to first answer", figures, base="docker run -d" if with_docker else None))
+    if trace:
+        print(table("where Berth's time goes", parts))
+
+
+@contextmanager
+def _nobody() -> Iterator[None]:
+    yield None
+
+
+@contextmanager
+def _peer(layers: tuple[str, ...], layer_of: Callable[[str], Path]) -> Iterator[peer.Docker]:
+    """Docker with the same files imported as one image."""
+    with peer.running(PATHS.work / "bench-docker") as docker:
+        archive = PATHS.work / "bench-image.tar"
+        with tarfile.open(archive, "w") as tar:
+            for layer in layers:
+                tar.add(layer_of(layer), arcname=".")
+        with archive.open("rb") as file:
+            docker("import", "-", "bench:1", stdin=file)
+        archive.unlink()
+        yield docker

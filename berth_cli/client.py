@@ -1,0 +1,85 @@
+"""The API over HTTP. Errors of the server become CliErrors with its own words."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from berth_cli.errors import CliError
+from berth_cli.login import Login
+
+TIMEOUT = httpx.Timeout(30.0, write=300.0)
+
+
+class LocalhostTransport(httpx.HTTPTransport):
+    """Names below .localhost are this machine (RFC 6761, 6.3), whether the resolver knows them or not."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if is_localhost(request.url.host):
+            request.extensions = {**request.extensions, "sni_hostname": request.url.host}
+            request.url = request.url.copy_with(host="127.0.0.1")  # the Host header stays
+        return super().handle_request(request)
+
+
+def is_localhost(host: str) -> bool:
+    return host.rstrip(".").lower().endswith(".localhost")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or is_localhost(host)
+
+
+class Client:
+    """One server, one token. Paths are below /api/v1."""
+
+    def __init__(self, login: Login) -> None:
+        parts = urlsplit(login.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise CliError(f"{login.url!r} is not an address", "Give one such as http://berth.localhost:8080.")
+        self.url = login.url
+        self._http = httpx.Client(
+            base_url=f"{login.url}/api/v1/",
+            headers={"Authorization": f"Bearer {login.token}", "Accept": "application/json"},
+            transport=LocalhostTransport(),
+            timeout=TIMEOUT,
+            trust_env=not _is_this_machine(parts.hostname),  # no proxy on the way to this machine
+        )
+
+    def get(self, path: str, **params: Any) -> Any:
+        return self.send("GET", path, params={k: v for k, v in params.items() if v is not None}).json()
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self.send("POST", path, json={} if body is None else body).json()
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self.send("PATCH", path, json=body).json()
+
+    def delete(self, path: str, body: Any) -> None:
+        self.send("DELETE", path, json=body)
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            hint = "Check the address, and that Berth is running there."
+            raise CliError(f"cannot reach {self.url}: {error or type(error).__name__}", hint) from None
+        if response.is_success:
+            return response
+        raise _error_of(response)
+
+
+def _error_of(response: httpx.Response) -> CliError:
+    try:
+        error = response.json()["error"]
+        return CliError(str(error["summary"]), str(error["hint"]))
+    except (ValueError, KeyError, TypeError):
+        where = f"{response.request.method} {response.request.url.path}"
+        return CliError(
+            f"{where}: the server answered {response.status_code}", "Is this the address of a Berth?"
+        )

@@ -1,0 +1,106 @@
+"""Commands about builds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from berth_cli import follow, output
+from berth_cli.client import Client
+from berth_cli.errors import CliError
+from berth_cli.options import AppName, Json, NoWait, connect, connect_to
+from berth_cli.pack import Packed, pack
+from berth_cli.target import Target, find
+
+builds = typer.Typer(help="Builds of an app.", no_args_is_help=True)
+CHUNK = 256 * 1024
+
+
+def deploy(
+    path: Annotated[Path, typer.Argument(help="The app's folder")] = Path(),
+    app: AppName = None,
+    json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Pack a folder, build it, and wait until it is live. .gitignore and .dockerignore are honoured."""
+    client = connect()
+    target = find(client, app, path)
+    with tempfile.TemporaryFile() as archive:
+        packed = pack(path, archive)
+        output.note(f"Packed {packed.files} files of {path.resolve()} ({packed.size:,} bytes).")
+        build = _upload(client, target, path, archive, packed)
+    if no_wait:
+        _tell(json, {"build": build}, f"Build {build['id']} is queued.")
+        return
+    build = follow.build(client, target, build["id"], output.note if json else output.line)
+    if build["version"] is None:
+        raise CliError("a later deploy was released before this one was built", "See berth releases.")
+    release = follow.release(client, target, build["version"])
+    address = client.get(target.path())["address"]
+    text = f"v{release['version']} is live at {address}"
+    _tell(json, {"build": build, "release": release, "address": address}, text)
+
+
+@builds.command("list")
+def list_builds(app: AppName = None, json: Json = False) -> None:
+    """Builds, newest first."""
+    client, target = connect_to(app)
+    found = client.get(target.path("builds"))
+    if json:
+        output.as_json(found)
+        return
+    rows = [(b["id"], b["status"], b["source"], b["created_by"], output.when(b["created_at"])) for b in found]
+    output.table(("BUILD", "STATUS", "SOURCE", "BY", "WHEN"), rows)
+
+
+@builds.command("cancel")
+def cancel_build(
+    build: Annotated[str | None, typer.Argument(help="The build's id; the newest if not given")] = None,
+    app: AppName = None,
+    json: Json = False,
+) -> None:
+    """Cancel a build that waits or runs."""
+    client, target = connect_to(app)
+    found = build or _newest(client, target)
+    ended = client.post(target.path(f"builds/{found}/cancel"))
+    _tell(json, ended, f"Build {found} is being cancelled." if ended["status"] == "running" else "Cancelled.")
+
+
+def _newest(client: Client, target: Target) -> str:
+    found = client.get(target.path("builds"), limit=1)
+    if not found:
+        raise CliError(f"{target} has no builds", "Start one: berth deploy")
+    return str(found[0]["id"])
+
+
+def _upload(client: Client, target: Target, path: Path, archive: BinaryIO, packed: Packed) -> dict[str, Any]:
+    columns = (TextColumn("Uploading"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=output.err, transient=True) as progress:
+        task = progress.add_task("upload", total=packed.size)
+
+        def chunks() -> Iterator[bytes]:
+            while chunk := archive.read(CHUNK):
+                yield chunk
+                progress.advance(task, len(chunk))
+
+        response = client.send(
+            "POST",
+            target.path("deploys"),
+            params={"name": path.resolve().name},
+            content=chunks(),
+            headers={"Content-Type": "application/gzip", "Content-Length": str(packed.size)},
+        )
+    build: dict[str, Any] = response.json()
+    return build
+
+
+def _tell(json: bool, data: Any, text: str) -> None:
+    if json:
+        output.as_json(data)
+    else:
+        output.line(text)

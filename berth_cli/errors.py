@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+
+class CliError(Exception):
+    """What went wrong and what to do next, for a person; printed to stderr, exit status 1."""
+
+    def __init__(self, summary: str, hint: str = "") -> None:
+        super().__init__(summary)
+        self.summary, self.hint = summary, hint

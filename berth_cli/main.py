@@ -1,0 +1,47 @@
+"""`berth`: deploy and look after apps from a terminal. Talks to the API and to nothing else."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from berth_cli import apps, deploy, output, releases
+from berth_cli.errors import CliError
+
+cli = typer.Typer(
+    name="berth",
+    help="Deploy and look after apps on Berth.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cli.command("login")(apps.sign_in)
+cli.command("apps")(apps.list_apps)
+cli.command("create")(apps.create)
+cli.command("deploy")(deploy.deploy)
+cli.add_typer(deploy.builds, name="builds")
+cli.command("logs")(releases.logs)
+cli.add_typer(releases.config, name="config")
+cli.command("releases")(releases.releases)
+cli.command("rollback")(releases.rollback)
+cli.command("ps")(releases.ps)
+cli.command("scale")(releases.scale)
+cli.command("restart")(releases.restart)
+cli.command("open")(apps.open_app)
+cli.command("destroy")(apps.destroy)
+
+
+def app() -> None:
+    """The console script. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        cli()
+    except CliError as error:
+        output.error(error.summary, error.hint)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,51 @@
+"""A folder as a .tar.gz that is the same for the same files."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from berth_cli.errors import CliError
+from berth_cli.ignore import files
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    files: int
+    size: int  # bytes of the archive
+
+
+def pack(root: Path, out: BinaryIO) -> Packed:
+    """Write the archive to `out`, which can be read from its start afterwards."""
+    if not root.is_dir():
+        raise CliError(f"{root} is not a folder", "Name the app's folder: berth deploy PATH")
+    count = 0
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in files(root):
+            _add(archive, root / path, str(path))
+            count += 1
+    if count == 0:
+        raise CliError(f"{root} has no files to deploy", "Look at .gitignore and .dockerignore.")
+    size = out.tell()
+    out.seek(0)
+    return Packed(count, size)
+
+
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    info = archive.gettarinfo(path, arcname=name)
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mtime = int(info.mtime)
+    if info.islnk():  # a second name of a file already packed: stored as a file of its own
+        info.type, info.size = tarfile.REGTYPE, path.stat().st_size
+    if info.isreg():
+        with path.open("rb") as file:
+            archive.addfile(info, file)
+    else:
+        archive.addfile(info)

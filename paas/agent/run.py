@@ -1,0 +1,99 @@
+"""The agent: one long-lived process that notices exits, samples usage, keeps logs small and sweeps.
+
+Its loop waits for exits; the other duties are due every so often. A duty that fails is logged and tried
+again when next due: the agent must outlive a locked database, a restarted broker and a full disk.
+"""
+
+from __future__ import annotations
+
+import grp
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import redis
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.db import DatabaseError, close_old_connections
+
+from paas.agent.exits import ExitWatch
+from paas.agent.metrics import Sampler
+from paas.errors import BerthError
+from paas.queue import wake
+from paas.runtime import LogKeeper
+from paas.worker import engine, routes
+from paas.worker.sweep import clear_host, sweep
+from tenants.containers import observations
+from tenants.containers.models import Container
+
+log = structlog.get_logger()
+HEARTBEAT = "berth:agent"
+EXPECTED = (DatabaseError, BerthError, redis.RedisError, OSError)
+
+
+@dataclass(slots=True)
+class Duty:
+    name: str
+    work: Callable[[], object]
+    every: float
+    due: float = 0.0
+
+
+class Agent:
+    def __init__(self) -> None:
+        self._ending = False
+        self._exits = ExitWatch(settings.PATHS.exits)
+        self._logs = LogKeeper(settings.PATHS.bundles, grp.getgrnam(settings.GROUP).gr_gid)
+        self._duties = [
+            Duty("beat", beat, 5.0),
+            Duty("sweep", sweep, 5.0),
+            Duty("sample", Sampler().sample, 3.0),
+            Duty("logs", self._keep_logs, 1.0),
+        ]
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(self, "_ending", True))
+        self._try("base", engine.network().apply_base)
+        self._try("adopt", adopt)
+        while not self._ending:
+            wait = max(0.0, min(d.due for d in self._duties) - time.monotonic())
+            for container_id in self._exits.wait(min(wait, 1.0)):
+                self._try("exit", partial(ended, container_id))
+            for duty in self._duties:
+                if duty.due <= time.monotonic():
+                    self._try(duty.name, duty.work)
+                    duty.due = time.monotonic() + duty.every
+
+    def _try(self, name: str, work: Callable[[], object]) -> None:
+        close_old_connections()
+        try:
+            work()
+        except EXPECTED as error:
+            log.warning("agent.duty_failed", duty=name, error=str(error))
+
+    def _keep_logs(self) -> None:
+        running = Container.objects.filter(status=Container.Status.RUNNING).values_list("pk", flat=True)
+        dropped = self._logs.tick({pk: settings.PATHS.container_log(pk) for pk in running})
+        observations.log_dropped(dropped)
+
+
+def adopt() -> None:
+    """After a start: what no row knows is cleared, what runs is routed to again."""
+    for pk in clear_host():
+        log.info("agent.stray_cleared", container=pk)
+    routes.sync()
+
+
+def ended(container_id: str) -> None:
+    app_id = Container.objects.filter(pk=container_id, kind="process").values_list("app_id", flat=True).first()
+    if app_id:
+        wake("reconcile", app_id)
+
+
+def beat() -> None:
+    cache.set(HEARTBEAT, time.time(), timeout=20)

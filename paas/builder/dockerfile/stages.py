@@ -1,0 +1,170 @@
+"""Which stages a Dockerfile has, and which of them a target needs. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from paas.builder.dockerfile.errors import wrong
+from paas.builder.dockerfile.parser import Dockerfile, Instruction
+from paas.builder.dockerfile.words import Unreadable, expand, split
+
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
+KNOWN = (
+    "FROM", "RUN", "COPY", "ADD", "ENV", "ARG", "WORKDIR", "EXPOSE", "USER", "CMD", "ENTRYPOINT", "LABEL",
+    "SHELL", "STOPSIGNAL", "HEALTHCHECK",
+)  # fmt: skip
+REFUSED = {
+    "ONBUILD": ("it would run in other people's builds", "put the instruction where it is needed"),
+    "VOLUME": ("a container's files go with the container", "remove the line and keep data in an add-on"),
+    "MAINTAINER": ("Docker has given it up", 'write `LABEL maintainer="…"`'),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A FROM with what follows it. `base` is expanded, in the reader's words; `name` is lower-case or ""."""
+
+    start: Instruction
+    base: str
+    name: str
+    body: tuple[Instruction, ...]
+
+
+def blocks_of(file: Dockerfile, build_args: Mapping[str, str]) -> tuple[dict[str, str], tuple[Block, ...]]:
+    """The ARGs before the first FROM with their values, and the stages in order."""
+    for instruction in file.instructions:
+        _refuse_unknown(file, instruction)
+    starts = [i for i, instruction in enumerate(file.instructions) if instruction.keyword == "FROM"]
+    if not starts:
+        wrong(file.name, 1, "there is no FROM", "begin with `FROM <image>`")
+    shared = _shared_args(file, file.instructions[: starts[0]], build_args)
+    ends = [*starts[1:], len(file.instructions)]
+    blocks: list[Block] = []
+    for start, end in zip(starts, ends, strict=True):
+        blocks.append(_block(file, file.instructions[start:end], shared, blocks))
+    return shared, tuple(blocks)
+
+
+def _refuse_unknown(file: Dockerfile, instruction: Instruction) -> None:
+    keyword = instruction.keyword
+    if keyword in REFUSED:
+        reason, hint = REFUSED[keyword]
+        wrong(file.name, instruction.line, f"{keyword} is refused: {reason}", hint)
+    if keyword not in KNOWN:
+        close = difflib.get_close_matches(keyword, KNOWN, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(KNOWN)}"
+        wrong(file.name, instruction.line, f"{keyword[:40]} is not an instruction", hint)
+
+
+def _shared_args(
+    file: Dockerfile, head: tuple[Instruction, ...], build_args: Mapping[str, str]
+) -> dict[str, str]:
+    shared: dict[str, str] = {}
+    for instruction in head:
+        if instruction.keyword != "ARG":
+            wrong(file.name, instruction.line, f"{instruction.keyword} comes before FROM", "only ARG may")
+        for name, default in parse_arg(file, instruction, shared):
+            value = build_args.get(name, default)
+            if value is not None:
+                shared[name] = value
+    return shared
+
+
+def parse_arg(
+    file: Dockerfile, instruction: Instruction, variables: Mapping[str, str]
+) -> list[tuple[str, str | None]]:
+    """`ARG a=1 b` -> [("a", "1"), ("b", None)]."""
+    found = []
+    for word in words(file, instruction):
+        name, equals, default = word.partition("=")
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            wrong(
+                file.name, instruction.line, f"ARG {name[:60]!r} is not a name", "use letters, digits and `_`"
+            )
+        found.append((name, expanded(file, instruction, default, variables) if equals else None))
+    if not found:
+        wrong(file.name, instruction.line, "ARG names nothing", "write `ARG name` or `ARG name=default`")
+    return found
+
+
+def _block(
+    file: Dockerfile, part: tuple[Instruction, ...], shared: Mapping[str, str], before: list[Block]
+) -> Block:
+    start = part[0]
+    if start.flags:
+        wrong(
+            file.name,
+            start.line,
+            f"FROM --{start.flags[0][0]} is refused: images are for this machine",
+            "remove the flag",
+        )
+    parts = words(file, start)
+    if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1].upper() != "AS"):
+        wrong(file.name, start.line, f"`{start.title}` is not understood", "write `FROM <image> [AS <name>]`")
+    name = parts[2].lower() if len(parts) == 3 else ""
+    if name and not _STAGE_NAME.fullmatch(name):
+        wrong(file.name, start.line, f"{name[:60]!r} is not a stage's name", "begin with a letter")
+    if name and any(block.name == name for block in before):
+        wrong(file.name, start.line, f"a stage before is called {name!r} already", "choose another name")
+    base = expanded(file, start, parts[0], shared)
+    if not base:
+        wrong(file.name, start.line, f"{parts[0]!r} is empty", "give the ARG a default in front of FROM")
+    return Block(start, base, name, part[1:])
+
+
+def find(blocks: tuple[Block, ...], reference: str, before: int) -> int | None:
+    """The number of the stage that a FROM or `--from` in stage number `before` means; None for an image."""
+    if reference.isdecimal() and int(reference) < before:
+        return int(reference)
+    for index, block in enumerate(blocks[:before]):
+        if block.name and block.name == reference.lower():
+            return index
+    return None
+
+
+def target_of(file: Dockerfile, blocks: tuple[Block, ...], target: str) -> int:
+    """The number of the stage to stop at; the last one when `target` is ""."""
+    if not target:
+        return len(blocks) - 1
+    index = find(blocks, target, len(blocks))
+    if index is None:
+        names = ", ".join(block.name for block in blocks if block.name) or "none has a name"
+        wrong(file.name, 1, f"no stage is called {target!r} (berth.toml: build.target)", f"stages: {names}")
+    return index
+
+
+def needed(blocks: tuple[Block, ...], target: int) -> list[int]:
+    """The stages that `target` is made of, in the order to build them."""
+    seen: set[int] = set()
+    todo = [target]
+    while todo:
+        index = todo.pop()
+        if index not in seen:
+            seen.add(index)
+            todo += _uses(blocks, index)
+    return sorted(seen)
+
+
+def _uses(blocks: tuple[Block, ...], index: int) -> list[int]:
+    references = [blocks[index].base]
+    for instruction in blocks[index].body:
+        references += [value for key, value in instruction.flags if key == "from"]
+    found = (find(blocks, reference, index) for reference in references)
+    return [number for number in found if number is not None]
+
+
+def words(file: Dockerfile, instruction: Instruction, value: str | None = None) -> list[str]:
+    try:
+        return split(instruction.value if value is None else value, file.escape)
+    except Unreadable as error:
+        wrong(file.name, instruction.line, f"{instruction.keyword}: {error}", "close it, or escape it")
+
+
+def expanded(file: Dockerfile, instruction: Instruction, text: str, variables: Mapping[str, str]) -> str:
+    try:
+        return expand(text, variables, file.escape)
+    except Unreadable as error:
+        wrong(file.name, instruction.line, f"{instruction.keyword}: {error}", "see the Dockerfile reference")

@@ -1,0 +1,58 @@
+"""The build log: lines of text for its owner. What steps print goes through as it is."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+_TAIL_LINES = 20
+_TAIL_LINE_BYTES = 500
+
+
+class BuildLog:
+    """Writes to a callable that takes bytes; keeps a step's last lines for its error."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
+        self._partial = b""
+
+    def line(self, text: str) -> None:
+        """A line of Berth's own; what a file's name could do to a terminal is taken out."""
+        if self._partial:
+            self._write(b"\n")
+            self._partial = b""
+        clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+        self._write(clean.encode("utf-8", "replace") + b"\n")
+
+    def begin_step(self) -> None:
+        self._tail.clear()
+
+    def output(self, data: bytes) -> None:
+        """What a step printed, in pieces of any size."""
+        self._write(data)
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        self._tail.extend(line[:_TAIL_LINE_BYTES] for line in whole)
+        self._partial = self._partial[:_TAIL_LINE_BYTES]
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines that the step printed."""
+        lines = [*self._tail, self._partial] if self._partial else list(self._tail)
+        return [line.decode(errors="replace") for line in lines[-_TAIL_LINES:]]
+
+
+def amount(size: int) -> str:
+    """Bytes for a reader: "34.1 MB"."""
+    if size < 1000:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def files_and_folders(number: int) -> str:
+    return {0: "nothing changed", 1: "1 file or folder"}.get(number, f"{number:,} files and folders")

@@ -1,0 +1,47 @@
+"""Procfile, berth.toml and the image's own command -> process types. Pure."""
+
+from __future__ import annotations
+
+from paas.builder.config import Config, ProcessConfig
+from paas.builder.plan import Plan
+from paas.builder.procfile import Procfile, shell
+from paas.errors import BadInput
+from paas.specs import MIB, ProcessSpec
+
+DEFAULT_MEMORY = 256 * MIB
+DEFAULT_CPU = 1000
+
+
+def formation(config: Config, procfile: Procfile, plan: Plan) -> tuple[ProcessSpec, ...]:
+    """`config` is the one for the app's stage. Web first, the others in the order of their files."""
+    commands = {name: shell(command) for name, command in procfile.commands.items()}
+    commands |= {name: process.command for name, process in config.processes.items() if process.command}
+    if "web" not in commands and plan.command and not (plan.is_guess and commands):
+        commands["web"] = plan.command
+    if not commands:
+        raise BadInput("no process is named: Berth does not know what to run", hint=plan.missing_command)
+    for name in config.processes:
+        if name not in commands:
+            raise BadInput(
+                f"berth.toml: processes.{name} has no command, and the Procfile does not name it either",
+                hint=f'add command = "…" to [processes.{name}]',
+                details={"file": "berth.toml", "key": f"processes.{name}.command"},
+            )
+    return tuple(
+        _spec(name, commands[name], config) for name in sorted(commands, key=lambda name: name != "web")
+    )
+
+
+def _spec(name: str, args: tuple[str, ...], config: Config) -> ProcessSpec:
+    process = config.processes.get(name, ProcessConfig())
+    return ProcessSpec(
+        name=name,
+        args=args,
+        count=1 if process.count is None else process.count,
+        memory_bytes=process.memory_bytes or DEFAULT_MEMORY,
+        cpu_millis=process.cpu_millis or DEFAULT_CPU,
+    )
+
+
+def release_command(config: Config, procfile: Procfile) -> tuple[str, ...]:
+    return config.release or (shell(procfile.release) if procfile.release else ())

@@ -1,0 +1,44 @@
+"""Opening paths in a folder that a tenant wrote: whatever links are on the way, they cannot lead out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from paas.errors import BadInput
+from paas.linux.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
+
+_RESOLVE_NO_SYMLINKS = 0x04
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+def open_in_root(root: int, path: str, flags: int) -> int:
+    """Open `path` as if the folder `root` were "/": links and ".." are followed and stay inside."""
+    return openat2(root, path.lstrip("/") or ".", flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+
+def open_linkless(root: int, path: str, flags: int) -> int:
+    """The same, but a link anywhere in `path` is ELOOP."""
+    return openat2(root, path.lstrip("/") or ".", flags, RESOLVE_IN_ROOT | _RESOLVE_NO_SYMLINKS)
+
+
+def read_text(root: int, path: str, limit: int) -> str | None:
+    """A regular file's UTF-8 text, or None when there is none. Raises BadInput above `limit` bytes."""
+    try:
+        fd = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (*ABSENT, errno.ENXIO):
+            return None
+        raise
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise BadInput(f"{path} is larger than {limit:,} bytes", hint="shorten it")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise BadInput(f"{path}, line {line}: not UTF-8 text", hint="save the file as UTF-8") from error

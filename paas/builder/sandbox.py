@@ -1,0 +1,67 @@
+"""What the builder needs from whoever runs its steps: the worker hands in the one real implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from paas.errors import BerthError
+
+
+class BuildCancelled(BerthError):
+    """The person who asked for the build took it back."""
+
+
+class Rootfs(Protocol):
+    """A writable overlay over layers, on the host, with 0-based ids. Nothing in it is ever executed.
+
+    `root` is the merged folder: its content is a tenant's, every path in it is resolved with openat2.
+    `upper` is the overlay's upper folder, read when nothing writes to `root` any more.
+    """
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def upper(self) -> Path: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How a step's command ended, with all its processes gone.
+
+    `exit_code` is 128 + the signal for a command that a signal ended. `upper` holds what it changed.
+    """
+
+    exit_code: int
+    upper: Path
+    oom_killed: bool = False
+
+
+class Sandbox(Protocol):
+    """Both context managers remove what they made, whether the body succeeded or not."""
+
+    def rootfs(self, layers: Sequence[str]) -> AbstractContextManager[Rootfs]:
+        """An overlay over `layers` (DiffIDs, bottom first; at least one)."""
+
+    def run(
+        self,
+        layers: Sequence[str],
+        *,
+        args: Sequence[str],
+        env: Mapping[str, str],
+        workdir: str,
+        user: str,
+        caches: Mapping[str, str],
+        log: Callable[[bytes], None],
+    ) -> AbstractContextManager[StepResult]:
+        """Run `args` in a container over `layers` and wait for its end.
+
+        `user` is "user[:group]", by name or number. `caches` maps a container path to the name of a cache:
+        a folder of the tenant's own, kept between builds, writable by `user`. `log` gets stdout and stderr
+        as they come, in pieces of any size. When the build is cancelled the container is killed and the
+        result given as it is. `uv` is at /usr/local/bin/uv, read-only.
+        """

@@ -1,0 +1,26 @@
+"""Staying in the foreground: `bin/up` without --detach ends what it started when it is interrupted."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+from paas.host import stop
+from paas.host.installation import Installation
+from paas.host.progress import Progress
+from paas.host.supervisor import Supervisor
+
+
+def stay(installation: Installation, progress: Progress) -> int:
+    """Until Ctrl-C or SIGTERM, which stop the control plane, or until bin/down elsewhere has stopped it."""
+    supervisor, asked = Supervisor(installation), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    progress.say("\n  Ctrl-C stops the control plane; apps go on serving. `bin/up --detach` returns at once.")
+    while not asked.wait(2.0):
+        if not stop.running_programs(supervisor):
+            progress.say("  The control plane was stopped from elsewhere.")
+            return 0
+    progress.say("\n  Stopping")
+    stop.control_plane(installation, progress)
+    return 0

@@ -1,0 +1,26 @@
+"""The steps of `bin/up`, in order. Each looks first and does only what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from paas.host import first_use, prepare, start
+from paas.host.installation import Installation
+from paas.host.progress import Progress
+
+
+def bring_up(
+    installation: Installation, environ: Mapping[str, str], progress: Progress, *, example: bool, link: bool
+) -> str:
+    """Set up, start, wait; what to tell the person who asked."""
+    with progress.step("User, folders, keys and code"):
+        prepared = prepare.prepare(installation, environ)
+    with progress.step("Base image") as note:
+        prepare.base_image(note)
+    with progress.step("Database and static files"):
+        prepare.database(installation, prepared)
+    start.start(installation, prepared, progress)
+    with progress.step("First administrator"):
+        sign_in = first_use.sign_in_link(installation, prepared, link)
+    trouble = first_use.example_app(installation, prepared, progress) if example else ""
+    return first_use.summary(sign_in, trouble)

@@ -1,0 +1,71 @@
+"""What must be there before a process starts: user, folders, keys, code, base image, database."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import django
+
+from paas.host import account, code, environment, files, folders, keys, manage
+from paas.host.installation import Installation
+from paas.host.progress import Note
+from paas.host.stamp import Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the later steps need of the earlier ones."""
+
+    settings: Mapping[str, str]
+    environment: Mapping[str, str]
+    code_digest: str
+
+
+def prepare(installation: Installation, environ: Mapping[str, str]) -> Prepared:
+    uid, gid = account.ensure()
+    folders.make(folders.plan(installation, uid, gid))
+    keys.ensure(installation, gid)
+    settings = environment.chosen(installation, environ)
+    text = environment.render(settings)
+    if not installation.environment.exists() or installation.environment.read_text() != text:
+        files.write(installation.environment, text)
+    digest = code.install(installation.clone, installation.code)
+    everything = environment.processes(settings, installation.code, installation.venv)
+    # From here on paas.settings and Django may be imported: they read the environment once.
+    os.environ.update(everything)
+    django.setup()
+    return Prepared(settings, everything, digest)
+
+
+def base_image(log: Note) -> None:
+    """What Python and static apps stand on: about a minute, the first time only."""
+    from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
+    from paas.images import Store, build_base  # noqa: PLC0415
+
+    build_base(Store(settings.PATHS.store), suite=settings.BASE_IMAGE_SUITE, name=settings.BASE_IMAGE, log=log)
+
+
+def database(installation: Installation, prepared: Prepared) -> None:
+    """Migrate, as `berth`, who must own SQLite's file; collect the static files, as root."""
+    where = prepared.settings.get("DATABASE_URL", str(installation.paths.database))
+    stamp = Stamp.of(installation.paths.state / "migrated", prepared.code_digest, where)
+    if stamp.matches() and ("DATABASE_URL" in prepared.settings or _has_tables(installation.paths.database)):
+        return
+    manage.output(installation, prepared.environment, "migrate", "--no-input", timeout=600)
+    manage.output(installation, prepared.environment, "collectstatic", "--no-input", as_root=True)
+    stamp.set()
+
+
+def _has_tables(path: Path) -> bool:
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return (
+            connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'").fetchone()
+            is not None
+        )

@@ -1,0 +1,187 @@
+"""The control plane's processes as supervisor programs: pure, from an installation to a configuration file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.host.installation import ACCOUNT, Installation
+
+INGRESS = "caddy"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`user` None is root. `stop_seconds` pass between TERM and KILL."""
+
+    name: str
+    argv: tuple[str, ...]
+    user: str | None = None
+    stop_seconds: int = 10
+    priority: int = 20
+    # KILL reaches the whole process group: Celery's children would outlive their parent otherwise.
+    # Containers are never in it, conmon leaves the group that started it.
+    kill_group: bool = False
+
+
+def programs(installation: Installation, valkey: Path, port: int) -> tuple[Program, ...]:
+    """All of them. `valkey` is the server's binary; the others are in the Python environment."""
+    return (
+        Program("valkey", _valkey(installation, valkey), ACCOUNT, priority=10),
+        ingress(installation, port),
+        Program("web", _web(installation), ACCOUNT),
+        Program("streams", _streams(installation), ACCOUNT, stop_seconds=5),
+        Program("worker-deploy", _worker(installation, "deploy"), stop_seconds=20, kill_group=True),
+        Program("worker-build", _worker(installation, "build"), stop_seconds=20, kill_group=True),
+        Program("agent", _agent(installation)),
+    )
+
+
+def render(installation: Installation, parts: tuple[Program, ...], environment: Mapping[str, str]) -> str:
+    """A supervisord.conf: everything in it, so that supervisord can be started by anything."""
+    # ENV_ names come from supervisord's own environment and cannot occur: every % is doubled.
+    pairs = ",".join(f"{name}={_quoted(environment[name])}" for name in sorted(environment))
+    head = {
+        "unix_http_server": {"file": installation.supervisor_socket, "chmod": "0700"},
+        "supervisord": {
+            "pidfile": installation.supervisor_pid,
+            "logfile": installation.process_logs / "supervisord.log",
+            "logfile_maxbytes": "5MB",
+            "logfile_backups": 2,
+            "childlogdir": installation.process_logs,
+            "directory": installation.code,
+            "umask": "027",
+            "minfds": 1024,
+            "user": "root",
+            "environment": pairs,
+        },
+        "rpcinterface:supervisor": {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        },
+    }
+    sections: dict[str, Mapping[str, object]] = {**head}
+    sections.update((f"program:{part.name}", _section(part, installation.process_logs)) for part in parts)
+    return "\n".join(_ini(name, values) for name, values in sections.items())
+
+
+def _section(part: Program, logs: Path) -> dict[str, object]:
+    section: dict[str, object] = {
+        "command": shlex.join(part.argv).replace("%", "%%"),
+        "priority": part.priority,
+        "autorestart": "true",
+        # A process that fails at once is tried for about two minutes: a database may be restarting.
+        "startretries": 15,
+        "startsecs": 2,
+        "stopwaitsecs": part.stop_seconds,
+        "killasgroup": "true" if part.kill_group else "false",
+        "redirect_stderr": "true",
+        "stdout_logfile": logs / f"{part.name}.log",
+        "stdout_logfile_maxbytes": "10MB",
+        "stdout_logfile_backups": 3,
+    }
+    return {**section, "user": part.user} if part.user else section
+
+
+def _ini(name: str, values: Mapping[str, object]) -> str:
+    return f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+
+
+def _quoted(value: str) -> str:
+    """For supervisor's `environment`, which is split like a shell's words."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
+def _own_environment(installation: Installation, home: str, *argv: str) -> tuple[str, ...]:
+    """Programs that are not Berth's code see none of its settings, a database's password least of all."""
+    folder = installation.paths.state / home
+    return (
+        "/usr/bin/env",
+        "-i",
+        f"HOME={folder}",
+        f"XDG_CONFIG_HOME={folder}",
+        f"XDG_DATA_HOME={folder}",
+        *argv,
+    )
+
+
+def _valkey(installation: Installation, binary: Path) -> tuple[str, ...]:
+    options = {
+        "port": "0",
+        "unixsocket": str(installation.paths.valkey_socket),
+        "unixsocketperm": "770",
+        "dir": str(installation.paths.state / "valkey"),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "daemonize": "no",
+        # A full broker refuses new messages, which is seen; it never drops one, which is not.
+        "maxmemory": "256mb",
+        "maxmemory-policy": "noeviction",
+    }
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return _own_environment(installation, "valkey", str(binary), *flags)
+
+
+def ingress(installation: Installation, port: int) -> Program:
+    """Caddy, as `berth`. For a port below 1024 it gets that one right and no other of root's."""
+    caddy = str(installation.venv / "bin" / "caddy")
+    argv = _own_environment(installation, "caddy", caddy, "run", "--config", str(installation.caddy_config))
+    if port >= 1024:
+        return Program(INGRESS, argv, ACCOUNT, priority=15)
+    right = (
+        "--inh-caps=+net_bind_service",
+        "--ambient-caps=+net_bind_service",
+        "--bounding-set=-all,+net_bind_service",
+    )
+    drop = ("/usr/bin/setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--clear-groups", *right, "--")
+    return Program(INGRESS, (*drop, *argv), priority=15)
+
+
+def _gunicorn(installation: Installation, socket: Path, *options: str) -> tuple[str, ...]:
+    return (
+        str(installation.venv / "bin" / "gunicorn"),
+        f"--bind=unix:{socket}",
+        "--umask=007",
+        # Its control socket would lie in $HOME, which `berth` has not.
+        "--no-control-socket",
+        # A heartbeat file that must not wait for the disk.
+        "--worker-tmp-dir=/dev/shm",
+        *options,
+    )
+
+
+def _web(installation: Installation) -> tuple[str, ...]:
+    options = ("--worker-class=gthread", "--workers=1", "--threads=8", "--timeout=60", "--graceful-timeout=8")
+    return _gunicorn(installation, installation.paths.web_socket, *options, "paas.wsgi:application")
+
+
+def _streams(installation: Installation) -> tuple[str, ...]:
+    options = ("--worker-class=asgi", "--workers=1", "--graceful-timeout=2")
+    return _gunicorn(installation, installation.paths.streams_socket, *options, "paas.asgi:application")
+
+
+def _in_mounts(installation: Installation, *argv: str) -> tuple[str, ...]:
+    return ("/usr/bin/nsenter", f"--mount={installation.paths.mount_namespace}", "--", *argv)
+
+
+def _worker(installation: Installation, queue: str) -> tuple[str, ...]:
+    return _in_mounts(
+        installation,
+        str(installation.venv / "bin" / "celery"),
+        "--app=paas.celery",
+        f"--workdir={installation.code}",
+        "worker",
+        f"--queues={queue}",
+        f"--hostname={queue}@berth",
+        "--concurrency=2",
+        "--loglevel=INFO",
+        # One machine: there is nobody to compare notes with.
+        "--without-mingle",
+        "--without-gossip",
+    )
+
+
+def _agent(installation: Installation) -> tuple[str, ...]:
+    return _in_mounts(installation, str(installation.python), str(installation.code / "manage.py"), "agent")

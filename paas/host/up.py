@@ -1,0 +1,86 @@
+"""`bin/up`: from a bare machine, or a stopped Berth, to one that answers. What is done already costs a look."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from paas.errors import BadInput, BerthError
+from paas.host.installation import Installation
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bin/up",
+        description="Set Berth up on this machine, start it, and wait until every process answers.",
+        epilog="Settings come from the environment and are remembered; docs/reference/settings.md lists them.",
+    )
+    parser.add_argument("--check", action="store_true", help="only show what this host offers; changes nothing")
+    parser.add_argument("--detach", action="store_true", help="return once everything answers")
+    parser.add_argument("--no-example", action="store_true", help="do not deploy examples/hello-python")
+    parser.add_argument(
+        "--link", action="store_true", help="print a new sign-in link for the first administrator"
+    )
+    parser.add_argument("--port", type=int, metavar="N", help="port of the ingress (BERTH_PORT; default 8080)")
+    parser.add_argument("--systemd", action="store_true", help="hand over to systemd: start at boot, restart")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    options = arguments(argv)
+    if options.check:
+        from paas.host.check import show  # noqa: PLC0415 - must run on a host that has nothing else yet
+
+        return show()
+    try:
+        return _up(options)
+    except BerthError as error:
+        print(
+            f"Error: {error.summary}", *([f"  {error.hint}"] if error.hint else []), sep="\n", file=sys.stderr
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run bin/up again to go on, or bin/down to stop what runs.", file=sys.stderr)
+        return 130
+
+
+def _up(options: argparse.Namespace) -> int:
+    # Not at the top: --check runs under Debian's Python, which has none of their dependencies.
+    from paas.host import attach, bring_up, systemd  # noqa: PLC0415
+    from paas.host.progress import Progress  # noqa: PLC0415
+
+    environ = dict(os.environ)
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if options.port is not None:
+        environ["BERTH_PORT"] = _port(options.port)
+    installation, progress = Installation.from_environment(environ), Progress()
+    with _alone(installation):
+        summary = bring_up.bring_up(
+            installation, environ, progress, example=not options.no_example, link=options.link
+        )
+    if options.systemd:  # outside the lock: the unit runs bin/up itself
+        systemd.hand_over(installation, progress)
+    progress.say(summary)
+    return 0 if options.detach or options.systemd else attach.stay(installation, progress)
+
+
+def _port(number: int) -> str:
+    if not 1 <= number <= 65535:
+        raise BadInput(f"--port {number} is not a port", hint="Give a number from 1 to 65535.")
+    return str(number)
+
+
+@contextmanager
+def _alone(installation: Installation) -> Iterator[None]:
+    """One bin/up at a time for an installation; a second one waits, then finds everything done."""
+    with (installation.paths.state / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

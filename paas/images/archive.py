@@ -1,0 +1,136 @@
+"""Unpacking an uploaded source: nothing it holds can reach outside the folder, or fill the disk."""
+
+from __future__ import annotations
+
+import gzip
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from paas.errors import BadInput, Conflict
+from paas.images.budget import Budget
+from paas.images.compression import Meter
+from paas.images.durable import room_for
+from paas.images.links import check_links
+from paas.images.names import Parts, shown, source_parts
+from paas.images.tar_reader import TarReader
+from paas.images.tree import Chunks, Tree
+from paas.images.zip_reader import ZipReader
+from paas.oci.tar import TarEntry
+
+Kind = Literal["tar.gz", "zip"]
+_READ_AHEAD = 4 * 1024 * 1024
+_FROM_MACOS = "__MACOSX"  # Finder's own notes about files, beside the files
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackReport:
+    """`files` counts folders as well; `stripped` is the single top-level folder that was taken off, if any."""
+
+    files: int
+    bytes: int
+    stripped: str | None
+
+
+def unpack(archive: Path, kind: Kind, target: Path, *, max_bytes: int, max_files: int) -> UnpackReport:
+    """Unpack into `target`, a new or empty folder; on BadInput it is empty again.
+
+    Limits are on what comes out: bytes of content, and files and folders together. Owners and setuid bits
+    in the archive mean nothing. A single top-level folder is taken off.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    if any(target.iterdir()):
+        raise Conflict(f"cannot unpack into {target}: it holds something already", hint="give an empty folder")
+    budget = Budget(max_bytes, max_files)
+    try:
+        with room_for("the source"):
+            _fill(target, archive, kind, budget)
+        stripped = _strip(target)
+        check_links(target)  # last: taking off a folder changes where links lead
+    except BaseException:
+        _empty(target)
+        raise
+    return UnpackReport(budget.files, budget.bytes, stripped)
+
+
+def _fill(target: Path, archive: Path, kind: Kind, budget: Budget) -> None:
+    entries = Budget(max_files=budget.max_files)  # also those that leave no file of their own
+    with archive.open("rb") as stream, Tree(target, budget, keep_ids=False) as tree:
+        reader = ZipReader(stream) if kind == "zip" else _tar_reader(stream, budget)
+        for entry in reader:
+            entries.add_file(entry.path)
+            _put(tree, entry, _counted(reader.chunks(), entry.path, budget))
+        tree.finish()
+
+
+def _tar_reader(stream: BinaryIO, budget: Budget) -> TarReader:
+    # Long headers cost time though they leave no file: the stream has a limit of its own, beyond what is read ahead.
+    whole = Budget((budget.max_bytes or 0) + 4096 * (budget.max_files or 0) + _READ_AHEAD)
+    return TarReader(Meter(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), whole).buffered())
+
+
+def _counted(chunks: Chunks, name: str, budget: Budget) -> Iterator[memoryview]:
+    for chunk in chunks:
+        budget.add_bytes(len(chunk), name)
+        yield chunk
+
+
+def _put(tree: Tree, entry: TarEntry, chunks: Iterable[memoryview]) -> None:
+    parts = source_parts(entry.path)
+    if parts[:1] == (_FROM_MACOS,):
+        return
+    plain = _without_privilege(entry)
+    match entry.kind:
+        case "dir":
+            tree.put_folder(parts, plain)
+        case "file":
+            tree.put_file(parts, plain, chunks)
+        case "symlink":
+            tree.put_symlink(parts, plain)
+        case "link":
+            tree.put_link(parts, _link_target(entry))
+        case _:
+            raise BadInput(
+                f"archive entry {shown(entry.path)!r} is a device or a named pipe",
+                hint="pack files and folders only",
+            )
+
+
+def _link_target(entry: TarEntry) -> Parts:
+    try:
+        return source_parts(entry.target)
+    except BadInput as error:
+        raise BadInput(
+            f"archive entry {shown(entry.path)!r} is a hard link to {shown(entry.target)!r}, outside it",
+            hint="replace it by the file itself",
+        ) from error
+
+
+def _without_privilege(entry: TarEntry) -> TarEntry:
+    """No setuid, setgid or sticky bit, no attributes; readable by its owner whatever the archive says."""
+    needed = 0o700 if entry.kind == "dir" else 0o600
+    return replace(entry, mode=entry.mode & 0o777 | needed, xattrs=())
+
+
+def _strip(target: Path) -> str | None:
+    """Take off a single top-level folder: its content moves up."""
+    top = list(target.iterdir())
+    if len(top) != 1 or top[0].is_symlink() or not top[0].is_dir():
+        return None
+    name = top[0].name
+    aside = top[0].rename(target / f".{secrets.token_hex(16)}")  # its own child may have its name
+    for child in list(aside.iterdir()):
+        child.rename(target / child.name)
+    aside.rmdir()
+    return name
+
+
+def _empty(target: Path) -> None:
+    for path in target.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

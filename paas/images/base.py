@@ -1,0 +1,132 @@
+"""The base image: a small Debian from the host's own package archive, by mmdebstrap(1)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from paas.errors import NotFound
+from paas.images.apt_sources import AptSource, debian_sources, network_options
+from paas.images.pipe import output_of
+from paas.images.store import Store
+from paas.linux.command import run
+from paas.oci.config import History, ImageConfig
+from paas.specs import ImageSpec
+
+Log = Callable[[str], None]
+PACKAGES = (
+    "ca-certificates",
+    "python3",
+    "python3-venv",
+    "python3-pip",
+    "python-is-python3",
+    "nginx",
+    "tzdata",
+    "netbase",
+)
+_LEFT_OUT = ("doc", "man", "info", "locale", "lintian", "linda", "bug")
+# mmdebstrap hands these to a shell of its own; they are constants, "$1" is the new root folder.
+_HOOKS = (
+    'chroot "$1" useradd --uid 1000 --user-group --home-dir /app --no-create-home --shell /bin/bash app',
+    'install -d -m 0755 -o 1000 -g 1000 "$1/app"',
+    # This machine's proxy, name and resolver are nobody's business in an image.
+    'rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/hostname"',
+    ': > "$1/etc/resolv.conf"',
+    'rm -f "$1"/etc/passwd- "$1"/etc/group- "$1"/etc/shadow- "$1"/etc/gshadow- "$1"/etc/sub?id-',
+    'find "$1/var/log" "$1/var/cache/debconf" "$1/var/cache/ldconfig" -type f -delete',
+)
+# Debian 12 would else make the merged /usr by a package that needs all of perl: 47 MB.
+_SUITE_OPTIONS = {"bookworm": ("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",)}
+_ENV = (("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8"))
+# In an image there is one app, so pip may install beside Debian's packages, and as root.
+_PYTHON_ENV = {"PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+
+
+_DULL = ("running --", "using /", "chroot arch", "finding correct", "removing tempdir", "done", "success")
+
+
+def build_base(store: Store, *, suite: str = "bookworm", name: str = "debian:12", log: Log) -> ImageSpec:
+    """Make the base image, tagged `name` and as Dockerfiles know it; does nothing if it is there.
+
+    Takes about a minute and needs the network. `log` gets a line for each stage. Raises HostProblem if this
+    machine's apt does not know the suite, CommandFailed if mmdebstrap fails.
+    """
+    try:
+        digest = store.resolve(name)
+    except NotFound:
+        digest = ""
+    if digest and store.is_complete(digest):
+        return store.image(digest)
+    diff_id = _bootstrap(store, suite, debian_sources(suite), log)
+    debian = store.put_image(_config(diff_id, suite))
+    config = store.config(debian.digest)
+    python = store.put_image(replace(config.with_env(**_PYTHON_ENV), cmd=("python3",)))
+    for alias in _python_names(store.layer_path(diff_id), suite):
+        store.tag(alias, python.digest)
+    for alias in (f"{name}-slim", f"debian:{suite}", f"debian:{suite}-slim", name):  # last: the one looked for
+        store.tag(alias, debian.digest)
+    return debian
+
+
+def _bootstrap(store: Store, suite: str, sources: Iterable[AptSource], log: Log) -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="berth-apt-", suffix=".conf") as options:
+        options.write(network_options(run(["apt-config", "dump"]).stdout))
+        options.flush()
+        argv = mmdebstrap_argv(suite, sources, Path(options.name))
+        with output_of(argv, log=lambda line: _report(line, log)) as tar:
+            layer = store.import_layer(tar, canonical=True)
+    log(f"base image: {layer.size // 2**20} MiB in {layer.files:,} files")
+    return layer.diff_id
+
+
+def mmdebstrap_argv(suite: str, sources: Iterable[AptSource], apt_options: Path) -> list[str]:
+    """`apt_options` is a file, since a proxy's password has no place on a command line."""
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--mode=root",
+        "--format=tar",
+        f"--include={','.join(PACKAGES)}",
+        *_SUITE_OPTIONS.get(suite, ()),
+        f"--aptopt={apt_options}",
+        '--aptopt=Acquire::Languages "none"',
+        *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT),
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        "--dpkgopt=path-include=/usr/share/locale/locale.alias",
+        *(f"--customize-hook={hook}" for hook in _HOOKS),
+        suite,
+        "-",
+        *(source.line() for source in sources),
+    ]
+
+
+def _report(line: str, log: Log) -> None:
+    """mmdebstrap marks its own lines; all else is progress bars and the programs that it runs."""
+    mark, _, text = line.rpartition("\r")[2].partition(": ")
+    if mark == "I" and not text.startswith(_DULL):
+        log(f"base image: {text}")
+    elif mark in ("W", "E"):
+        log(f"base image: {'warning' if mark == 'W' else 'error'}: {text}")
+
+
+def _config(diff_id: str, suite: str) -> ImageConfig:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    step = History(f"mmdebstrap {suite} {' '.join(PACKAGES)}", created=now)
+    config = ImageConfig(env=_ENV, cmd=("bash",), created=now, architecture=_architecture())
+    return config.with_layer(diff_id, step)
+
+
+def _architecture() -> str:
+    """As Go names it, which the OCI image spec asks for."""
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+def _python_names(layer: Path, suite: str) -> tuple[str, ...]:
+    """The names that Docker's users know for the Python that this Debian has."""
+    version = (layer / "usr/bin/python3").readlink().name.removeprefix("python")
+    return ("python:3", *(f"python:{version}{end}" for end in ("", "-slim", f"-{suite}", f"-slim-{suite}")))

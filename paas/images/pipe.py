@@ -1,0 +1,79 @@
+"""Host programs that stream: a zstd archive in, a base system out.
+
+`paas.linux.command.run` holds a program's whole output; here it can be gigabytes, so it is read as it comes.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from paas.errors import CommandFailed, HostProblem
+
+Log = Callable[[str], None]
+_KEPT_ENV = ("PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TMPDIR")
+
+
+@contextmanager
+def output_of(
+    argv: Sequence[str], *, log: Log | None = None, feed: BinaryIO | None = None
+) -> Iterator[BinaryIO]:
+    """The program's stdout. Leaving the block waits for it and raises CommandFailed if it failed.
+
+    `log` gets its stderr line by line, `feed` is copied to its stdin; both from threads of their own.
+    """
+    _require(argv[0])
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={key: os.environ[key] for key in _KEPT_ENV if key in os.environ} | {"LC_ALL": "C.UTF-8"},
+        start_new_session=True,
+    ) as process:
+        lines: deque[str] = deque(maxlen=40)
+        threads = [threading.Thread(target=_listen, args=(process.stderr, lines, log), daemon=True)]
+        if feed:
+            threads.append(threading.Thread(target=_copy, args=(feed, process.stdin), daemon=True))
+        for thread in threads:
+            thread.start()
+        try:
+            yield cast(BinaryIO, process.stdout)
+        except BaseException:
+            process.terminate()  # it unmounts and removes its own scratch folder on SIGTERM
+            raise
+        finally:
+            cast(BinaryIO, process.stdout).close()
+            status = process.wait()
+            for thread in threads:
+                thread.join()
+        if status:
+            raise CommandFailed(shlex.join(argv), status, "\n".join(lines))
+
+
+def _require(program: str) -> None:
+    if not shutil.which(program):
+        raise HostProblem(f"{program} is not installed on this machine", hint=f"apt-get install {program}")
+
+
+def _listen(stream: BinaryIO, lines: deque[str], log: Log | None) -> None:
+    for line in stream:
+        text = line.decode("utf-8", "replace").rstrip()
+        lines.append(text)
+        if log and text:
+            log(text)
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> None:
+    try:
+        shutil.copyfileobj(source, target, 1024 * 1024)
+        target.close()
+    except BrokenPipeError:  # the program ended early; its exit status tells why
+        return

@@ -1,0 +1,174 @@
+"""The content store: layers by DiffID, images by the digest of their manifest, base images by name.
+
+    blobs/sha256/<hex>        manifests and configs
+    layers/<hex>/             unpacked layers, ids 0-based, whiteouts as overlayfs has them
+    layers-meta/<hex>.json    their facts
+    tags/<name>               base images
+    steps/<kk>/<key>          the build cache
+    trash/                    what prune is removing
+
+Every write is idempotent and atomic; what is half-written has a temporary name and is never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from paas.errors import NotFound
+from paas.images import changeset
+from paas.images.blobs import Blobs
+from paas.images.budget import Budget
+from paas.images.layers import LayerInfo, Layers
+from paas.images.lock import adding
+from paas.images.prune import Pruner, PruneReport
+from paas.images.steps import Steps
+from paas.images.tags import Tags
+from paas.oci.config import History, ImageConfig, image_spec, parse_config
+from paas.oci.descriptor import CONFIG, LAYER, Descriptor
+from paas.oci.manifest import Manifest, parse_manifest
+from paas.specs import ImageSpec
+
+DAY = 86400.0
+
+
+class Store:
+    """Root's: the folder is closed to others, since layers may hold setuid files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("blobs", "blobs/sha256", "layers", "layers-meta", "tags", "steps", "trash"):
+            (root / name).mkdir(mode=0o700, exist_ok=True)
+        self._blobs = Blobs(root / "blobs" / "sha256")
+        self._layers = Layers(root)
+        self._tags = Tags(root / "tags")
+        self._steps = Steps(root / "steps")
+
+    # --- layers
+    def commit_changeset(
+        self,
+        upper: Path,
+        *,
+        exclude: Collection[str] = (),
+        epoch: int | None = None,
+        max_bytes: int | None = None,
+        max_files: int | None = None,
+    ) -> LayerInfo:
+        """An overlay upper folder as a layer; the folder stays as it is.
+
+        `exclude`: paths below it left out with all beneath ("etc/resolv.conf"). `epoch`: later times are given
+        as this one (seconds), so that equal content has one DiffID. Above a limit, BadInput names the entry.
+        """
+        budget = Budget(max_bytes, max_files, "changeset")
+        paths = frozenset(path.strip("/") for path in exclude)
+        return self._layers.commit(upper, exclude=paths, epoch=epoch, budget=budget)
+
+    def import_layer(
+        self,
+        tar_stream: BinaryIO,
+        *,
+        expected: str | None = None,
+        canonical: bool = False,
+        max_bytes: int | None = None,
+        max_files: int | None = None,
+    ) -> LayerInfo:
+        """A tar stream (plain, gzip or zstd) as a layer. Its DiffID is the digest of the plain stream.
+
+        `expected` is the DiffID that it must have. `canonical` gives it the DiffID of its canonical stream
+        instead, for a layer that is ours to name. Limits are on the plain stream.
+        """
+        budget = Budget(max_bytes, max_files, "layer")
+        return self._layers.import_(tar_stream, expected=expected, canonical=canonical, budget=budget)
+
+    def export_layer(self, diff_id: str, target: BinaryIO) -> None:
+        """Write a canonical layer's tar stream."""
+        if not self.layer_info(diff_id).canonical:
+            raise NotFound(
+                f"the stream of layer {diff_id} was not kept", hint="fetch it from where it came from"
+            )
+        changeset.export(self.layer_path(diff_id), target)
+
+    def layer_path(self, diff_id: str) -> Path:
+        return self._layers.path(diff_id)
+
+    def has_layer(self, diff_id: str) -> bool:
+        return self._layers.has(diff_id)
+
+    def layer_info(self, diff_id: str) -> LayerInfo:
+        return self._layers.info(diff_id)
+
+    # --- images
+    def put_image(self, config: ImageConfig) -> ImageSpec:
+        """Keep an image whose layers are all here."""
+        with adding(self.root):
+            layers = tuple(
+                Descriptor(LAYER, diff_id, self.layer_info(diff_id).tar_bytes) for diff_id in config.diff_ids
+            )
+            document = config.to_json()
+            manifest = Manifest(Descriptor(CONFIG, self._blobs.put(document), len(document)), layers)
+            digest = self._blobs.put(manifest.to_json())
+        return image_spec(digest, parse_config(document))
+
+    def image(self, digest: str) -> ImageSpec:
+        return image_spec(digest, self.config(digest))
+
+    def config(self, digest: str) -> ImageConfig:
+        """The config of the image with this manifest digest: what a build on top of it starts from."""
+        manifest = parse_manifest(self._blobs.get(digest))
+        return parse_config(self._blobs.get(manifest.config.digest))
+
+    def history(self, digest: str) -> tuple[History, ...]:
+        return self.config(digest).history
+
+    def is_complete(self, digest: str) -> bool:
+        """Whether the image and all of its layers are here."""
+        try:
+            return all(self.has_layer(diff_id) for diff_id in self.config(digest).diff_ids)
+        except NotFound:
+            return False
+
+    # --- names
+    def tag(self, name: str, digest: str) -> None:
+        self._blobs.get(digest)
+        self._tags.put(name, digest)
+
+    def resolve(self, name: str) -> str:
+        """The manifest digest of a base image ("debian:12", "docker.io/library/debian:12"), or NotFound."""
+        return self._tags.get(name)
+
+    def tags(self) -> dict[str, str]:
+        return dict(sorted(self._tags.all()))
+
+    # --- the build cache
+    def cached_step(self, key: str) -> str | None:
+        """The DiffID that this step made, if its layer is still here."""
+        diff_id = self._steps.get(key)
+        return diff_id if diff_id and self._layers.use(diff_id) else None
+
+    def remember_step(self, key: str, diff_id: str) -> None:
+        self.layer_info(diff_id)
+        self._steps.put(key, diff_id)
+
+    # --- removing
+    def prune(
+        self, keep: Iterable[str], *, dry_run: bool = False, step_age: float = 7 * DAY, grace: float = 3600
+    ) -> PruneReport:
+        """Remove what is reachable neither from the images kept (manifest digests), nor from a tag, nor from a
+        build step used within `step_age` seconds, and is older than `grace` seconds. A dry run only tells."""
+        pruner = Pruner(self.root, self._blobs, self._layers, self._steps, step_age, grace)
+        return pruner.run({*keep, *self.tags().values()}, dry_run=dry_run)
+
+    def fsck(self) -> tuple[str, ...]:
+        """DiffIDs of canonical layers whose content is no longer what their digest says. Reads everything."""
+        found = (
+            self.layer_info(f"sha256:{path.name}")
+            for path in sorted(self._layers.folder.iterdir())
+            if not path.name.startswith(".")
+        )
+        return tuple(
+            info.diff_id
+            for info in found
+            if info.canonical and changeset.describe(self.layer_path(info.diff_id)).diff_id != info.diff_id
+        )

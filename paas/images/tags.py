@@ -1,0 +1,40 @@
+"""`tags/<name>`: names of base images, each the digest of a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from paas.errors import NotFound
+from paas.images.durable import TEMPORARY, write_file
+from paas.oci.digest import hex_of
+from paas.oci.reference import familiar
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    folder: Path
+
+    def put(self, name: str, digest: str) -> None:
+        hex_of(digest)
+        write_file(self._path(name), digest.encode())
+
+    def get(self, name: str) -> str:
+        """The digest that the name stands for, however Docker's users spell the name."""
+        try:
+            return self._path(name).read_text()
+        except FileNotFoundError:
+            known = ", ".join(sorted(tag for tag, _ in self.all())) or "none"
+            raise NotFound(
+                f"no base image is called {familiar(name)!r}", hint=f"this machine has: {known}"
+            ) from None
+
+    def all(self) -> Iterator[tuple[str, str]]:
+        for path in self.folder.iterdir():
+            if not path.name.startswith(TEMPORARY):
+                yield unquote(path.name), path.read_text()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / quote(familiar(name), safe="")

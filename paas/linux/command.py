@@ -1,0 +1,91 @@
+"""The one door to subprocess: clean environment, closed stdin, a time limit, a failure line to run again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.errors import CommandFailed, HostProblem
+
+CLEAN_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    stdout: str
+    stderr: str
+    status: int  # exit status, or minus the signal that ended it
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float = 60,
+    input: str | None = None,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    cwd: Path | None = None,
+) -> Completed:
+    """Run a host program to its end. `env` is added to a minimal environment; ours is never passed on.
+
+    Raises CommandFailed on a non-zero exit (with `check`) and when the time limit of `timeout` seconds
+    passes (always; the whole process group is killed), HostProblem when there is no such program.
+    """
+    words = [str(word) for word in argv]
+    process = _spawn(words, has_input=input is not None, env=env, cwd=cwd)
+    try:
+        out, err = process.communicate(None if input is None else input.encode(), timeout=timeout)
+    except BaseException as error:
+        _kill_group(process)
+        if isinstance(error, subprocess.TimeoutExpired):
+            late = f"no end within {timeout:g} s"
+            raise CommandFailed(replay(words, env, cwd), -signal.SIGKILL, late) from None
+        raise
+    done = Completed(_text(out), _text(err), process.returncode)
+    if check and done.status != 0:
+        raise CommandFailed(replay(words, env, cwd), done.status, done.stderr)
+    return done
+
+
+def replay(argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """A line to paste into a shell and run the same again, less the values of `env`: they may be secret."""
+    line = shlex.join(argv)
+    if env:
+        line = f"env {' '.join(f'{name}=…' for name in sorted(env))} {line}"
+    return f"cd {shlex.quote(str(cwd))} && {line}" if cwd else line
+
+
+def _spawn(
+    argv: Sequence[str], *, has_input: bool, env: Mapping[str, str] | None, cwd: Path | None
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**CLEAN_ENV, **(env or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise HostProblem(
+            f"cannot run {argv[0]}: {error.strerror}: {error.filename}",
+            hint="install it (bin/up does), or see what is missing with bin/up --check",
+        ) from error
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")

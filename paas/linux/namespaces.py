@@ -1,0 +1,111 @@
+"""Mount and user namespaces: one that Berth lives in, and ones that only carry an id mapping."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, cast
+
+from paas.errors import HostProblem
+from paas.linux import cgroups, mounts
+from paas.linux import syscalls as sys
+from paas.linux.command import CLEAN_ENV, run
+from paas.specs import ID_RANGE_SIZE
+
+NSFS_MAGIC = 0x6E736673
+
+
+def is_pinned(path: Path) -> bool:
+    """Whether a namespace is pinned at `path`."""
+    return path.exists() and _fs_magic(path) == NSFS_MAGIC
+
+
+def pin_mount_namespace(path: Path) -> None:
+    """Make a mount namespace that outlives its processes, held by a bind mount at `path`; join it with
+    `nsenter --mount=<path> --`. Does nothing when there is one already.
+
+    Mounts made on the host appear in it, none made in it appears on the host. Where the cgroup v2 tree is
+    mounted beside v1 and owns controllers (crun declines that), it is unmounted inside only.
+    """
+    if is_pinned(path):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not mounts.is_mounted(path.parent):
+        mounts.bind(path.parent, path.parent)
+    # A mount namespace can only be bound onto a private mount, or it could contain itself.
+    mounts.make_private(path.parent)
+    path.touch()
+    run(["unshare", f"--mount={path}", "--propagation", "slave", "--", "true"])
+    beside = cgroups.unified_beside_v1()
+    if beside is not None:
+        run(["nsenter", f"--mount={path}", "--", "umount", str(beside)])
+
+
+def unpin(path: Path) -> None:
+    """Let go of the namespace: with its last process all its mounts are gone."""
+    mounts.unmount(path)
+    path.unlink(missing_ok=True)
+    mounts.unmount(path.parent)
+
+
+def enter_private_mount_namespace() -> None:
+    """Move this process (it must have one thread) into a mount namespace of its own, for good."""
+    sys.unshare(sys.CLONE_NEWNS)
+    sys.mount("none", "/", None, sys.MS_REC | sys.MS_PRIVATE)
+    beside = cgroups.unified_beside_v1()
+    if beside is not None:
+        mounts.unmount(beside)
+
+
+@contextmanager
+def user_namespace(uid_base: int, size: int = ID_RANGE_SIZE) -> Iterator[int]:
+    """A descriptor of a user namespace that maps ids [0, size) to [uid_base, uid_base + size) on the host.
+
+    `unshare` makes it and `cat` echoes a byte to prove that it is made: no fork of this, maybe big, process.
+    """
+    process = subprocess.Popen(
+        ["unshare", "--user", "--", "cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=CLEAN_ENV,
+        bufsize=0,
+    )
+    with process:
+        try:
+            _wait_for_echo(process)
+            for name in ("uid_map", "gid_map"):
+                Path(f"/proc/{process.pid}/{name}").write_text(f"0 {uid_base} {size}\n")
+            descriptor = os.open(f"/proc/{process.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            process.kill()
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_echo(process: subprocess.Popen[bytes]) -> None:
+    stdin, stdout, stderr = (
+        cast(IO[bytes], stream) for stream in (process.stdin, process.stdout, process.stderr)
+    )
+    with suppress(BrokenPipeError):
+        stdin.write(b".")
+    if stdout.read(1) != b".":
+        raise HostProblem(
+            f"cannot make a user namespace: {stderr.read().decode(errors='replace').strip()}",
+            hint="allow them: sysctl user.max_user_namespaces, see bin/up --check",
+        )
+
+
+def _fs_magic(path: Path) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = (ctypes.c_long * 16)()  # struct statfs begins with f_type, a long
+    if libc.statfs(os.fsencode(path), ctypes.byref(buffer)) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"statfs: {os.strerror(code)}", str(path))
+    return int(buffer[0])

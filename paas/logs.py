@@ -1,0 +1,173 @@
+"""Reading container logs: plain files in conmon's k8s-file form, `<RFC 3339 time> <stream> <P|F> <text>`.
+
+Pure file reading without privileges, for the web process, the CLI and the tests alike. `P` marks a part of
+a line that goes on in the next record of the same stream, `F` its end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+LINE_MAX = 16 * 1024  # characters shown of a line; the rest is counted
+READ_SIZE = 256 * 1024
+OLDER_SUFFIX = ".1"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of output. `cut` counts the characters beyond LINE_MAX that are not in `text`."""
+
+    at: str  # RFC 3339 with nanoseconds, as conmon wrote it
+    stream: str  # "stdout", "stderr" or "berth" for the platform's own remarks
+    text: str
+    cut: int = 0
+
+
+@dataclass(slots=True)
+class LineReader:
+    """Turns bytes, fed as they come, into whole lines: joins parts, cuts what is too long."""
+
+    _rest: bytes = b""
+    _parts: dict[str, LogLine] = field(default_factory=dict)
+
+    def feed(self, data: bytes) -> list[LogLine]:
+        *records, self._rest = (self._rest + data).split(b"\n")
+        found = (self._take(record) for record in records)
+        return [line for line in found if line is not None]
+
+    def _take(self, record: bytes) -> LogLine | None:
+        fields = record.decode(errors="replace").split(" ", 3)
+        if len(fields) < 4 or fields[2] not in ("P", "F"):
+            return None  # a record that was cut through when the file started over
+        at, stream, tag, text = fields
+        line = _joined(self._parts.pop(stream, LogLine(at, stream, "")), text)
+        if tag == "P":
+            self._parts[stream] = line
+            return None
+        return line
+
+
+def _joined(line: LogLine, text: str) -> LogLine:
+    room = LINE_MAX - len(line.text)
+    return replace(line, text=line.text + text[:room], cut=line.cut + max(len(text) - room, 0))
+
+
+def parse(data: bytes) -> list[LogLine]:
+    """Every whole line of a log."""
+    return LineReader().feed(data)
+
+
+def older(path: Path) -> Path:
+    """Where the log's earlier part is kept after a rotation."""
+    return path.with_name(path.name + OLDER_SUFFIX)
+
+
+def read_tail(path: Path, lines: int) -> list[LogLine]:
+    """The last `lines` lines, from the earlier file too where the current one has fewer. Absent is empty."""
+    found: list[LogLine] = []
+    for file in (path, older(path)):
+        if len(found) < lines:
+            found = [*_tail_of(file, lines - len(found)), *found]
+    return found
+
+
+def _tail_of(path: Path, lines: int) -> list[LogLine]:
+    if lines <= 0:
+        return []
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            window = READ_SIZE
+            while True:
+                found = _lines_from(file, max(size - window, 0))
+                if len(found) >= lines or window >= size:
+                    return found[-lines:]
+                window *= 4
+    except FileNotFoundError:
+        return []
+
+
+def _lines_from(file: BinaryIO, offset: int) -> list[LogLine]:
+    """Lines of the file from `offset` on, less the one that the offset falls into."""
+    file.seek(offset)
+    if offset:
+        file.readline()
+    return parse(file.read())
+
+
+class Follower:
+    """Gives what was added to a log since it was last asked; survives rotation and a late first line."""
+
+    def __init__(self, path: Path, *, from_start: bool = False) -> None:
+        self._path = path
+        self._reader = LineReader()
+        self._file = self._open()
+        if self._file and not from_start:
+            self._file.seek(0, os.SEEK_END)
+
+    def _open(self) -> BinaryIO | None:
+        try:
+            return self._path.open("rb")
+        except FileNotFoundError:
+            return None
+
+    def read(self) -> list[LogLine]:
+        """New whole lines, at once; none is an empty list."""
+        if self._file is None:
+            self._file = self._open()
+        if self._file is None:
+            return []
+        lines = self._drain(self._file)
+        if self._replaced(self._file):
+            lines += self._drain(self._file)  # what came between the last look and the change
+            self._file.close()
+            self._file = self._open()
+            lines += self._drain(self._file) if self._file else []
+        return lines
+
+    def _drain(self, file: BinaryIO) -> list[LogLine]:
+        lines = []
+        if os.fstat(file.fileno()).st_size < file.tell():  # cut because it grew too fast
+            file.seek(0, os.SEEK_END)
+        while data := file.read(READ_SIZE):
+            lines += self._reader.feed(data)
+        return lines
+
+    def _replaced(self, file: BinaryIO) -> bool:
+        try:
+            return os.stat(self._path).st_ino != os.fstat(file.fileno()).st_ino
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def follow(path: Path, *, tail: int = 0, interval: float = 0.25) -> Iterator[list[LogLine]]:
+    """The last `tail` lines, then what is added, every `interval` seconds; an empty list when nothing was.
+
+    Never ends by itself: the reader stops asking, which closes the file.
+    """
+    follower = Follower(path)
+    try:
+        yield read_tail(path, tail)
+        while True:
+            yield follower.read()
+            time.sleep(interval)
+    finally:
+        follower.close()
+
+
+def as_record(line: LogLine) -> bytes:
+    """The line as conmon would write it."""
+    return f"{line.at} {line.stream} F {line.text}\n".encode()
+
+
+def texts(lines: Iterable[LogLine]) -> list[str]:
+    return [line.text for line in lines]

@@ -1,0 +1,237 @@
+"""Connecting containers to the network: what plan and addresses say, made true in the kernel.
+
+The kernel is the record: a link's alias holds its tenant and address, so the whole ruleset can be made
+again from the links alone, after a `nft flush ruleset` or an upgrade, with every container connected.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Container, Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from paas.errors import HostProblem
+from paas.linux import command
+from paas.network import addresses, links, plan
+from paas.network.links import Pair, problems_with
+from paas.network.plan import Endpoint, Policy
+
+SYSCTLS = Path("/proc/sys/net/ipv4")
+WANTED = {
+    "ip_forward": "1",
+    # At each load of its configuration Caddy listens anew and closes the old socket. The connections that
+    # wait there unaccepted go over to the new one, instead of being reset (Linux 5.14, ip-sysctl.rst).
+    "tcp_migrate_req": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The container network of one installation.
+
+    `prefix` (two letters) starts the name of each interface and of the nftables table; `state_file` is in
+    the run folder and remembers the host's settings from before; `same_tenant` lets the containers of one
+    tenant reach each other. Any number of processes may use it at once.
+    """
+
+    prefix: str
+    container_prefix: IPv4Network
+    egress_allow: Sequence[IPv4Network]
+    resolvers: Sequence[IPv4Address]
+    state_file: Path
+    same_tenant: bool = False
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.container_prefix, tuple(self.egress_allow), tuple(self.resolvers), self.same_tenant)
+
+    @property
+    def host_address(self) -> IPv4Address:
+        return addresses.host_address(self.container_prefix)
+
+    # --- the base
+
+    def apply_base(self) -> None:
+        """Blackhole, rules and forwarding; changes nothing where they are there, cuts no connection."""
+        with self._locked(fcntl.LOCK_EX), problems_with("set up the container network"):
+            self._refuse_taken_prefix()
+            links.keep_within(self.container_prefix, self.host_address)
+            if not self._ruleset_is_current():
+                self._replace_table()
+            self._set_sysctls()
+
+    def remove_all(self) -> None:
+        """Disconnect every container and leave the host as it was before `apply_base`."""
+        with self._locked(fcntl.LOCK_EX), problems_with("take down the container network"):
+            for container_id in self.connected():
+                links.delete_link(self._interface(container_id))
+            self._nft(plan.drop_table(self.prefix))
+            links.let_go(self.container_prefix, self.host_address)
+            self._restore_sysctls()
+        self._lock_file.unlink(missing_ok=True)
+
+    # --- containers
+
+    def connect(self, container_id: str, tenant_id: str, address: IPv4Address, pid: int) -> None:
+        """Give the container whose first process is `pid` its `eth0`. Again is fine; a failure leaves nothing.
+
+        Raises Conflict where another container has the address.
+        """
+        endpoint = Endpoint(container_id, tenant_id, address)
+        with problems_with(f"connect container {container_id}"), _network_namespace(pid) as netns:
+            if self._is_connected(endpoint, netns):
+                return
+            try:
+                self._join(endpoint, netns)
+            except BaseException:
+                with suppress(HostProblem):  # the first failure is the one to tell
+                    self.disconnect(container_id, address)
+                raise
+
+    def disconnect(self, container_id: str, address: IPv4Address) -> None:
+        """Take the container off the network, whatever is left of it. Again is fine."""
+        with problems_with(f"disconnect container {container_id}"):
+            links.delete_link(self._interface(container_id))
+            with self._locked(fcntl.LOCK_SH):
+                # A late call must not touch an address that another container has by now.
+                if tenant_id := self._tenant_of(container_id, address):
+                    self._nft(plan.remove(self.prefix, Endpoint(container_id, tenant_id, address)))
+
+    def connected(self) -> set[str]:
+        """The ids of the containers that have an interface now."""
+        return addresses.containers_among(self.prefix, (name for _, name in socket.if_nameindex()))
+
+    def disconnect_all_but(self, known: Container[str]) -> None:
+        """Disconnect containers that nobody knows any more."""
+        for endpoint in self._endpoints():
+            if endpoint.container_id not in known:
+                self.disconnect(endpoint.container_id, endpoint.address)
+
+    # --- steps
+
+    def _join(self, endpoint: Endpoint, netns: int) -> None:
+        name = self._interface(endpoint.container_id)
+        pair = Pair(name, endpoint.address, source=self.host_address, label=_label(endpoint))
+        links.delete_link(name)  # half made by a call that was killed
+        links.join_host(pair, netns)
+        inside = links.join_container(pair, netns)
+        try:
+            self._admit(endpoint)
+        finally:
+            wait([inside])
+        inside.result()
+
+    def _admit(self, endpoint: Endpoint) -> None:
+        with self._locked(fcntl.LOCK_SH):
+            if self._nft(plan.add(self.prefix, endpoint), check=False).status == 0:
+                return
+        # The address still belongs to a container that ended unnoticed, or the rules were flushed by somebody.
+        with self._locked(fcntl.LOCK_EX):
+            self._replace_table()
+
+    def _is_connected(self, endpoint: Endpoint, netns: int) -> bool:
+        return (
+            endpoint.container_id in self.connected()
+            and self._tenant_of(endpoint.container_id, endpoint.address) == endpoint.tenant_id
+            and links.is_joined(netns)
+        )
+
+    def _tenant_of(self, container_id: str, address: IPv4Address) -> str | None:
+        answer = self._nft(plan.look_up(self.prefix, container_id, address), check=False)
+        return plan.tenant_in(answer.stdout) if answer.status == 0 else None
+
+    def _replace_table(self) -> None:
+        self._nft(plan.replace(self.prefix, self.policy, self._endpoints()))
+
+    def _endpoints(self) -> list[Endpoint]:
+        labels = links.labels()
+        mine = sorted(addresses.containers_among(self.prefix, labels))
+        return [_from_label(container_id, labels[self._interface(container_id)]) for container_id in mine]
+
+    def _ruleset_is_current(self) -> bool:
+        listing = f"list chain inet {plan.table(self.prefix)} {plan.version(self.prefix, self.policy)}\n"
+        return self._nft(listing, check=False).status == 0
+
+    def _nft(self, text: str, *, check: bool = True) -> command.Completed:
+        return command.run(["nft", "-f", "-"], input=text, timeout=30, check=check)
+
+    def _interface(self, container_id: str) -> str:
+        return addresses.interface_of(self.prefix, container_id)
+
+    # --- the host's own settings
+
+    def _refuse_taken_prefix(self) -> None:
+        for network, interface in links.routes_inside(self.container_prefix).items():
+            if interface is not None and not interface.startswith(self.prefix):
+                raise HostProblem(
+                    f"container prefix {self.container_prefix} is in use: {interface} leads to {network}",
+                    hint="set BERTH_CONTAINER_PREFIX to a private network that this machine does not use",
+                )
+
+    def _set_sysctls(self) -> None:
+        former = {name: (SYSCTLS / name).read_text().strip() for name in WANTED if (SYSCTLS / name).exists()}
+        if all(value == WANTED[name] for name, value in former.items()):
+            return
+        if not self.state_file.exists():  # what was there before the first time is what counts
+            self.state_file.write_text(json.dumps(former))
+        for name in former:
+            (SYSCTLS / name).write_text(WANTED[name])
+
+    def _restore_sysctls(self) -> None:
+        if not self.state_file.exists():
+            return
+        for name, value in json.loads(self.state_file.read_text()).items():
+            (SYSCTLS / name).write_text(value)
+        self.state_file.unlink()
+
+    # --- locking
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.state_file.with_suffix(".lock")
+
+    @contextmanager
+    def _locked(self, mode: int) -> Iterator[None]:
+        """Whoever makes the table again (LOCK_EX) must not miss an element that is just added (LOCK_SH)."""
+        self.state_file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._lock_file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, mode)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _label(endpoint: Endpoint) -> str:
+    return f"{endpoint.tenant_id} {endpoint.address}"
+
+
+def _from_label(container_id: str, label: str) -> Endpoint:
+    tenant_id, address = label.split(" ")
+    return Endpoint(container_id, tenant_id, IPv4Address(address))
+
+
+@contextmanager
+def _network_namespace(pid: int) -> Iterator[int]:
+    """The network namespace of a process, as a descriptor; never the host's own."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise HostProblem(
+            f"process {pid} ended before its container was connected",
+            hint="look at the container's log",
+            retryable=True,
+        ) from error
+    try:
+        if os.path.samestat(os.fstat(descriptor), Path("/proc/thread-self/ns/net").stat()):
+            raise HostProblem(f"process {pid} is in the host's own network, not in a container's")
+        yield descriptor
+    finally:
+        os.close(descriptor)

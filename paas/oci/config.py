@@ -1,0 +1,190 @@
+"""An image's config: how to run it, its layers by DiffID, its history (OCI image spec, config.md)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from paas.errors import BadInput
+from paas.oci.digest import canonical_json, hex_of
+from paas.oci.manifest import load_object
+from paas.specs import ImageSpec
+
+Pairs = tuple[tuple[str, str], ...]
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One step of a build. `empty_layer` is a step that only changed the config."""
+
+    created_by: str
+    created: str = ""  # RFC 3339
+    comment: str = ""
+    empty_layer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """`diff_ids` bottom first; `exposed_ports` as "8000/tcp"; `user` as "name", "uid" or "uid:gid"."""
+
+    diff_ids: tuple[str, ...] = ()
+    env: Pairs = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    workdir: str = "/"
+    user: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    stop_signal: str = "SIGTERM"
+    labels: Pairs = ()
+    history: tuple[History, ...] = ()
+    created: str = ""  # RFC 3339; left out when empty, so that equal builds have equal digests
+    architecture: str = "amd64"
+    os: str = "linux"
+
+    def with_env(self, **values: str) -> ImageConfig:
+        """This config with variables set; those that exist keep their place."""
+        return replace(self, env=tuple((dict(self.env) | values).items()))
+
+    def with_layer(self, diff_id: str, step: History) -> ImageConfig:
+        return replace(self, diff_ids=(*self.diff_ids, diff_id), history=(*self.history, step))
+
+    def to_json(self) -> bytes:
+        return canonical_json(_without_empty(self._document()))
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "architecture": self.architecture,
+            "os": self.os,
+            "created": self.created,
+            "config": _without_empty(self._execution()),
+            "rootfs": {"type": "layers", "diff_ids": list(self.diff_ids)},
+            "history": [_history_document(step) for step in self.history],
+        }
+
+    def _execution(self) -> dict[str, Any]:
+        return {
+            "Env": [f"{key}={value}" for key, value in self.env],
+            "Entrypoint": list(self.entrypoint),
+            "Cmd": list(self.cmd),
+            "WorkingDir": self.workdir,
+            "User": self.user,
+            "ExposedPorts": {port: {} for port in self.exposed_ports},
+            "StopSignal": self.stop_signal,
+            "Labels": dict(self.labels),
+        }
+
+
+def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if value not in ("", [], {})}
+
+
+def _history_document(step: History) -> dict[str, Any]:
+    document = {"created_by": step.created_by, "created": step.created, "comment": step.comment}
+    return _without_empty(document) | ({"empty_layer": True} if step.empty_layer else {})
+
+
+def parse_config(data: bytes) -> ImageConfig:
+    """An image config from its blob; wrong types and missing parts raise BadInput with the key."""
+    document = load_object(data, "image config")
+    run = _dict(document, "config")
+    return ImageConfig(
+        diff_ids=_diff_ids(_dict(document, "rootfs")),
+        env=tuple(_pair(item) for item in _strings(run, "Env")),
+        entrypoint=_strings(run, "Entrypoint"),
+        cmd=_strings(run, "Cmd"),
+        workdir=_string(run, "WorkingDir") or "/",
+        user=_string(run, "User"),
+        exposed_ports=tuple(str(port) for port in _dict(run, "ExposedPorts")),
+        stop_signal=_string(run, "StopSignal") or "SIGTERM",
+        labels=tuple((str(key), str(value)) for key, value in _dict(run, "Labels").items()),
+        history=tuple(_history(step) for step in _list(document, "history")),
+        created=_string(document, "created"),
+        architecture=_string(document, "architecture"),
+        os=_string(document, "os"),
+    )
+
+
+def _diff_ids(rootfs: dict[str, Any]) -> tuple[str, ...]:
+    diff_ids = _strings(rootfs, "diff_ids")
+    for diff_id in diff_ids:
+        hex_of(diff_id)
+    return diff_ids
+
+
+def _history(step: Any) -> History:
+    if not isinstance(step, dict):
+        raise _wrong("history")
+    return History(
+        created_by=_string(step, "created_by"),
+        created=_string(step, "created"),
+        comment=_string(step, "comment"),
+        empty_layer=step.get("empty_layer") is True,
+    )
+
+
+def _pair(item: str) -> tuple[str, str]:
+    key, _, value = item.partition("=")
+    return key, value
+
+
+def _dict(document: dict[str, Any], key: str) -> dict[str, Any]:
+    value = document.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _wrong(key)
+    return value
+
+
+def _list(document: dict[str, Any], key: str) -> list[Any]:
+    value = document.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _wrong(key)
+    return value
+
+
+def _strings(document: dict[str, Any], key: str) -> tuple[str, ...]:
+    values = _list(document, key)
+    if not all(isinstance(value, str) for value in values):
+        raise _wrong(key)
+    return tuple(values)
+
+
+def _string(document: dict[str, Any], key: str) -> str:
+    value = document.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _wrong(key)
+    return value
+
+
+def _wrong(key: str) -> BadInput:
+    return BadInput(f'image config: "{key}" has the wrong type')
+
+
+def exposed_port(config: ImageConfig) -> int | None:
+    """The lowest exposed TCP port: the document keeps them as an object, which has no order."""
+    found = (port.partition("/") for port in config.exposed_ports)
+    numbers = [int(n) for n, _, protocol in found if protocol in ("", "tcp") and _PORT.fullmatch(n)]
+    return min((number for number in numbers if 0 < number < 65536), default=None)
+
+
+def image_spec(manifest_digest: str, config: ImageConfig) -> ImageSpec:
+    """What the rest of the engine knows of an image."""
+    hex_of(manifest_digest)
+    return ImageSpec(
+        digest=manifest_digest,
+        layers=config.diff_ids,
+        env=config.env,
+        entrypoint=config.entrypoint,
+        cmd=config.cmd,
+        workdir=config.workdir,
+        user=config.user,
+        exposed_port=exposed_port(config),
+        stop_signal=config.stop_signal,
+    )

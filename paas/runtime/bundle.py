@@ -1,0 +1,188 @@
+"""Pure: a container spec becomes an OCI runtime config (opencontainers/runtime-spec, config.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paas.linux.cgroups import CPU_PERIOD_USEC, quota_usec, shares_v1
+from paas.runtime.inside import DEFAULT_PATH, Identity
+from paas.runtime.seccomp import profile
+from paas.specs import ID_RANGE_SIZE, MIB, BindMount, ContainerSpec
+
+# /dev is a tmpfs of the container's own, so the init needs no place in the image.
+INIT_TARGET = "/dev/init"
+NOFILE = 65_536
+SHM_MAX = 64 * MIB
+OOM_SCORE_ADJ = 500  # when the host itself runs short, containers go before the control plane
+# What Debian's apt-get and dpkg need, and programs that start as root to drop to a user of their own.
+ROOT_CAPABILITIES = (
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+)
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+SYSCTLS = {
+    "net.ipv4.ip_unprivileged_port_start": "0",
+    "net.ipv4.ping_group_range": f"0 {ID_RANGE_SIZE - 1}",
+}
+_LOCKED = ["nosuid", "noexec", "nodev"]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What of this machine a config depends on."""
+
+    machine: str  # uname -m
+    cgroup_version: int
+    swap_accounting: bool
+    init: Path
+    nofile_hard: int
+
+
+def oci_config(
+    spec: ContainerSpec,
+    *,
+    identity: Identity,
+    rootfs: Path,
+    cgroup: str,
+    binds: Iterable[BindMount],
+    host: Host,
+) -> dict[str, Any]:
+    """The whole config.json. `binds` are the files that we write, then the spec's own, with host paths."""
+    return {
+        "ociVersion": "1.0.2",
+        "process": _process(spec, identity, host),
+        "root": {"path": str(rootfs), "readonly": False},
+        "hostname": spec.hostname,
+        "mounts": [*_own_mounts(spec, host), *map(_bind, binds)],
+        "linux": _linux(spec, cgroup, host),
+    }
+
+
+def process_config(
+    args: tuple[str, ...], env: dict[str, str], cwd: str, identity: Identity, *, root_capable: bool, nofile: int
+) -> dict[str, Any]:
+    """A process under the contract: as pid 1 of a container or beside it (exec)."""
+    capabilities = list(ROOT_CAPABILITIES) if root_capable else []
+    # Not inheritable and not ambient: a user other than root has none after execve.
+    sets = dict.fromkeys(("bounding", "effective", "permitted"), capabilities)
+    return {
+        "terminal": False,
+        "user": {
+            "uid": identity.uid,
+            "gid": identity.gid,
+            "umask": 0o022,
+            "additionalGids": list(identity.groups),
+        },
+        "args": list(args),
+        "env": [f"{name}={value}" for name, value in env.items()],
+        "cwd": cwd or "/",
+        "capabilities": {**sets, "inheritable": [], "ambient": []},
+        "rlimits": [_rlimit("RLIMIT_NOFILE", nofile), _rlimit("RLIMIT_CORE", 0)],
+        "noNewPrivileges": True,
+        "oomScoreAdj": OOM_SCORE_ADJ,
+    }
+
+
+def environment(spec: ContainerSpec, identity: Identity) -> dict[str, str]:
+    """PATH, HOME and HOSTNAME where the image and the config do not say otherwise."""
+    return {"PATH": DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": spec.hostname, **dict(spec.env)}
+
+
+def nofile_limit(host: Host) -> int:
+    """Never above our own hard limit: raising it takes CAP_SYS_RESOURCE."""
+    return min(NOFILE, host.nofile_hard)
+
+
+def _process(spec: ContainerSpec, identity: Identity, host: Host) -> dict[str, Any]:
+    return process_config(
+        (INIT_TARGET, "--", *spec.args),
+        environment(spec, identity),
+        spec.workdir,
+        identity,
+        root_capable=spec.root_capable,
+        nofile=nofile_limit(host),
+    )
+
+
+def _rlimit(kind: str, value: int) -> dict[str, Any]:
+    return {"type": kind, "hard": value, "soft": value}
+
+
+def _mount(target: str, kind: str, *options: str) -> dict[str, Any]:
+    return {"destination": target, "type": kind, "source": kind, "options": list(options)}
+
+
+def _own_mounts(spec: ContainerSpec, host: Host) -> list[dict[str, Any]]:
+    shm = min(SHM_MAX, spec.limits.memory_bytes // 2)
+    return [
+        _mount("/proc", "proc", *_LOCKED),
+        _mount("/dev", "tmpfs", "nosuid", "noexec", "strictatime", "mode=755", "size=64k"),
+        _mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
+        _mount("/dev/shm", "tmpfs", *_LOCKED, "mode=1777", f"size={shm}"),  # noqa: S108
+        _mount("/dev/mqueue", "mqueue", *_LOCKED),
+        _mount("/sys", "sysfs", *_LOCKED, "ro"),
+        _bind(BindMount(host.init, INIT_TARGET)),
+    ]
+
+
+def _bind(bind: BindMount) -> dict[str, Any]:
+    options = ["bind", "rw" if bind.writable else "ro", "nosuid", "nodev"]
+    return {"destination": bind.target, "type": "bind", "source": str(bind.source), "options": options}
+
+
+def _linux(spec: ContainerSpec, cgroup: str, host: Host) -> dict[str, Any]:
+    ids = [{"containerID": 0, "hostID": spec.tenant.uid_base, "size": ID_RANGE_SIZE}]
+    return {
+        "uidMappings": ids,
+        "gidMappings": ids,
+        "namespaces": [{"type": kind} for kind in ("user", "mount", "pid", "network", "ipc", "uts", "cgroup")],
+        "cgroupsPath": cgroup,
+        "resources": _resources(spec, host),
+        "sysctl": SYSCTLS,
+        "seccomp": profile(host.machine),
+        "maskedPaths": list(MASKED_PATHS),
+        "readonlyPaths": list(READ_ONLY_PATHS),
+    }
+
+
+def _resources(spec: ContainerSpec, host: Host) -> dict[str, Any]:
+    """Limits as the runtime takes them. "swap" there is memory and swap together."""
+    limits, quota = spec.limits, spec.tenant.quota
+    memory = {"limit": limits.memory_bytes}
+    if host.swap_accounting:
+        memory["swap"] = limits.memory_bytes + limits.swap_bytes
+    # v1 refuses a child with more cpu than its parent.
+    cpu: dict[str, int] = {
+        "quota": quota_usec(min(limits.cpu_millis, quota.cpu_millis)),
+        "period": CPU_PERIOD_USEC,
+    }
+    resources: dict[str, Any] = {"memory": memory, "cpu": cpu, "pids": {"limit": limits.pids}}
+    if host.cgroup_version == 2:
+        resources["unified"] = {"cpu.weight": str(limits.cpu_weight)}
+    else:
+        cpu["shares"] = shares_v1(limits.cpu_weight)
+    resources["devices"] = [{"allow": False, "access": "rwm"}]
+    return resources

@@ -1,0 +1,129 @@
+"""conmon: the small process beside each container that keeps its log and its exit status.
+
+It outlives us: own session, own cgroup, no descriptor of ours. Interface: conmon(8) and its sync pipe, a line
+of JSON `{"data": pid}`, or `{"data": -1, "message": …}` with what the runtime said.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.errors import HostProblem
+from paas.linux.cgroups import Cgroup
+from paas.linux.command import CLEAN_ENV
+
+# conmon starts its file over at this size. The agent rotates well before; without an agent this holds.
+LOG_SIZE_MAX = 16 * 1024 * 1024
+CREATE_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything that conmon is told."""
+
+    container_id: str
+    bundle: Path
+    log: Path
+    exits: Path
+    runtime_root: Path
+
+    @property
+    def pid_file(self) -> Path:
+        return self.bundle / "pid"
+
+    @property
+    def conmon_pid_file(self) -> Path:
+        return self.bundle / "conmon.pid"
+
+    def argv(self, conmon: str, runtime: str) -> list[str]:
+        return [
+            conmon,
+            *("--api-version", "1"),
+            *("--cid", self.container_id, "--cuuid", self.container_id, "--name", self.container_id),
+            *("--bundle", str(self.bundle), "--persist-dir", str(self.bundle), "--full-attach"),
+            *("--runtime", runtime, "--runtime-arg", f"--root={self.runtime_root}"),
+            *("--log-path", f"k8s-file:{self.log}", "--log-size-max", str(LOG_SIZE_MAX), "--no-sync-log"),
+            *("--exit-dir", str(self.exits)),
+            *("--container-pidfile", str(self.pid_file), "--conmon-pidfile", str(self.conmon_pid_file)),
+            *("--log-level", "error"),
+        ]
+
+
+def first_program(names: Sequence[str]) -> Path:
+    """The first of `names` that is installed."""
+    for name in names:
+        found = shutil.which(name, path=CLEAN_ENV["PATH"])
+        if found:
+            return Path(found)
+    raise HostProblem(f"none of {', '.join(names)} is installed", hint="run bin/up, or see bin/up --check")
+
+
+def create(launch: Launch, cgroup: Cgroup) -> int:
+    """Start conmon in `cgroup` and have it create the container; its first process's id, waiting for start.
+
+    Errors: HostProblem with what the runtime said. Then conmon has ended.
+    """
+    argv = launch.argv(*(str(first_program([name])) for name in ("conmon", "crun")))
+    start_read, start_write = os.pipe()
+    sync_read, sync_write = os.pipe()
+    try:
+        process = _spawn(argv, launch.bundle, start_read, sync_write)
+        os.close(sync_write)
+        sync_write = -1
+        # It waits for a byte before its first fork, so that all of it is born in the right cgroup.
+        cgroup.attach(process.pid)
+        os.write(start_write, b".")
+        _wait_for_daemon(process)
+        return _read_pid(sync_read, launch.container_id)
+    finally:
+        for fd in (start_read, start_write, sync_read, sync_write):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _spawn(argv: list[str], bundle: Path, start_read: int, sync_write: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**CLEAN_ENV, "_OCI_STARTPIPE": str(start_read), "_OCI_SYNCPIPE": str(sync_write)},
+        cwd=bundle,
+        pass_fds=(start_read, sync_write),
+        start_new_session=True,
+    )
+
+
+def _wait_for_daemon(process: subprocess.Popen[bytes]) -> None:
+    """conmon forks and its first process ends at once; the rest is the daemon, which init adopts."""
+    try:
+        process.wait(CREATE_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise HostProblem("conmon does not start", retryable=True) from None
+
+
+def _read_pid(sync: int, container_id: str) -> int:
+    ready, _, _ = select.select([sync], [], [], CREATE_TIMEOUT)
+    with os.fdopen(os.dup(sync), "rb") as pipe:
+        line = pipe.readline() if ready else b""
+    try:
+        answer = json.loads(line)
+        pid = int(answer["data"])
+    except (ValueError, KeyError, TypeError):
+        raise HostProblem(f"conmon gave no answer for container {container_id}", retryable=True) from None
+    if pid <= 0:
+        said = str(answer.get("message", "")).strip() or f"status {pid}"
+        raise HostProblem(
+            f"the runtime cannot create container {container_id}: {said}",
+            hint="see bin/up --check for what this host lacks",
+        )
+    return pid

@@ -1,0 +1,171 @@
+"""What is true of a container on this host, read from the kernel and from conmon's files, never remembered."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal as signals
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from paas.errors import BadInput
+from paas.linux.cgroups import Cgroup
+from paas.paths import Paths
+from paas.specs import ContainerState
+
+CONCLUDE_SECONDS = 5.0  # conmon writes the exit file this soon after the container's end, or never
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What must be known to take a container down again; written before anything else of it is made."""
+
+    tenant_id: str
+    app_id: str
+    stop_signal: str
+    stop_timeout: float
+    stubs: tuple[str, ...] = ()  # mount points that the image lacks and the runtime makes (see changeset)
+
+    def write(self, bundle: Path) -> None:
+        fresh = bundle / "facts.new"
+        fresh.write_text(json.dumps(asdict(self)))
+        fresh.rename(bundle / "facts.json")
+
+    @classmethod
+    def read(cls, bundle: Path) -> Facts | None:
+        try:
+            data = json.loads((bundle / "facts.json").read_text())
+        except FileNotFoundError:
+            return None
+        return cls(**{**data, "stubs": tuple(data["stubs"])})
+
+
+class Life:
+    """One container's traces under the run folder."""
+
+    def __init__(self, paths: Paths, cgroup_root: str, container_id: str) -> None:
+        self.id = container_id
+        self.bundle = paths.bundles / container_id
+        self.rootfs = paths.rootfs / container_id
+        self.exit_file = paths.exits / container_id
+        self.started_mark = self.bundle / "started"
+        self._cgroup_root = cgroup_root
+
+    def facts(self) -> Facts | None:
+        return Facts.read(self.bundle)
+
+    def cgroup(self, facts: Facts) -> Cgroup:
+        return Cgroup(f"{self._cgroup_root}/{facts.tenant_id}/{facts.app_id}/{self.id}")
+
+    def pid(self) -> int | None:
+        """The container's first process, alive. A number that the kernel gave to somebody else is not it."""
+        pid = _read_pid(self.bundle / "pid")
+        return pid if pid and self._is_ours(pid, "cgroup", f"/{self.id}\n") else None
+
+    def conmon_pid(self) -> int | None:
+        pid = _read_pid(self.bundle / "conmon.pid")
+        return pid if pid and self._is_ours(pid, "cmdline", f"--cid\0{self.id}\0") else None
+
+    def _is_ours(self, pid: int, file: str, mark: str) -> bool:
+        """Whether the process exists, is no zombie and carries the container's mark."""
+        try:
+            if _is_zombie(pid):
+                return False
+            return mark in Path(f"/proc/{pid}/{file}").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    def send(self, signal: int) -> None:
+        """Signal the first process, which passes it on to its child. Too late is fine."""
+        pid = self.pid()
+        if pid is not None:
+            _signal(pid, signal)
+
+    def end_conmon(self) -> None:
+        """Only for a conmon that has not ended by itself."""
+        pid = self.conmon_pid()
+        if pid is not None:
+            _signal(pid, signals.SIGKILL)
+            _wait_pid(pid, time.monotonic() + CONCLUDE_SECONDS)
+
+    def state(self) -> ContainerState:
+        """Until conmon has written how it ended, a container that has just ended still counts as running."""
+        facts = self.facts()
+        if facts is None:
+            return ContainerState(self.id, "absent")
+        if self.exit_file.exists():
+            return self._stopped(facts)
+        pid = self.pid()
+        if pid is not None:
+            return ContainerState(self.id, "running" if self.started_mark.exists() else "created", pid=pid)
+        if self.conmon_pid() is not None:
+            return ContainerState(self.id, "running" if self.started_mark.exists() else "creating")
+        return self._stopped(facts)
+
+    def _stopped(self, facts: Facts) -> ContainerState:
+        code = _read_pid(self.exit_file)
+        # The init reports a child that a signal ended as 128 + signal, as a shell does.
+        signal = code - 128 if code is not None and 128 < code <= 128 + 64 else None
+        oom = code != 0 and (self.cgroup(facts).oom_kills() > 0 or (self.bundle / "oom").exists())
+        return ContainerState(self.id, "stopped", exit_code=code, exit_signal=signal, oom_killed=oom)
+
+    def wait_for_end(self, timeout: float) -> bool:
+        """Sleep until the container has ended and its exit is recorded; False when `timeout` seconds pass."""
+        end = time.monotonic() + timeout
+        if not _wait_pid(self.pid(), end):
+            return False
+        # Its last moments: conmon reads what is left in the pipes, writes the exit file, ends.
+        return _wait_pid(self.conmon_pid(), min(end, time.monotonic() + CONCLUDE_SECONDS)) or (
+            self.exit_file.exists()
+        )
+
+
+def signal_number(name: str) -> int:
+    """A signal by its name, with or without SIG, or its number, as in an image's STOPSIGNAL."""
+    if name.isdecimal() and 0 < int(name) <= 64:
+        return int(name)
+    text = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
+    try:
+        return int(signals.Signals[text])
+    except KeyError:
+        raise BadInput(f"no such signal: {name}", hint="use a name such as SIGTERM or SIGINT") from None
+
+
+def _signal(pid: int, signal: int) -> None:
+    with suppress(ProcessLookupError):
+        fd = os.pidfd_open(pid)
+        try:
+            signals.pidfd_send_signal(fd, signal)
+        finally:
+            os.close(fd)
+
+
+def _wait_pid(pid: int | None, end: float) -> bool:
+    """Wait for a process that need not be a child of ours (pidfd_open(2))."""
+    if pid is None:
+        return True
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(max(0.0, end - time.monotonic()) * 1000))
+    finally:
+        os.close(fd)
+
+
+def _is_zombie(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] in ("Z", "X")
+
+
+def _read_pid(file: Path) -> int | None:
+    """A number from a file that somebody else writes: absent or not yet written is None."""
+    with suppress(FileNotFoundError, ValueError):
+        return int(file.read_text())
+    return None

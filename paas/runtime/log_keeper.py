@@ -1,0 +1,98 @@
+"""Keeping container logs small: rotation through conmon, a rate cap, and a count of what was dropped.
+
+conmon appends (O_APPEND), so a log can be cut at its end while conmon goes on writing. It opens its log
+again when told so through its `ctl` fifo (conmon's ctrl.c: "2 0 0" is REOPEN_LOGS).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from paas.logs import LogLine, as_record, older
+
+ROTATE_AT = 4 * 1024 * 1024
+BYTES_A_SECOND = 256 * 1024
+BURST = 2 * 1024 * 1024
+LOOK_BACK = 64 * 1024  # how far before a cut the end of a line is looked for
+
+
+@dataclass(slots=True)
+class _Log:
+    inode: int
+    size: int
+    allowance: float
+    looked: float
+
+
+class LogKeeper:
+    """Call `tick` about once a second. `group` may read the logs."""
+
+    def __init__(self, bundles: Path, group: int = -1) -> None:
+        self._bundles, self._group = bundles, group
+        self._logs: dict[str, _Log] = {}
+
+    def tick(self, logs: Mapping[str, Path]) -> dict[str, int]:
+        """Look at the logs of these containers; the bytes dropped now, of those that lost any."""
+        self._logs = {key: log for key, log in self._logs.items() if key in logs}
+        dropped = {}
+        for container_id, path in logs.items():
+            with suppress(FileNotFoundError):
+                if lost := self._keep(container_id, path):
+                    dropped[container_id] = lost
+        return dropped
+
+    def _keep(self, container_id: str, path: Path) -> int:
+        found, now = path.stat(), time.monotonic()
+        if found.st_mode & 0o777 != 0o640:
+            self._readable(path)
+        log = self._logs.get(container_id)
+        if log is None or log.inode != found.st_ino or found.st_size < log.size:
+            self._logs[container_id] = _Log(found.st_ino, found.st_size, BURST, now)
+            return 0
+        log.allowance = min(BURST, log.allowance + (now - log.looked) * BYTES_A_SECOND)
+        log.allowance -= found.st_size - log.size
+        log.looked, log.size = now, found.st_size
+        lost = 0
+        if log.allowance < 0:
+            lost = self._cut(path, found.st_size + int(log.allowance))
+            log.allowance, log.size = 0, path.stat().st_size
+        if log.size >= ROTATE_AT:
+            self._rotate(container_id, path)
+        return lost
+
+    def _cut(self, path: Path, size: int) -> int:
+        """Drop what came beyond `size`, from the end of a line on, and say so in the log."""
+        with path.open("r+b") as file:
+            start = max(0, size - LOOK_BACK)
+            file.seek(start)
+            kept = start + file.read(size - start).rfind(b"\n") + 1
+            lost = file.seek(0, os.SEEK_END) - kept
+            file.truncate(kept)
+        remark = f"{lost:,} bytes of output were dropped: more than {BYTES_A_SECOND // 1024} KiB a second"
+        with path.open("ab", buffering=0) as file:
+            file.write(as_record(LogLine(datetime.now(UTC).isoformat(), "berth", remark)))
+        return lost
+
+    def _rotate(self, container_id: str, path: Path) -> None:
+        """Between the rename and conmon's reopening nothing is lost: it writes to the renamed file."""
+        path.rename(older(path))
+        path.touch()
+        self._readable(path)
+        # Without a reader the open fails at once: conmon is gone, and with it the need.
+        with suppress(OSError):
+            fifo = os.open(self._bundles / container_id / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.write(fifo, b"2 0 0\n")
+            finally:
+                os.close(fifo)
+        self._logs.pop(container_id, None)
+
+    def _readable(self, path: Path) -> None:
+        os.chown(path, -1, self._group)
+        path.chmod(0o640)

@@ -1,0 +1,258 @@
+"""Containers by their id: create, start, stop, delete, and what is true of them."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+from paas.errors import Conflict, HostProblem, NotFound
+from paas.linux import mounts
+from paas.linux.cgroups import host_tree, swap_accounting
+from paas.linux.command import Completed, run
+from paas.paths import Paths
+from paas.runtime import conmon, files, rootfs, space, stubs
+from paas.runtime.bundle import Host, environment, nofile_limit, oci_config, process_config
+from paas.runtime.inside import Inside, check_program, identify
+from paas.runtime.lives import Facts, Life, signal_number
+from paas.runtime.rootfs import PlainRootfs
+from paas.runtime.space import Space
+from paas.specs import ContainerSpec, ContainerState, TenantSpec, Usage
+
+INITS = ("tini-static", "catatonit")
+
+
+class Runtime:
+    """Runs containers under the contract of docs/explanation/architecture.md.
+
+    Must be used in the mount namespace that paas.linux.namespaces pins. Keeps nothing in memory: any number
+    of processes may have one, and one that dies leaves its containers running.
+    """
+
+    def __init__(self, paths: Paths, cgroup_root: str = "/berth") -> None:
+        self.paths, self.cgroup_root = paths, cgroup_root
+
+    # --- tenants
+    def prepare_tenant(self, tenant: TenantSpec) -> None:
+        """Make the tenant's slice, disk and views, or bring them up to the spec. Cheap when all is there."""
+        space.prepare(self._space(tenant.id), tenant)
+
+    def remove_tenant(self, tenant_id: str) -> None:
+        """Delete its containers, then its disk, views and slice. There is no way back."""
+        for container_id in self.list():
+            facts = self._life(container_id).facts()
+            if facts and facts.tenant_id == tenant_id:
+                self.delete(container_id)
+        space.remove(self._space(tenant_id))
+
+    def tenant_usage(self, tenant_id: str) -> Usage:
+        return self._space(tenant_id).slice.usage()
+
+    # --- a container's life
+    def create(self, spec: ContainerSpec, log: Path) -> int:
+        """Make the container and its first process, which waits for `start`; returns that process's id.
+
+        The tenant must be prepared. `log` takes its output in conmon's format (paas.logs). Errors: StepFailed,
+        BadInput or Refused when the image or the spec is at fault, Conflict when the id is taken, HostProblem;
+        after any of them nothing of the container is left.
+        """
+        life = self._life(spec.id)
+        if life.bundle.exists():
+            raise Conflict(f"container {spec.id} exists", hint="delete it first")
+        self._make_folders(log)
+        with ExitStack() as undo:
+            life.bundle.mkdir(mode=0o711)
+            undo.callback(self.delete, spec.id)
+            facts = Facts(spec.tenant.id, spec.app_id, spec.stop_signal, spec.stop_timeout)
+            facts.write(life.bundle)
+            with space.shared(self._space(spec.tenant.id)):
+                pid = self._create(spec, life, facts, log)
+            undo.pop_all()
+        return pid
+
+    def start(self, container_id: str) -> None:
+        """Let the first process run its command. Starting one that runs does nothing."""
+        life, _ = self._known(container_id)
+        if life.started_mark.exists():
+            return
+        self._crun("start", container_id)
+        life.started_mark.touch()
+
+    def stop(self, container_id: str, *, signal: str | None = None, timeout: float | None = None) -> None:
+        """Ask it to end, and after `timeout` seconds kill everything in it. Both default to the spec's."""
+        life = self._life(container_id)
+        facts = life.facts()
+        state = life.state()
+        if facts is None or state.status in ("absent", "stopped"):
+            return
+        grace = facts.stop_timeout if timeout is None else timeout
+        if state.status == "running" and grace > 0:
+            life.send(signal_number(signal or facts.stop_signal))
+            if life.wait_for_end(grace):
+                return
+        life.cgroup(facts).kill()
+        life.wait_for_end(conmon.CREATE_TIMEOUT)
+
+    def delete(self, container_id: str) -> None:
+        """Leave no process, mount, cgroup or file of it, except its log. Deleting one that is gone is fine."""
+        life = self._life(container_id)
+        facts = life.facts()
+        if facts is not None:
+            self._end(life, facts)
+        mounts.remove_mount_point(life.rootfs)
+        if facts is not None:
+            rootfs.remove_scratch(self._space(facts.tenant_id), container_id)
+        life.exit_file.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(life.bundle)
+
+    def _end(self, life: Life, facts: Facts) -> None:
+        """Everything of it that lives: its processes, the runtime's record, conmon, the cgroup."""
+        cgroup = life.cgroup(facts)
+        cgroup.kill()
+        life.wait_for_end(conmon.CREATE_TIMEOUT)
+        life.end_conmon()
+        if (self.paths.runtime / life.id).exists():
+            self._crun("delete", "--force", life.id)
+        cgroup.remove()
+        space.remove_app_slice(self._space(facts.tenant_id), facts.app_id)
+
+    # --- looking
+    def state(self, container_id: str) -> ContainerState:
+        return self._life(container_id).state()
+
+    def wait(self, container_id: str, timeout: float) -> ContainerState:
+        """Sleep until it has ended, at most `timeout` seconds; its state then, whichever it is."""
+        life = self._life(container_id)
+        life.wait_for_end(timeout)
+        return life.state()
+
+    def usage(self, container_id: str) -> Usage:
+        life, facts = self._known(container_id)
+        return life.cgroup(facts).usage()
+
+    def list(self) -> list[str]:
+        """Ids of the containers that this host knows, in whatever state."""
+        if not self.paths.bundles.is_dir():
+            return []
+        return sorted(bundle.name for bundle in self.paths.bundles.iterdir())
+
+    # --- files
+    def changeset(self, container_id: str) -> Path:
+        """The folder of what the container changed, in overlayfs's form, with ids from 0; gone with `delete`.
+
+        Ask when the container has stopped. Mount points that the runtime had to make are taken out of it.
+        """
+        _, facts = self._known(container_id)
+        upper = self._space(facts.tenant_id).scratch(container_id) / rootfs.UPPER
+        stubs.remove(upper, facts.stubs)
+        return upper
+
+    @contextmanager
+    def plain_rootfs(self, tenant: TenantSpec, layers: Sequence[str]) -> Iterator[PlainRootfs]:
+        """The layers as a writable folder with ids as on disk, for steps that only copy files."""
+        scratch_id = f"copy-{uuid4().hex[:12]}"
+        target = self.paths.rootfs / scratch_id
+        with rootfs.plain(self._space(tenant.id), layers, scratch_id, target) as plain:
+            yield plain
+
+    # --- beside the first process
+    def exec(
+        self,
+        spec: ContainerSpec,
+        args: tuple[str, ...],
+        *,
+        user: str | None = None,
+        timeout: float = 60,
+        check: bool = False,
+    ) -> Completed:
+        """Run `args` in the running container of `spec` under the same contract; its output and status."""
+        life, _ = self._known(spec.id)
+        with Inside(life.rootfs) as inside:
+            identity = identify(user or spec.user, inside)
+        config = process_config(
+            args,
+            environment(spec, identity),
+            spec.workdir,
+            identity,
+            root_capable=spec.root_capable,
+            nofile=nofile_limit(this_host()),
+        )
+        file = life.bundle / f"exec-{uuid4().hex[:12]}.json"
+        files.write_private(file, config)
+        try:
+            return self._crun("exec", "--process", str(file), spec.id, timeout=timeout, check=check)
+        finally:
+            file.unlink()
+
+    # --- parts
+    def _space(self, tenant_id: str) -> Space:
+        return Space(self.paths, self.cgroup_root, tenant_id)
+
+    def _life(self, container_id: str) -> Life:
+        return Life(self.paths, self.cgroup_root, container_id)
+
+    def _known(self, container_id: str) -> tuple[Life, Facts]:
+        life = self._life(container_id)
+        facts = life.facts()
+        if facts is None:
+            raise NotFound(f"no container {container_id} on this host", hint="it may have been deleted")
+        return life, facts
+
+    def _make_folders(self, log: Path) -> None:
+        """The runtime acts as the tenant's root, who must pass through these but not list them."""
+        for folder in (self.paths.bundles, self.paths.rootfs, self.paths.runtime):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        for folder in (self.paths.exits, log.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _create(self, spec: ContainerSpec, life: Life, facts: Facts, log: Path) -> int:
+        self._mount_rootfs(spec, life)
+        self._write_bundle(spec, life, facts)
+        launch = conmon.Launch(spec.id, life.bundle, log, self.paths.exits, self.paths.runtime)
+        return conmon.create(launch, self._space(spec.tenant.id).conmons)
+
+    def _mount_rootfs(self, spec: ContainerSpec, life: Life) -> None:
+        own = self._space(spec.tenant.id)
+        if not mounts.is_mounted(own.disk_view):
+            raise HostProblem(f"tenant {spec.tenant.id} is not prepared", hint="call prepare_tenant first")
+        life.rootfs.mkdir(mode=0o711)
+        rootfs.make_scratch(own, spec.id)
+        rootfs.mount(own, spec.layers, spec.id, life.rootfs)
+
+    def _write_bundle(self, spec: ContainerSpec, life: Life, facts: Facts) -> None:
+        """Look into the mounted root for who and what to run, then write all that the runtime reads."""
+        own = self._space(spec.tenant.id)
+        binds = [*files.write(spec, life.bundle), *(files.through_view(own, mount) for mount in spec.mounts)]
+        with Inside(life.rootfs) as inside:
+            identity = identify(spec.user, inside)
+            check_program(spec.args, environment(spec, identity)["PATH"], spec.workdir, inside)
+            missing = stubs.missing([spec.workdir, *(bind.target for bind in binds)], inside)
+        replace(facts, stubs=missing).write(life.bundle)
+        name = life.cgroup(facts).name
+        config = oci_config(
+            spec, identity=identity, rootfs=life.rootfs, cgroup=name, binds=binds, host=this_host()
+        )
+        files.write_private(life.bundle / "config.json", config)
+
+    def _crun(self, *args: str, timeout: float = 60, check: bool = True) -> Completed:
+        return run(["crun", f"--root={self.paths.runtime}", *args], timeout=timeout, check=check)
+
+
+@cache
+def this_host() -> Host:
+    """What containers' configs depend on, looked up once a process."""
+    tree = host_tree()
+    return Host(
+        machine=platform.machine(),
+        cgroup_version=tree.version,
+        swap_accounting=swap_accounting(tree),
+        init=conmon.first_program(INITS),
+        nofile_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+    )

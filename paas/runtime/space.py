@@ -1,0 +1,177 @@
+"""A tenant's space on the host: a disk, the layer store with the tenant's own ids, a slice with the quota."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.linux import mounts, namespaces
+from paas.linux.cgroups import Cgroup
+from paas.linux.command import run
+from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
+from paas.paths import Paths
+from paas.specs import Limits, TenantSpec
+
+# conmon copies a container's output: on a slice of its own, so that a log flood slows its writer down
+# (the pipe fills up), not the neighbours, and that a stop of the worker's service spares it.
+CONMON_LIMITS = Limits(memory_bytes=256 << 20, swap_bytes=0, cpu_millis=500, pids=4096)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Where a tenant's things are. Makes nothing by itself."""
+
+    paths: Paths
+    cgroup_root: str
+    tenant_id: str
+
+    @property
+    def image(self) -> Path:
+        """A sparse ext4 image: the one thing of a tenant that survives a reboot."""
+        return self.paths.tenants / self.tenant_id / "disk.img"
+
+    @property
+    def disk(self) -> Path:
+        """The disk with its ids as stored, from 0: what the builder copies from and to."""
+        return self.paths.disks / self.tenant_id
+
+    @property
+    def disk_view(self) -> Path:
+        """The disk with the tenant's ids: what containers write through."""
+        return self.paths.disk_views / self.tenant_id
+
+    @property
+    def layers(self) -> Path:
+        """The layer store with the tenant's ids, read-only."""
+        return self.paths.layer_views / self.tenant_id
+
+    @property
+    def slice(self) -> Cgroup:
+        return Cgroup(f"{self.cgroup_root}/{self.tenant_id}")
+
+    @property
+    def conmons(self) -> Cgroup:
+        return Cgroup(f"{self.cgroup_root}/_conmon/{self.tenant_id}")
+
+    def scratch(self, container_id: str) -> Path:
+        """A container's upper and work folders, on the disk."""
+        return self.disk / "containers" / container_id
+
+
+def prepare(space: Space, tenant: TenantSpec) -> None:
+    """Make what is missing and set the quota. Errors: HostProblem; what was there stays."""
+    with _alone(space):
+        space.slice.create(tenant.quota)
+        space.conmons.create(CONMON_LIMITS)
+        grown = _ensure_image(space.image, tenant.disk_bytes)
+        if not mounts.is_mounted(space.disk):
+            _mount_disk(space)
+        elif grown:
+            _grow(space)
+        _ensure_views(space, tenant.uid_base)
+
+
+def remove(space: Space) -> None:
+    """Leave nothing of the tenant on this host: processes, cgroups, mounts, disk."""
+    with _alone(space):
+        for cgroup in (space.slice, space.conmons):
+            cgroup.kill()
+            cgroup.remove()
+        for place in (space.layers, space.disk_view, space.disk):
+            mounts.remove_mount_point(place)
+        shutil.rmtree(space.image.parent, ignore_errors=True)
+    (space.paths.locks / f"tenant-{space.tenant_id}").unlink(missing_ok=True)
+
+
+def remove_app_slice(space: Space, app_id: str) -> None:
+    """Remove an app's slice if it was its last container's; never while another is being created in it."""
+    with _alone(space):
+        Cgroup(f"{space.slice.name}/{app_id}").remove_if_empty()
+
+
+@contextmanager
+def shared(space: Space) -> Iterator[None]:
+    """While this is held the space stays as it is; containers are created under it."""
+    with _locked(space, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def _alone(space: Space) -> Iterator[None]:
+    with _locked(space, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _locked(space: Space, kind: int) -> Iterator[None]:
+    """flock(2): the kernel lets go when the holder dies."""
+    space.paths.locks.mkdir(parents=True, exist_ok=True)
+    fd = os.open(space.paths.locks / f"tenant-{space.tenant_id}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, kind)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _ensure_image(image: Path, size: int) -> bool:
+    """Make the image, or make it larger; never smaller. Returns whether it was there and grew."""
+    if image.exists():
+        grows = image.stat().st_size < size
+        if grows:
+            os.truncate(image, size)
+        return grows
+    image.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = image.with_suffix(".new")
+    with fresh.open("wb") as file:
+        file.truncate(size)
+    # No blocks kept back for root, inode tables left sparse, no lost+found for tenants to wonder at.
+    run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", fresh])
+    fresh.rename(image)
+    return False
+
+
+def _mount_disk(space: Space) -> None:
+    """Attach the image to a loop device that goes away with its last mount, and mount it."""
+    _mount_point(space.disk)
+    device = run(["losetup", "--find", "--show", "--direct-io=on", space.image]).stdout.strip()
+    try:
+        flags = MS_NODEV | MS_NOSUID | MS_NOATIME
+        mounts.mount(device, space.disk, "ext4", flags, "discard,noinit_itable,errors=remount-ro")
+        run(["resize2fs", device])  # the image may have grown while nobody had it mounted
+    finally:
+        run(["losetup", "--detach", device])  # while it is in use this only marks it to go with its last user
+    # No container of before can be alive on a disk that was not mounted: a reboot left these.
+    shutil.rmtree(space.disk / "containers", ignore_errors=True)
+    for folder in ("containers", "cache"):
+        (space.disk / folder).mkdir(mode=0o711, exist_ok=True)
+
+
+def _grow(space: Space) -> None:
+    device = run(["findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", space.disk]).stdout.strip()
+    run(["losetup", "--set-capacity", device])
+    run(["resize2fs", device])
+
+
+def _ensure_views(space: Space, uid_base: int) -> None:
+    layers = space.paths.store / "layers"
+    wanted = [(layers, space.layers, True), (space.disk, space.disk_view, False)]
+    missing = [view for view in wanted if not mounts.is_mounted(view[1])]
+    if not missing:
+        return
+    layers.mkdir(parents=True, exist_ok=True)
+    with namespaces.user_namespace(uid_base) as userns:
+        for source, target, read_only in missing:
+            _mount_point(target)
+            mounts.id_mapped_view(source, target, userns, read_only=read_only)
+
+
+def _mount_point(path: Path) -> None:
+    """The runtime reaches these as the tenant's root, who must pass the folders above but not list them."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+    path.mkdir(exist_ok=True, mode=0o711)

@@ -1,0 +1,108 @@
+"""Numbers as people read them, and the colour that a status has."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import template
+from django.forms import BoundField, Select
+
+register = template.Library()
+MIB = 1024 * 1024
+
+_TONES = {
+    "app": {"running": "ok", "building": "busy", "deploying": "busy", "degraded": "warn", "crashed": "bad"},
+    "build": {"succeeded": "ok", "queued": "busy", "running": "busy", "failed": "bad"},
+    "release": {"live": "ok", "pending": "busy", "starting": "busy", "failed": "bad"},
+    "container": {"running": "ok", "creating": "busy", "created": "busy"},
+}
+
+
+@register.filter
+def tone(status: str, kind: str) -> str:
+    """ok, busy, warn, bad or idle."""
+    return _TONES[kind].get(status, "idle")
+
+
+@register.filter
+def size(value: int | None) -> str:
+    """Bytes in binary units: 512 MiB, 1.5 GiB."""
+    amount = float(value or 0)
+    if amount < MIB:
+        return f"{amount / 1024:.0f} KiB" if amount >= 1024 else f"{amount:.0f} B"
+    if amount < 1024 * MIB:
+        return f"{amount / MIB:.0f} MiB"
+    return f"{amount / (1024 * MIB):.1f} GiB".replace(".0 ", " ")
+
+
+@register.filter
+def cores(millis: int | None) -> str:
+    """Thousandths of a core: 0.25, 2."""
+    return f"{(millis or 0) / 1000:.2f}".rstrip("0").rstrip(".")
+
+
+@register.filter
+def percent_of(part: int | None, whole: int | None) -> int:
+    """For a bar: 0 to 100."""
+    return min(100, round(100 * (part or 0) / whole)) if whole else 0
+
+
+@register.filter
+def span(value: timedelta | None) -> str:
+    """A time span: 0.8 s, 42 s, 3 min 5 s, 2 h 10 min."""
+    if value is None:
+        return ""
+    seconds = value.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = int(seconds) // 60
+    return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def sentence(text: str) -> str:
+    """Errors are written in lower case, to be joined; a page shows sentences."""
+    name_first = any(character in text.split(" ", 1)[0] for character in "._/0123456789") if text else False
+    return clause(text if name_first else text[:1].upper() + text[1:])
+
+
+@register.filter
+def clause(text: str) -> str:
+    """An error after a colon."""
+    return text.rstrip(".") + "." if text else ""
+
+
+@register.filter
+def log_lines(error: dict[str, Any]) -> list[str]:
+    """What the worker kept of a failed container's log, or of a release command's output."""
+    details = error.get("details") or {}
+    lines: list[str] = details.get("log") or details.get("output") or []
+    return lines
+
+
+@register.filter
+def series(index: int) -> str:
+    """The colour of the nth part of a stacked bar, from 1."""
+    return f"series-{index}" if index <= 6 else "series-rest"
+
+
+@register.filter
+def control(field: BoundField) -> str:
+    """The field's widget with Tabler's class for its kind; Django adds the aria attributes."""
+    widget = field.field.widget
+    kind = "form-select" if isinstance(widget, Select) else "form-control"
+    return field.as_widget(attrs={"class": f"{kind} {widget.attrs.get('class', '')}".strip()})
+
+
+@register.filter
+def took(build: Any) -> timedelta:
+    """How long a build that has ended ran."""
+    span: timedelta = build.finished_at - build.started_at
+    return span
+
+
+@register.filter
+def memory_used(machine: Any) -> int:
+    used: int = machine.memory_bytes - machine.memory_available_bytes
+    return used

@@ -1,0 +1,29 @@
+"""An app's end: containers, routes, files, rows; then, with its last app, nothing of it is on the host."""
+
+from __future__ import annotations
+
+import structlog
+from django.conf import settings
+
+from paas.worker import launch, routes
+from tenants.apps.models import App
+from tenants.containers.models import Container
+
+log = structlog.get_logger()
+
+
+def destroy(app: App) -> None:
+    """Idempotent; the rows go last, so that an interrupted destroy is found and finished."""
+    for row in app.containers.exclude(status=Container.Status.STOPPED).select_related("tenant"):
+        launch.take_down(row, reason="the app was destroyed", grace=2.0)
+    files = [settings.PATHS.container_log(pk) for pk in app.containers.values_list("pk", flat=True)]
+    files += [settings.PATHS.build_log(pk) for pk in app.builds.values_list("pk", flat=True)]
+    files += [settings.PATHS.sources / pk for pk in app.sources.values_list("pk", flat=True)]
+    App.objects.filter(pk=app.pk).update(serving_release_id="")
+    routes.sync()
+    app.releases.all().delete()
+    app.builds.all().delete()
+    app.delete()
+    for path in files:
+        path.unlink(missing_ok=True)
+    log.info("app.destroyed", app=str(app))

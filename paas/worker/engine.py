@@ -1,0 +1,38 @@
+"""The engine's parts, made once a process from the settings: the only place that joins them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from django.conf import settings
+
+from paas.images import Store
+from paas.network import Network, host_resolvers
+from paas.router import Caddy
+from paas.runtime import Runtime
+
+
+@cache
+def store() -> Store:
+    return Store(settings.PATHS.store)
+
+
+@cache
+def runtime() -> Runtime:
+    return Runtime(settings.PATHS, cgroup_root=settings.CGROUP_ROOT)
+
+
+@cache
+def network() -> Network:
+    return Network(
+        prefix=settings.BERTH_PREFIX,
+        container_prefix=settings.CONTAINER_PREFIX,
+        egress_allow=settings.EGRESS_ALLOW,
+        resolvers=host_resolvers(),
+        state_file=settings.PATHS.run / "network.json",
+    )
+
+
+@cache
+def caddy() -> Caddy:
+    return Caddy(settings.PATHS.caddy_admin_socket, boot_config=settings.PATHS.caddy_config)

@@ -1,0 +1,73 @@
+"""One container on the host: brought up, looked at, taken down. Each step can be repeated."""
+
+from __future__ import annotations
+
+import structlog
+from django.conf import settings
+
+from paas.errors import BerthError
+from paas.network import address_of
+from paas.specs import ContainerSpec, ContainerState
+from paas.worker import engine
+from tenants.containers import observations
+from tenants.containers.models import Container
+
+log = structlog.get_logger()
+
+
+def bring_up(row: Container, spec: ContainerSpec) -> None:
+    """Create, wire and start; on any error the host is as if never tried, and the row says why."""
+    try:
+        engine.runtime().prepare_tenant(spec.tenant)
+        pid = engine.runtime().create(spec, settings.PATHS.container_log(spec.id))
+        observations.created(row)
+        engine.network().connect(spec.id, spec.tenant.id, spec.address, pid)
+        engine.runtime().start(spec.id)
+    except BerthError as error:
+        take_down(row, reason=error.summary)
+        raise
+    observations.started(row)
+
+
+def observe(row: Container) -> ContainerState:
+    return engine.runtime().state(row.pk)
+
+
+def take_down(row: Container, *, reason: str, grace: float = 0.0) -> ContainerState:
+    """Stop it if it runs (SIGTERM, then SIGKILL after `grace` seconds), record its end, clear the host."""
+    state = observe(row)
+    if state.status in ("creating", "created", "running"):
+        engine.runtime().stop(row.pk, timeout=grace)
+        state = observe(row)
+    record_end(row, state, reason=reason)
+    return state
+
+
+def record_end(row: Container, state: ContainerState, *, reason: str) -> None:
+    """Its exit into the row, then everything of it off the host, and its address back."""
+    observations.stopped(
+        row,
+        exit_code=state.exit_code,
+        exit_signal=state.exit_signal,
+        oom_killed=state.oom_killed,
+        reason=reason,
+    )
+    clear(row)
+
+
+def clear(row: Container) -> None:
+    engine.runtime().delete(row.pk)
+    if row.address is not None:
+        engine.network().disconnect(row.pk, address_of(settings.CONTAINER_PREFIX, row.address))
+        observations.released(row)
+
+
+def describe_end(state: ContainerState) -> str:
+    """How a container ended, for its owner."""
+    if state.oom_killed:
+        return "ran out of memory and was killed"
+    if state.exit_signal:
+        return f"was ended by signal {state.exit_signal}"
+    if state.exit_code is not None:
+        return f"exited with status {state.exit_code}"
+    return "ended without a trace (the host may have restarted)"

@@ -1,0 +1,115 @@
+"""Brings one app from what is true to what is wanted. Called by every task, the sweep and after a restart.
+
+One worker at a time works on an app (a file lock). An intent that arrives meanwhile raises the app's
+generation; the holder sees it and starts over, so a message that finds the lock taken may be dropped.
+"""
+
+from __future__ import annotations
+
+import structlog
+from django.utils import timezone
+
+from paas.errors import BerthError
+from paas.specs import ProcessSpec
+from paas.worker import destroy, launch, lock, routes
+from paas.worker.plan import Life, Slot, slots, upkeep
+from paas.worker.roll_out import roll_out, start_process, wait_until_ready
+from tenants.apps.models import App
+from tenants.containers.models import Container
+from tenants.releases import serial
+from tenants.releases.models import Release
+
+log = structlog.get_logger()
+LIVE = (
+    Container.Status.CREATING,
+    Container.Status.CREATED,
+    Container.Status.RUNNING,
+    Container.Status.SLEEPING,
+)
+REMEMBERED_LIVES = 12
+
+
+def reconcile(app_id: str) -> None:
+    while True:
+        with lock.held(f"app-{app_id}") as mine:
+            if not mine:
+                return
+            generation = _converge(app_id)
+        # An intent committed between the last look and the unlock found the lock taken: look once more.
+        if generation is None or App.objects.filter(pk=app_id, generation=generation).exists():
+            return
+
+
+def _converge(app_id: str) -> int | None:
+    """Work until the app's generation stays as it was; the generation that was settled, None if gone."""
+    while True:
+        app = App.objects.select_related("tenant").filter(pk=app_id).first()
+        if app is None:
+            return None
+        if app.destroyed_at is not None:
+            destroy.destroy(app)
+            return None
+        observe(app)
+        release = app.releases.filter(status__in=(Release.Status.PENDING, Release.Status.STARTING)).first()
+        if release is not None:
+            roll_out(app, release)
+        else:
+            keep_running(app)
+        if App.objects.filter(pk=app_id, generation=app.generation).exists():
+            return app.generation
+
+
+def observe(app: App) -> None:
+    """Rows against the host: ends are recorded, half-made containers cleared."""
+    changed = False
+    for row in app.containers.filter(kind=Container.Kind.PROCESS, status__in=LIVE).select_related("tenant"):
+        state = launch.observe(row)
+        if state.status in ("stopped", "absent"):
+            launch.record_end(row, state, reason=launch.describe_end(state))
+            changed = True
+        elif row.status in (Container.Status.CREATING, Container.Status.CREATED):
+            # We hold the app's lock, so nobody is about to finish it.
+            launch.take_down(row, reason="its start was interrupted")
+            changed = True
+    if changed:
+        routes.sync()
+
+
+def keep_running(app: App) -> None:
+    """The serving release at its formation: restarts with back-off, stops what is too much."""
+    release = app.releases.filter(pk=app.serving_release_id).first()
+    rows = list(app.containers.filter(kind=Container.Kind.PROCESS, status__in=LIVE).select_related("tenant"))
+    processes = {p.name: p for p in serial.processes(release)} if release else {}
+    mine = {row.pk: (row.process_type, row.index) for row in rows if release and row.release_id == release.pk}
+    wanted = slots(processes.values())
+    todo = upkeep(wanted, mine, past_lives(release) if release else {}, timezone.now())
+    for row in rows:
+        if row.pk not in mine or row.pk in todo.stop:
+            launch.take_down(row, reason="not part of the serving release", grace=10.0)
+    if release:
+        for slot in todo.start:
+            _restart(app, release, processes[slot[0]], slot)
+    if todo.start or todo.stop or len(mine) != len(rows):
+        routes.sync()
+
+
+def _restart(app: App, release: Release, process: ProcessSpec, slot: Slot) -> None:
+    try:
+        row = start_process(app, release, process, slot[1])
+        wait_until_ready(app, release, [row])
+    except BerthError as error:
+        log.warning("restart.failed", app=str(app), slot=slot, error=error.summary)
+
+
+def past_lives(release: Release) -> dict[Slot, list[Life]]:
+    lives: dict[Slot, list[Life]] = {}
+    past = release.containers.filter(kind=Container.Kind.PROCESS, status=Container.Status.STOPPED)
+    for row in past.order_by("-stopped_at")[: REMEMBERED_LIVES * 20]:
+        life = Life(started=row.started_at, ended=row.stopped_at or row.created_at, counts=_counts(row))
+        lives.setdefault((row.process_type, row.index), []).append(life)
+    return lives
+
+
+def _counts(row: Container) -> bool:
+    """Whether an end is the app's own doing: it exited, was killed for memory, or never became ready."""
+    return row.exit_code is not None or row.exit_signal is not None or row.oom_killed

@@ -1,0 +1,159 @@
+"""A release goes live: started beside the one before, checked from the host, switched to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+from django.conf import settings
+
+from paas.errors import BerthError, StepFailed
+from paas.logs import read_tail
+from paas.network import address_of
+from paas.specs import ProcessSpec
+from paas.worker import launch, routes
+from paas.worker.commands import run_command
+from paas.worker.plan import slots
+from paas.worker.readiness import answers
+from paas.worker.translate import port_of, process_container
+from tenants.apps.models import App
+from tenants.containers import observations as containers
+from tenants.containers.models import Container
+from tenants.releases import observations, serial
+from tenants.releases.models import Release
+
+log = structlog.get_logger()
+STEADY_SECONDS = 1.0  # a process that serves no port counts as started after this long without an exit
+DRAIN_SECONDS = 10.0
+LOG_LINES = 40
+
+
+class Superseded(Exception):
+    """A later intent came; this release's work ends here."""
+
+
+def roll_out(app: App, release: Release) -> None:
+    """Take `release` to live or failed. Repeating it after a crash goes on where it stood."""
+    observations.supersede_older(app, release)
+    observations.release_starting(release)
+    started: list[Container] = []
+    try:
+        _stop_leftovers(app, release)
+        if release.release_command:
+            run_command(app, release)
+        for process, index in _slots(release):
+            started.append(start_process(app, release, process, index))
+        wait_until_ready(app, release, started)
+    except Superseded:
+        _stop(started, "superseded by a later release")
+        return
+    except BerthError as error:
+        details = {**error.details, "log": _last_lines(started)}
+        observations.release_failed(release, {**error.as_dict(), "details": details})
+        _stop(started, "its release did not become ready")
+        return
+    observations.release_live(release)
+    routes.sync()
+    _drain(app, release)
+
+
+def start_process(app: App, release: Release, process: ProcessSpec, index: int) -> Container:
+    """A container row and its container, running but not yet checked."""
+    image = serial.image(release)
+    row = containers.new_container(
+        app=app,
+        release=release,
+        build=None,
+        kind=Container.Kind.PROCESS,
+        process_type=process.name,
+        index=index,
+        memory_limit=process.memory_bytes,
+    )
+    launch.bring_up(row, process_container(row, release, image, process))
+    return row
+
+
+def wait_until_ready(app: App, release: Release, rows: Sequence[Container]) -> None:
+    """Return when all are ready; StepFailed with the reason when one is not, Superseded on a later intent."""
+    check = serial.health(release)
+    deadline = time.monotonic() + check.timeout
+    waiting = list(rows)
+    pause = 0.01
+    while waiting:
+        _fence(app)
+        for row in list(waiting):
+            seen = _look(row, release)
+            if seen is None:
+                containers.ready(row)
+                waiting.remove(row)
+            elif time.monotonic() > deadline:
+                launch.take_down(row, reason=f"not ready within {check.timeout:g} s: {seen}")
+                raise StepFailed(
+                    f"{row} was not ready within {check.timeout:g} s: {seen}",
+                    hint="listen on 0.0.0.0 and the port in $PORT, or set [health] in berth.toml",
+                )
+        if waiting:
+            time.sleep(pause)
+            pause = min(pause * 1.5, check.interval)
+    routes.sync()
+
+
+def _look(row: Container, release: Release) -> str | None:
+    """None if ready, else what is missing; StepFailed if it has ended."""
+    state = launch.observe(row)
+    if state.status in ("stopped", "absent"):
+        launch.record_end(row, state, reason=launch.describe_end(state))
+        raise StepFailed(
+            f"{row} {launch.describe_end(state)} before it was ready",
+            hint="read its log below; the release before it goes on serving",
+        )
+    if row.process_type != "web":
+        age = time.time() - row.started_at.timestamp() if row.started_at else 0.0
+        return None if age >= STEADY_SECONDS else "just started"
+    assert row.address is not None
+    address = address_of(settings.CONTAINER_PREFIX, row.address)
+    ready, seen = answers(address, port_of(serial.image(release)), serial.health(release))
+    return None if ready else seen
+
+
+def _slots(release: Release) -> list[tuple[ProcessSpec, int]]:
+    """What to start; what a worker before us started for this release and is up is not started twice."""
+    processes = {p.name: p for p in serial.processes(release)}
+    return [(replace(processes[name], count=1), index) for name, index in slots(processes.values())]
+
+
+def _stop_leftovers(app: App, release: Release) -> None:
+    """Containers of this very release from a worker that died in the middle: started afresh."""
+    running = app.containers.filter(release=release, status__in=("creating", "created", "running"))
+    _stop(list(running.select_related("tenant")), "its start was interrupted")
+
+
+def _fence(app: App) -> None:
+    if not App.objects.filter(pk=app.pk, generation=app.generation, destroyed_at=None).exists():
+        raise Superseded
+
+
+def _drain(app: App, release: Release) -> None:
+    """New requests go to the new release; the old containers finish what they have and stop."""
+    old = app.containers.filter(kind=Container.Kind.PROCESS, status="running").exclude(release=release)
+    _stop(list(old.select_related("tenant")), f"replaced by {release}", grace=DRAIN_SECONDS)
+
+
+def _stop(rows: Sequence[Container], reason: str, grace: float = 2.0) -> None:
+    for row in rows:
+        row.refresh_from_db()
+        if row.status != Container.Status.STOPPED:
+            launch.take_down(row, reason=reason, grace=grace)
+
+
+def _last_lines(rows: Sequence[Container]) -> list[str]:
+    """The end of the failed container's log, for the owner's page."""
+    for row in rows:
+        row.refresh_from_db()
+    for row in sorted(rows, key=lambda r: r.status != Container.Status.STOPPED):
+        path = settings.PATHS.container_log(row.pk)
+        if path.exists() and (lines := read_tail(path, LOG_LINES)):
+            return [line.text for line in lines]
+    return []

@@ -1,0 +1,74 @@
+"""Level-triggered: rows that want work although no message says so. Run by the agent every few seconds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from paas.queue import wake
+from paas.worker import engine
+from paas.worker.builds import requeue_interrupted
+from paas.worker.plan import slots, upkeep
+from paas.worker.reconcile import LIVE, past_lives
+from tenants.apps.models import App
+from tenants.containers.models import Container
+from tenants.releases import serial
+from tenants.releases.models import Build, Release
+
+LOST_AFTER = timedelta(seconds=20)  # a message older than this is taken for lost
+
+
+def sweep() -> None:
+    """Wake the worker for each app and build that is not as it should be."""
+    for app_id in sorted(unsettled_apps() | below_formation()):
+        wake("reconcile", app_id)
+    for build_id in [*requeue_interrupted(), *forgotten_builds()]:
+        wake("build", build_id)
+
+
+def unsettled_apps() -> set[str]:
+    """Apps with a release under way, a destroy asked for, or a container that belongs to no serving release."""
+    waiting = Q(releases__status__in=(Release.Status.PENDING, Release.Status.STARTING))
+    asked = App.objects.filter(waiting | Q(destroyed_at__isnull=False)).values_list("pk", flat=True)
+    strays = Container.objects.filter(kind=Container.Kind.PROCESS, status__in=LIVE)
+    strays = strays.exclude(release_id=F("app__serving_release_id"))
+    return set(asked) | set(strays.values_list("app_id", flat=True))
+
+
+def below_formation() -> set[str]:
+    """Apps whose serving release lacks a container that is due to start now."""
+    live: dict[str, dict[str, tuple[str, int]]] = defaultdict(dict)
+    for pk, release_id, name, index in Container.objects.filter(
+        kind=Container.Kind.PROCESS, status__in=LIVE
+    ).values_list("pk", "release_id", "process_type", "index"):
+        live[release_id or ""][pk] = (name, index)
+    found = set()
+    serving = Release.objects.filter(
+        pk__in=App.objects.exclude(serving_release_id="").values("serving_release_id")
+    )
+    for release in serving.only("pk", "app_id", "processes"):
+        wanted = slots(serial.processes(release))
+        if set(wanted) == set(live[release.pk].values()):
+            continue
+        todo = upkeep(wanted, live[release.pk], past_lives(release), timezone.now())
+        if todo.start or todo.stop:
+            found.add(release.app_id)
+    return found
+
+
+def forgotten_builds() -> list[str]:
+    queued = Build.objects.filter(status=Build.Status.QUEUED, created_at__lt=timezone.now() - LOST_AFTER)
+    return list(queued.values_list("pk", flat=True))
+
+
+def clear_host() -> list[str]:
+    """Containers on the host that no row claims: taken down. Run once when the agent starts."""
+    known = set(Container.objects.exclude(status=Container.Status.STOPPED).values_list("pk", flat=True))
+    strays = [pk for pk in engine.runtime().list() if pk not in known]
+    for pk in strays:
+        engine.runtime().delete(pk)
+    engine.network().disconnect_all_but(known)
+    return strays

@@ -1,0 +1,109 @@
+"""Rows -> frozen specs. Everything that a container is made of is decided here, from validated rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.conf import settings
+
+from paas.network import address_of, host_resolvers, resolv_conf
+from paas.specs import ID_RANGE_SIZE, BindMount, ContainerSpec, ImageSpec, Limits, ProcessSpec, TenantSpec
+from tenants.accounts.models import Tenant
+from tenants.apps.models import App
+from tenants.containers.models import Container
+from tenants.releases.models import Release
+
+DEFAULT_PORT = 8000
+APP_PIDS = 256
+
+
+def tenant_spec(tenant: Tenant) -> TenantSpec:
+    return TenantSpec(
+        id=tenant.pk,
+        uid_base=settings.UID_BASE + tenant.range_index * ID_RANGE_SIZE,
+        quota=Limits(
+            memory_bytes=tenant.memory_bytes,
+            swap_bytes=tenant.swap_bytes,
+            cpu_millis=tenant.cpu_millis,
+            pids=tenant.pids,
+        ),
+        disk_bytes=tenant.disk_bytes,
+    )
+
+
+def port_of(image: ImageSpec) -> int:
+    """The port that an app is told to listen on: what its image exposes, or 8000."""
+    return image.exposed_port or DEFAULT_PORT
+
+
+def starts_as_root(user: str) -> bool:
+    return user.partition(":")[0] in ("", "root", "0")
+
+
+def app_env(app: App, release: Release, image: ImageSpec, process_type: str) -> dict[str, str]:
+    """The image's variables, then the release's, then the platform's own, which always win."""
+    return {
+        **dict(image.env),
+        **release.config,
+        "PORT": str(port_of(image)),
+        "BERTH_APP": app.name,
+        "BERTH_TENANT": app.tenant.slug,
+        "BERTH_RELEASE": f"v{release.version}",
+        "BERTH_PROCESS": process_type,
+    }
+
+
+def process_container(
+    row: Container, release: Release, image: ImageSpec, process: ProcessSpec
+) -> ContainerSpec:
+    """A container for one process of a release, or for a command run with its image and config."""
+    return container_spec(
+        row,
+        layers=image.layers,
+        args=process.args,
+        env=app_env(row.app, release, image, process.name),
+        workdir=image.workdir or "/",
+        user=image.user or "0:0",
+        limits=Limits(
+            memory_bytes=process.memory_bytes,
+            swap_bytes=process.memory_bytes,
+            cpu_millis=process.cpu_millis,
+            pids=APP_PIDS,
+        ),
+        stop_signal=image.stop_signal,
+    )
+
+
+def container_spec(
+    row: Container,
+    *,
+    layers: tuple[str, ...],
+    args: tuple[str, ...],
+    env: Mapping[str, str],
+    workdir: str,
+    user: str,
+    limits: Limits,
+    stop_signal: str = "SIGTERM",
+    mounts: tuple[BindMount, ...] = (),
+) -> ContainerSpec:
+    assert row.address is not None, "a container without an address is never started"
+    address = address_of(settings.CONTAINER_PREFIX, row.address)
+    hostname = f"{row.process_type or row.kind}-{row.index}"
+    return ContainerSpec(
+        id=row.pk,
+        tenant=tenant_spec(row.tenant),
+        app_id=row.app_id,
+        layers=layers,
+        args=args,
+        env=tuple(sorted(env.items())),
+        address=address,
+        limits=limits,
+        workdir=workdir,
+        user=user,
+        hostname=hostname,
+        root_capable=starts_as_root(user),
+        stop_signal=stop_signal,
+        mounts=mounts,
+        resolver=resolv_conf(host_resolvers()),
+        hosts=(("127.0.0.1", "localhost"), (str(address), hostname)),
+    )

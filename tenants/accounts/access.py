@@ -1,0 +1,54 @@
+"""The only way to a tenant's row: what is another tenant's is not found, as if it did not exist."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+
+from paas.errors import NotFound, Refused
+from tenants.accounts.models import Member, Role, Tenant, User
+from tenants.accounts.roles import includes
+
+Person = User | AnonymousUser
+
+
+def memberships(user: Person) -> QuerySet[Member]:
+    if not isinstance(user, User) or not user.is_active:
+        return Member.objects.none()
+    return Member.objects.filter(user=user)
+
+
+def tenants_of(user: Person) -> QuerySet[Tenant]:
+    return Tenant.objects.filter(members__in=memberships(user))
+
+
+def role_in(user: Person, tenant: Tenant) -> Role | None:
+    """For a page that shows only what its reader may do; the gate is `tenant_for`."""
+    member = memberships(user).filter(tenant=tenant).first()
+    return Role(member.role) if member else None
+
+
+def tenant_for(user: Person, slug: str, needs: Role = Role.VIEWER) -> Tenant:
+    """NotFound if there is no such tenant or it is not the user's; Refused if their role is too low."""
+    member = memberships(user).select_related("tenant").filter(tenant__slug=slug).first()
+    if member is None:
+        raise NotFound(f"there is no tenant {slug!r} here", hint="Look at the list of your tenants.")
+    require(member, needs)
+    return member.tenant
+
+
+def require(member: Member, needs: Role) -> None:
+    role = Role(member.role)
+    if not includes(role, needs):
+        raise Refused(
+            f"this needs the role {needs.value}, and you are {role.value} in {member.tenant}",
+            hint=f"Ask an owner of {member.tenant} to change your role.",
+            details={"needs": needs.value, "role": role.value},
+        )
+
+
+def admin(user: Person) -> User:
+    """The administrator of the machine, or Refused. It gives no role in any tenant."""
+    if not isinstance(user, User) or not user.is_active or not user.is_admin:
+        raise Refused("this needs an administrator of the machine", hint="Ask one of them.")
+    return user

@@ -1,0 +1,138 @@
+"""What people do with tenants, members, links and tokens. A secret is returned once; its hash is kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from paas.errors import Conflict, NotFound, Refused
+from tenants.accounts.access import admin
+from tenants.accounts.models import ApiToken, IdRange, Member, Role, SignInLink, Tenant, User
+from tenants.accounts.secrets import TOKEN_PREFIX, digest, new_secret
+from tenants.audit.actions import record
+from tenants.checks import bad_field, checked, one_line
+from tenants.ids import new_id
+
+LINK_LIFE = timedelta(hours=24)
+LAST_RANGE = 4095  # above it a range would pass 2^31, where some programs' ids end
+
+
+@transaction.atomic
+def create_tenant(*, actor: User, slug: str, name: str) -> Tenant:
+    """Only an administrator makes tenants, and becomes the owner of what they make."""
+    admin(actor)
+    slug, name = checked(Tenant, "slug", slug), one_line("name", name, 80)
+    if Tenant.objects.filter(slug=slug).exists():
+        raise Conflict(
+            f"there is a tenant {slug} already", hint="Choose another slug.", details={"field": "slug"}
+        )
+    pk = new_id()
+    tenant = Tenant.objects.create(pk=pk, slug=slug, name=name, range_index=_next_range(pk))
+    Member.objects.create(tenant=tenant, user=actor, role=Role.OWNER)
+    record("tenant.create", actor=actor, tenant_id=tenant.pk, slug=slug)
+    return tenant
+
+
+def _next_range(tenant_id: str) -> int:
+    index = IdRange.objects.create(tenant_id=tenant_id).pk
+    if index > LAST_RANGE:
+        raise Refused(f"all {LAST_RANGE} user-id ranges were given out", hint="Use a second machine.")
+    return int(index)
+
+
+@transaction.atomic
+def add_member(*, actor: User, tenant: Tenant, email: str, role: Role) -> tuple[Member, str | None]:
+    """The member, and the secret of a first sign-in link if this made a new person.
+
+    Only an administrator brings new people in: whoever held a stranger's first link could sign in as them,
+    and wait there until another tenant trusts that address.
+    """
+    email, role = checked(User, "email", email.strip().lower()), Role(checked(Member, "role", role))
+    user, secret = User.objects.filter(email=email).first(), None
+    if user is None:
+        if not actor.is_admin:
+            raise Refused(
+                f"nobody here has the address {email}",
+                hint="Ask an administrator of the machine to add this person first.",
+                details={"field": "email"},
+            )
+        user = User.objects.create_user(email)
+        secret = make_sign_in_link(actor=actor, user=user)
+    if Member.objects.filter(tenant=tenant, user=user).exists():
+        raise Conflict(f"{email} is a member of {tenant} already", details={"field": "email"})
+    member = Member.objects.create(tenant=tenant, user=user, role=role)
+    record("member.add", actor=actor, tenant_id=tenant.pk, email=email, role=role.value)
+    return member, secret
+
+
+@transaction.atomic
+def remove_member(*, actor: User, member: Member) -> None:
+    """Conflict for the last owner: a tenant always has one."""
+    owners = Member.objects.select_for_update().filter(tenant=member.tenant, role=Role.OWNER)
+    if list(owners.values_list("pk", flat=True)) == [member.pk]:
+        raise Conflict(f"{member.user} is the last owner of {member.tenant}", hint="Make another owner first.")
+    record("member.remove", actor=actor, tenant_id=member.tenant_id, email=member.user.email)
+    member.delete()
+
+
+@transaction.atomic
+def make_sign_in_link(*, actor: User | None, user: User) -> str:
+    """The secret of a link that signs `user` in once, within 24 hours. No actor: root at the machine."""
+    if actor is not None:
+        admin(actor)
+    secret, hashed = new_secret()
+    SignInLink.objects.create(user=user, digest=hashed, expires_at=timezone.now() + LINK_LIFE)
+    record("link.create", actor=actor, email=user.email)
+    return secret
+
+
+@transaction.atomic
+def use_sign_in_link(secret: str) -> User:
+    """Whom the link signs in. The conditional update lets one of two racing visitors in, not both."""
+    now = timezone.now()
+    links = SignInLink.objects.filter(digest=digest(secret), user__is_active=True)
+    if links.filter(used_at=None, expires_at__gt=now).update(used_at=now) != 1:
+        raise Refused(
+            "this sign-in link was used before, or is older than 24 hours",
+            hint="Ask an administrator for a new one, or sign in with your password.",
+        )
+    user = links.select_related("user").get().user
+    record("link.use", actor=user)
+    return user
+
+
+@transaction.atomic
+def set_password(*, actor: User, password: str) -> None:
+    """Their own. Ends their other sessions, whose hash no longer fits."""
+    try:
+        validate_password(password, actor)
+    except ValidationError as error:
+        raise bad_field(
+            "password", "this password is too easy to guess", hint=" ".join(error.messages)
+        ) from None
+    actor.set_password(password)
+    actor.save(update_fields=["password"])
+    record("password.set", actor=actor)
+
+
+@transaction.atomic
+def create_token(*, actor: User, name: str, scope: str = ApiToken.Scope.DEPLOY) -> tuple[ApiToken, str]:
+    name, scope = one_line("name", name, 80), checked(ApiToken, "scope", scope)
+    secret, hashed = new_secret(TOKEN_PREFIX)
+    token = ApiToken.objects.create(user=actor, name=name, scope=scope, digest=hashed)
+    record("token.create", actor=actor, name=name, scope=scope)
+    return token, secret
+
+
+@transaction.atomic
+def revoke_token(*, actor: User, token_id: str) -> None:
+    """One of their own; it stops working with this transaction."""
+    token = ApiToken.objects.filter(user=actor, pk=token_id).first()
+    if token is None:
+        raise NotFound("you have no such token", hint="Look at the list of your tokens.")
+    if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        record("token.revoke", actor=actor, name=token.name)

@@ -1,0 +1,60 @@
+"""A limit on failed attempts by address, kept in the cache."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import redis
+import structlog
+from allauth.account.adapter import get_adapter
+from django.core.cache import cache
+from django.http import HttpRequest
+
+from paas.errors import TooMany
+
+log = structlog.get_logger()
+
+
+class FailureLimit:
+    """At most `most` failures from one address in `seconds`; then TooMany, even for a good one.
+
+    Without the cache it lets all through: the secrets it protects have 256 bits, and serving matters more.
+    """
+
+    def __init__(self, name: str, *, most: int, seconds: int) -> None:
+        self.name, self.most, self.seconds = name, most, seconds
+
+    def check(self, request: HttpRequest) -> None:
+        try:
+            failures = cache.get(self._key(request), 0)
+        except redis.RedisError as error:
+            log.warning("limit.unreachable", error=str(error))
+            return
+        if failures >= self.most:
+            raise TooMany(
+                "too many failed attempts from this address",
+                retry_after=self.seconds,
+                hint=f"Wait {self.seconds // 60} minutes, then use a token that is valid.",
+            )
+
+    def failed(self, request: HttpRequest) -> None:
+        key = self._key(request)
+        try:
+            if not cache.add(key, 1, timeout=self.seconds):
+                cache.incr(key)
+        except ValueError:
+            cache.set(key, 1, timeout=self.seconds)  # it expired between the two
+        except redis.RedisError as error:
+            log.warning("limit.unreachable", error=str(error))
+
+    def _key(self, request: HttpRequest) -> str:
+        return f"limit:{self.name}:{_network(get_adapter().get_client_ip(request))}"
+
+
+def _network(address: str) -> str:
+    """An IPv6 client owns a whole /64."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)

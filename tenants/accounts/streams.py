@@ -1,0 +1,47 @@
+"""What changed, told to open pages: messages of the reader's tenants, without content (see paas.live)."""
+
+from __future__ import annotations
+
+import json
+
+import redis.asyncio as redis
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http.response import HttpResponseBase
+
+from paas import live as channels
+from paas.errors import Refused
+from tenants.accounts.access import tenants_of
+from tenants.accounts.models import User
+from tenants.pages import SignedInRequest
+from tenants.sse import HEARTBEAT, Events, event, respond, streamed
+
+
+def channels_of(user: User) -> list[str]:
+    """Those of the user's tenants, and an administrator's own."""
+    mine = [channels.channel(pk) for pk in tenants_of(user).order_by("pk").values_list("pk", flat=True)]
+    return [*mine, channels.MACHINE] if user.is_admin else mine
+
+
+@streamed
+async def live(request: SignedInRequest) -> HttpResponseBase:
+    names = await sync_to_async(channels_of)(request.user)
+
+    def same() -> None:
+        if channels_of(User.objects.get(pk=request.user.pk)) != names:
+            raise Refused("the memberships have changed")  # the page loads again, and listens to the new ones
+
+    return respond(request, changes(names), may=same)
+
+
+async def changes(names: list[str]) -> Events:
+    """Events `changed` with what a message holds: {"app": id, "what": kind}."""
+    client = redis.Redis.from_url(settings.VALKEY_URL)
+    async with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
+        if names:
+            await subscription.subscribe(*names)
+        yield event("ready", {})
+        while True:
+            message = await subscription.get_message(timeout=HEARTBEAT)
+            if message is not None:
+                yield event("changed", json.loads(message["data"]))

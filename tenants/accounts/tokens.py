@@ -1,0 +1,61 @@
+"""Bearer tokens: looked up by digest, dead with revocation, never able to do more than their scope."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.security import HttpBearer
+
+from paas.errors import BerthError, Refused
+from tenants.accounts.limits import FailureLimit
+from tenants.accounts.models import ApiToken, User
+from tenants.accounts.secrets import digest
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+USE_IS_NOTED_EVERY = timedelta(minutes=5)
+failures = FailureLimit("token", most=20, seconds=300)
+
+
+class Unauthorized(BerthError):
+    """401: no token, or one that is wrong, revoked, or of a person who was shut out. All look the same."""
+
+
+class TokenAuth(HttpBearer):
+    def __call__(self, request: HttpRequest) -> ApiToken:
+        found = super().__call__(request)
+        if not isinstance(found, ApiToken):
+            raise Unauthorized(
+                "this needs a valid API token",
+                hint="Make one on your profile page, and send it as Authorization: Bearer berth_…",
+            )
+        return found
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
+        failures.check(request)
+        live = ApiToken.objects.filter(revoked_at=None, user__is_active=True).select_related("user")
+        found = live.filter(digest=digest(token)).first()
+        if found is None:
+            failures.failed(request)
+            return None
+        if found.scope == ApiToken.Scope.READ and request.method not in SAFE:
+            raise Refused(f"the token {found.name!r} can only read", hint="Use a token that may change things.")
+        _note_use(found)
+        request.user = found.user
+        return found
+
+
+def _note_use(token: ApiToken) -> None:
+    """Coarse, so that reading does not cost a write each time."""
+    now = timezone.now()
+    old = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_IS_NOTED_EVERY)
+    ApiToken.objects.filter(old, pk=token.pk).update(last_used_at=now)
+
+
+def person(request: HttpRequest) -> User:
+    """Who the token belongs to."""
+    if not isinstance(request.user, User):
+        raise Unauthorized("this needs a valid API token")
+    return request.user

@@ -1,0 +1,24 @@
+"""The only way to an app's row."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from paas.errors import NotFound
+from tenants.accounts.access import Person, memberships, require
+from tenants.accounts.models import Role
+from tenants.apps.models import App
+
+
+def apps_of(user: Person) -> QuerySet[App]:
+    """All apps of all of their tenants, without those being destroyed."""
+    return App.objects.filter(tenant__members__in=memberships(user), destroyed_at=None).select_related("tenant")
+
+
+def app_for(user: Person, tenant_slug: str, app_name: str, needs: Role = Role.VIEWER) -> App:
+    """NotFound if there is no such app or it is not the user's; Refused if their role is too low."""
+    app = apps_of(user).filter(tenant__slug=tenant_slug, name=app_name).first()
+    if app is None:
+        raise NotFound(f"there is no app {tenant_slug}/{app_name} here", hint="Look at the list of your apps.")
+    require(memberships(user).select_related("tenant").get(tenant=app.tenant), needs)
+    return app

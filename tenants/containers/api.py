@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+from pydantic import Field
+
+from tenants.accounts.tokens import person
+from tenants.apps.access import app_for
+from tenants.containers.logs import read_app_log
+from tenants.containers.models import Container
+from tenants.containers.selectors import live_containers, past_containers
+from tenants.schemas import ERRORS, Limit
+
+router = Router(tags=["containers"])
+Lines = Annotated[int, Field(ge=1, le=1000)]
+Since = Annotated[str, Field(max_length=40)]
+APP = "/apps/{tenant}/{app}"
+
+
+class ContainerOut(Schema):
+    """One life of one container. Memory in bytes, cpu in 1/1000 core over the last sample."""
+
+    id: str
+    process: str
+    index: int
+    version: int | None
+    status: str
+    ready: bool
+    created_at: datetime
+    started_at: datetime | None
+    stopped_at: datetime | None
+    exit_code: int | None
+    exit_signal: int | None
+    oom_killed: bool
+    reason: str
+    memory_bytes: int
+    memory_limit: int
+    cpu_millis: int
+
+    @staticmethod
+    def of(row: Container) -> ContainerOut:
+        same = {name: getattr(row, name) for name in ContainerOut.model_fields if hasattr(row, name)}
+        version = row.release.version if row.release else None
+        return ContainerOut(**same, process=row.process_type, version=version)
+
+
+class LineOut(Schema):
+    at: str
+    container: str
+    stream: str
+    text: str
+
+
+class LogOut(Schema):
+    """`next` goes into `since` of the next call; empty while there is no line."""
+
+    lines: list[LineOut]
+    next: str
+
+
+@router.get(
+    f"{APP}/containers",
+    response={200: list[ContainerOut], **ERRORS},
+    summary="Containers that run; those that ended with ?past=1",
+)
+def list_containers(
+    request: HttpRequest, tenant: str, app: str, past: bool = False, limit: Limit = 20
+) -> object:
+    found = app_for(person(request), tenant, app)
+    rows = past_containers(found, limit) if past else live_containers(found)
+    return [ContainerOut.of(row) for row in rows]
+
+
+@router.get(f"{APP}/logs", response={200: LogOut, **ERRORS}, summary="What the containers print")
+def logs(
+    request: HttpRequest,
+    tenant: str,
+    app: str,
+    lines: Lines = 100,
+    since: Since = "",
+) -> object:
+    found = read_app_log(app_for(person(request), tenant, app), lines, since)
+    shown = [
+        LineOut(at=line.at, container=line.container, stream=line.stream, text=line.text) for line in found
+    ]
+    return LogOut(lines=shown, next=found[-1].at if found else since)

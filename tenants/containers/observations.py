@@ -1,0 +1,138 @@
+"""What is true of containers now. Only worker and agent write here; the row passed in follows its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from paas.errors import HostProblem
+from paas.live import changed
+from tenants.apps.models import App
+from tenants.containers.models import Container
+from tenants.releases.models import Build, Release
+
+FIRST_ADDRESS = 16  # below it the host's own: gateway, resolver
+_ADDRESS_TRIES = 20
+_USAGE = ("memory_bytes", "cpu_usec", "cpu_millis", "pids", "sampled_at")
+
+
+def new_container(
+    *,
+    app: App,
+    release: Release | None,
+    build: Build | None,
+    kind: Container.Kind,
+    process_type: str,
+    index: int,
+    memory_limit: int,
+) -> Container:
+    """A row in `creating` with the lowest free address; the unique constraint decides between two that race."""
+    for _ in range(_ADDRESS_TRIES):
+        row = Container(
+            tenant=app.tenant,
+            app=app,
+            release=release,
+            build=build,
+            kind=kind,
+            process_type=process_type,
+            index=index,
+            memory_limit=memory_limit,
+            address=_lowest_free(),
+        )
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+        except IntegrityError:
+            continue
+        _tell(row)
+        return row
+    raise HostProblem("no address could be allocated: too many containers start at once", retryable=True)
+
+
+def _lowest_free() -> int:
+    """Offset into the container prefix."""
+    taken = (
+        Container.objects.filter(address__gte=FIRST_ADDRESS)
+        .order_by("address")
+        .values_list("address", flat=True)
+    )
+    free = FIRST_ADDRESS
+    for address in taken:
+        if address != free:
+            break
+        free += 1
+    if free >= settings.CONTAINER_PREFIX.num_addresses - 1:
+        raise HostProblem(
+            f"all addresses of {settings.CONTAINER_PREFIX} are in use",
+            hint="Ask the administrator for a larger BERTH_CONTAINER_PREFIX.",
+            retryable=True,
+        )
+    return free
+
+
+def created(row: Container) -> bool:
+    return _move(row, (Container.Status.CREATING,), status=Container.Status.CREATED)
+
+
+def started(row: Container) -> bool:
+    early = (Container.Status.CREATING, Container.Status.CREATED)
+    return _move(row, early, status=Container.Status.RUNNING, started_at=timezone.now())
+
+
+def ready(row: Container) -> bool:
+    return _move(row, (Container.Status.RUNNING,), ready=True)
+
+
+def stopped(
+    row: Container, *, exit_code: int | None, exit_signal: int | None, oom_killed: bool, reason: str
+) -> bool:
+    """The first report of an end counts. The address stays its own until `released`."""
+    return _move(
+        row,
+        [status for status in Container.Status if status != Container.Status.STOPPED],
+        status=Container.Status.STOPPED,
+        ready=False,
+        stopped_at=timezone.now(),
+        exit_code=exit_code,
+        exit_signal=exit_signal,
+        oom_killed=oom_killed,
+        reason=reason[:200],
+        memory_bytes=0,
+        cpu_millis=0,
+        pids=0,
+    )
+
+
+def released(row: Container) -> bool:
+    """The host has no trace of its address any more, so another container may have it."""
+    return _move(row, (Container.Status.STOPPED,), address=None)
+
+
+def sampled(rows: Sequence[Container]) -> int:
+    """Write the usage columns of `rows`, and no others: a status that changed meanwhile stays."""
+    return Container.objects.bulk_update(rows, _USAGE, batch_size=200) if rows else 0
+
+
+def log_dropped(dropped: Mapping[str, int]) -> None:
+    """Add to the count of output bytes that were not kept, by container id."""
+    for container_id, lost in dropped.items():
+        Container.objects.filter(pk=container_id).update(log_dropped_bytes=F("log_dropped_bytes") + lost)
+
+
+@transaction.atomic
+def _move(row: Container, expected: Iterable[Container.Status], **columns: Any) -> bool:
+    if not Container.objects.filter(pk=row.pk, status__in=list(expected)).update(**columns):
+        return False
+    for name, value in columns.items():
+        setattr(row, name, value)
+    _tell(row)
+    return True
+
+
+def _tell(row: Container) -> None:
+    changed(row.tenant_id, row.app_id, "containers")

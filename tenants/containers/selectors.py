@@ -1,0 +1,42 @@
+"""Containers for pages and the API."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from paas.errors import NotFound
+from tenants.apps.models import App
+from tenants.containers.models import Container
+
+LIVE = (
+    Container.Status.CREATING,
+    Container.Status.CREATED,
+    Container.Status.RUNNING,
+    Container.Status.SLEEPING,
+)
+
+
+def live_containers(app: App) -> QuerySet[Container]:
+    """Those of the app's processes that the host has now, by process type and number."""
+    return _processes(app).filter(status__in=LIVE)
+
+
+def past_containers(app: App, limit: int = 20) -> QuerySet[Container]:
+    """Those that ended, latest first, with their exit."""
+    return _processes(app).filter(status=Container.Status.STOPPED).order_by("-stopped_at")[:limit]
+
+
+def container_for(app: App, container_id: str) -> Container:
+    found = app.containers.select_related("release").filter(pk=container_id).first()
+    if found is None:
+        raise NotFound(f"{app} has no container {container_id!r}", hint="Look at the list of its containers.")
+    return found
+
+
+def containers_to_read(app: App) -> list[Container]:
+    """Whose logs tell of the app now: the live ones, or else the last that ended."""
+    return list(live_containers(app)) or list(past_containers(app, 1))
+
+
+def _processes(app: App) -> QuerySet[Container]:
+    return app.containers.filter(kind=Container.Kind.PROCESS).select_related("release")

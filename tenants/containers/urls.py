@@ -1,0 +1,10 @@
+from django.urls import path
+
+from tenants.containers import streams, views
+
+urlpatterns = [
+    path("t/<slug:tenant>/<slug:name>/", views.app, name="app"),
+    path("t/<slug:tenant>/<slug:name>/parts/<slug:part>/", views.part, name="part"),
+    path("t/<slug:tenant>/<slug:name>/log/", views.log, name="log"),
+    path("streams/t/<slug:tenant>/<slug:name>/log/", streams.app_log, name="app_log_stream"),
+]

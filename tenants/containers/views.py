@@ -1,0 +1,82 @@
+"""One app's page, its live parts, and its log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from paas.errors import NotFound
+from tenants.apps.access import app_for
+from tenants.apps.models import App
+from tenants.containers import selectors
+from tenants.pages import SignedInRequest, signed_in
+from tenants.releases import selectors as releases
+from tenants.releases.models import Build, Release
+from tenants.releases.views import app_context
+
+PARTS = ("head", "usage", "activity")
+RECENT = 5
+
+
+@require_GET
+@signed_in
+def app(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
+    found = app_for(request.user, tenant, name)
+    context = {**app_context(request, found, "overview"), **_usage(found), **_activity(found)}
+    return render(request, "containers/app.html", context)
+
+
+@require_GET
+@signed_in
+def part(request: SignedInRequest, tenant: str, name: str, part: str) -> HttpResponse:
+    """A part of an app's pages by itself, fetched again when something changed. `tab` is the page it is on."""
+    found = app_for(request.user, tenant, name)
+    if part not in PARTS:
+        raise NotFound("there is no such part of the page")
+    context = app_context(request, found, request.GET.get("tab", "overview"))
+    if part == "usage":
+        context |= _usage(found)
+    elif part == "activity":
+        context |= _activity(found)
+    return render(request, f"containers/parts/{part}.html", context)
+
+
+def _usage(app: App) -> dict[str, Any]:
+    rows = list(selectors.live_containers(app))
+    return {
+        "containers": rows,
+        "ended": list(selectors.past_containers(app, RECENT)),
+        "memory": sum(row.memory_bytes for row in rows),
+        "memory_limit": sum(row.memory_limit for row in rows),
+        "cpu": sum(row.cpu_millis for row in rows),
+        "sampled_at": max((row.sampled_at for row in rows if row.sampled_at), default=None),
+    }
+
+
+def _activity(app: App) -> dict[str, Any]:
+    """Recent releases, and the builds that did not become one."""
+    return {
+        "recent_releases": releases.releases(app, RECENT).defer("config"),
+        "loose_builds": _loose_builds(app),
+    }
+
+
+def _loose_builds(app: App) -> list[Build]:
+    last = releases.releases(app, 1).first()
+    rows = app.builds.filter(releases=None).select_related("created_by", "source")
+    return list(rows.filter(created_at__gt=last.created_at)[:3] if isinstance(last, Release) else rows[:RECENT])
+
+
+@require_GET
+@signed_in
+def log(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
+    found = app_for(request.user, tenant, name)
+    context = app_context(request, found, "log")
+    serving = context["serving"] or context["latest_release"]
+    processes = [process["name"] for process in serving.processes] if serving else []
+    chosen = request.GET.get("process", "")
+    context |= {"processes": processes, "process": chosen if chosen in processes else ""}
+    return render(request, "containers/log.html", context)

@@ -1,0 +1,181 @@
+"""What people do to change what runs. Each makes a build or a release; nothing changes a running one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils import timezone
+
+from paas.errors import Conflict
+from paas.live import changed
+from paas.queue import wake
+from tenants.accounts.models import User
+from tenants.apps.models import App, ConfigVar
+from tenants.audit.actions import record
+from tenants.checks import bad_field, one_line
+from tenants.ids import new_id
+from tenants.releases import next as following
+from tenants.releases import observations, sources
+from tenants.releases.access import release_for
+from tenants.releases.config import Changes, check_changes, check_total
+from tenants.releases.formation import check_formation
+from tenants.releases.models import Build, Release, Source
+
+
+def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Source:
+    """Stream an archive to disk, then make its row; either both are there or neither."""
+    if kind not in Source.Kind.values:
+        raise bad_field("kind", f"{kind!r} is not a kind of source", hint="Use tar.gz or zip.")
+    shown = one_line("name", name, 200) if name else ""
+    pk = new_id()
+    written = sources.write(pk, Source.Kind(kind), chunks)
+    try:
+        with transaction.atomic():
+            following.lock(app)
+            return Source.objects.create(
+                pk=pk,
+                app=app,
+                kind=kind,
+                name=shown,
+                digest=written.digest,
+                size=written.size,
+                created_by=actor,
+            )
+    except BaseException:
+        sources.remove(pk)
+        raise
+
+
+@transaction.atomic
+def start_build(*, actor: User, app: App, source: Source) -> Build:
+    following.lock(app)
+    build = Build.objects.create(app=app, source=source, created_by=actor)
+    record(
+        "build.start", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, build=build.pk, digest=source.digest
+    )
+    wake("build", build.pk)
+    changed(app.tenant_id, app.pk, "build")
+    return build
+
+
+@transaction.atomic
+def cancel_build(*, actor: User, build: Build) -> None:
+    """A queued build ends at once, a running one at its next step; Conflict when it has ended."""
+    going = Build.objects.filter(pk=build.pk, status__in=(Build.Status.QUEUED, Build.Status.RUNNING))
+    if not going.update(cancel_asked_at=timezone.now()):
+        raise Conflict("this build has ended already", hint="Roll back if you want the former release.")
+    observations.cancelled_while_queued(build)
+    build.refresh_from_db()
+    record("build.cancel", actor=actor, tenant_id=build.app.tenant_id, app_id=build.app_id, build=build.pk)
+    changed(build.app.tenant_id, build.app_id, "build")
+
+
+@transaction.atomic
+def rollback(*, actor: User, app: App, version: int) -> Release:
+    """A new release with the code, the process types and the config of an older one.
+
+    The config vars become those of that release. How many of each process run stays as chosen since:
+    that is about today's traffic, not about the code.
+    """
+    app = following.lock(app)
+    target = release_for(app, version)
+    serving = following.current(app)
+    if serving is not None and serving.pk == target.pk:
+        raise Conflict(f"v{version} is the current release", hint="Choose an older one, or restart.")
+    _restore_config(app, target)
+    return following.release(
+        app,
+        actor=actor,
+        cause=Release.Cause.ROLLBACK,
+        note=f"Roll back to v{version}",
+        based_on=target,
+        processes=following.counted(target.processes, app.formation),
+    )
+
+
+def _restore_config(app: App, target: Release) -> None:
+    wanted = {k: v for k, v in target.config.items() if target.defaults.get(k) != v}
+    app.config_vars.exclude(key__in=wanted).delete()
+    _write_config(app, wanted)
+    changed(app.tenant_id, app.pk, "config")
+
+
+@transaction.atomic
+def restart(*, actor: User, app: App) -> Release:
+    app = following.lock(app)
+    based_on = following.current(app)
+    if based_on is None:
+        raise Conflict(f"{app} has nothing to restart yet", hint="Deploy it first.")
+    return following.release(
+        actor=actor, app=app, cause=Release.Cause.RESTART, note="Restart", based_on=based_on
+    )
+
+
+@transaction.atomic
+def scale(*, actor: User, app: App, formation: dict[str, int]) -> Release | None:
+    """Process type -> count; types not named keep theirs. None if nothing runs yet, or nothing changes."""
+    app = following.lock(app)
+    based_on = following.current(app)
+    check_formation(formation, known=[p["name"] for p in based_on.processes] if based_on else None)
+    app.formation = {**app.formation, **formation}
+    app.save(update_fields=["formation"])
+    if based_on is None:
+        note = _counts(formation)
+        record("app.formation", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, note=note)
+        return None
+    processes = following.counted(based_on.processes, formation)
+    if processes == based_on.processes:
+        return None
+    return following.release(
+        app,
+        actor=actor,
+        cause=Release.Cause.SCALE,
+        note=f"Scale {_counts(formation)}",
+        based_on=based_on,
+        processes=processes,
+    )
+
+
+def _counts(formation: dict[str, int]) -> str:
+    return ", ".join(f"{name}={count}" for name, count in sorted(formation.items()))
+
+
+@transaction.atomic
+def set_config(*, actor: User, app: App, changes: Changes) -> Release | None:
+    """Set (text) or unset (None) config vars. None if nothing runs yet, or nothing changes."""
+    check_changes(changes)
+    app = following.lock(app)
+    before = {var.key: var.value for var in app.config_vars.all()}
+    after = {k: v for k, v in {**before, **changes}.items() if v is not None}
+    if after == before:
+        return None
+    check_total(after)
+    _write_config(app, {k: v for k, v in after.items() if before.get(k) != v})
+    app.config_vars.exclude(key__in=after).delete()
+    changed(app.tenant_id, app.pk, "config")
+    note, based_on = _config_note(changes), following.current(app)
+    if based_on is None:
+        record("config.set", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, note=note)
+        return None
+    return following.release(
+        app,
+        actor=actor,
+        cause=Release.Cause.CONFIG,
+        note=note,
+        based_on=based_on,
+        config=following.config_of(app, based_on.defaults),
+    )
+
+
+def _write_config(app: App, values: dict[str, str]) -> None:
+    for key, value in values.items():
+        ConfigVar.objects.update_or_create(app=app, key=key, defaults={"value": value})
+
+
+def _config_note(changes: Changes) -> str:
+    """Keys only: notes are shown to people who may not see values."""
+    put = [key for key in sorted(changes) if changes[key] is not None]
+    gone = [key for key in sorted(changes) if changes[key] is None]
+    parts = [f"{verb} {', '.join(keys)}" for verb, keys in (("Set", put), ("Unset", gone)) if keys]
+    return "; ".join(parts)[:200]

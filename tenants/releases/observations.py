@@ -1,0 +1,146 @@
+"""What is true of builds and releases now. Only the worker writes here, each time on a condition: a row that
+moved on meanwhile is left alone and the answer is False (or None)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from paas.errors import NotFound
+from paas.live import changed
+from paas.specs import BuildReport
+from tenants.apps.models import App
+from tenants.releases import next as following
+from tenants.releases.models import Build, Release
+from tenants.releases.serial import to_json
+
+_UNDER_WAY = (Release.Status.PENDING, Release.Status.STARTING)
+
+
+# --- builds
+@transaction.atomic
+def claim_build(build_id: str, claim: str) -> Build | None:
+    """queued -> running, for one worker only. None if it is another's, was cancelled, or its app is gone."""
+    queued = Build.objects.filter(
+        pk=build_id, status=Build.Status.QUEUED, cancel_asked_at=None, app__destroyed_at=None
+    )
+    if not queued.update(status=Build.Status.RUNNING, claim=claim, started_at=timezone.now()):
+        return None
+    build = Build.objects.select_related("app__tenant", "source", "created_by").get(pk=build_id)
+    build.attempts += 1
+    build.save(update_fields=["attempts"])
+    changed(build.app.tenant_id, build.app_id, "build")
+    return build
+
+
+def requeue(build: Build) -> bool:
+    """A running build whose worker died is queued again; cancelled if that was asked for."""
+    if build.cancel_asked_at is not None:
+        build_cancelled(build)
+        return False
+    return _end_claim(build, status=Build.Status.QUEUED, claim="", started_at=None)
+
+
+def build_failed(build: Build, error: dict[str, Any]) -> bool:
+    return _end_claim(build, status=Build.Status.FAILED, error=error, finished_at=timezone.now())
+
+
+def build_cancelled(build: Build) -> bool:
+    return _end_claim(build, status=Build.Status.CANCELLED, finished_at=timezone.now())
+
+
+def cancelled_while_queued(build: Build) -> bool:
+    queued = Build.objects.filter(pk=build.pk, status=Build.Status.QUEUED)
+    return bool(queued.update(status=Build.Status.CANCELLED, finished_at=timezone.now()))
+
+
+@transaction.atomic
+def build_succeeded(build: Build, report: BuildReport) -> Release | None:
+    """running -> succeeded, and the app's next release.
+
+    None if the claim was lost, the app is gone, or a build that was asked for later has a release already:
+    of two deploys at once the later wins, whichever is built faster.
+    """
+    try:
+        app = following.lock(build.app)
+    except NotFound:
+        return None
+    done = {"builder": report.builder, "steps_total": report.steps_total, "steps_cached": report.steps_cached}
+    if not _end_claim(build, status=Build.Status.SUCCEEDED, finished_at=timezone.now(), **done):
+        return None
+    if app.releases.filter(build__created_at__gt=build.created_at, cause=Release.Cause.DEPLOY).exists():
+        return None
+    return _release_built(app, build, report)
+
+
+def _release_built(app: App, build: Build, report: BuildReport) -> Release:
+    defaults = dict(report.env)
+    return following.release(
+        app,
+        actor=build.created_by,
+        cause=Release.Cause.DEPLOY,
+        note=f"Deploy {build.source.name or build.source.digest[:19]}",
+        build=build,
+        image=to_json(report.image),
+        processes=following.counted([to_json(p) for p in report.processes], app.formation),
+        health=to_json(report.health),
+        release_command=list(report.release_command),
+        defaults=defaults,
+        config=following.config_of(app, defaults),
+    )
+
+
+@transaction.atomic
+def _end_claim(build: Build, **columns: Any) -> bool:
+    """Only the worker that holds the claim may end it."""
+    mine = Build.objects.filter(pk=build.pk, status=Build.Status.RUNNING, claim=build.claim)
+    if not mine.update(**columns):
+        return False
+    for name, value in columns.items():
+        setattr(build, name, value)
+    changed(build.app.tenant_id, build.app_id, "build")
+    return True
+
+
+# --- releases
+def release_starting(release: Release) -> bool:
+    return _move(release, (Release.Status.PENDING,), status=Release.Status.STARTING)
+
+
+@transaction.atomic
+def release_live(release: Release) -> bool:
+    """starting -> live: traffic goes to it from now on, and the one before is retired."""
+    app = App.objects.select_for_update().filter(pk=release.app_id, destroyed_at=None).first()
+    if app is None or app.releases.filter(status=Release.Status.LIVE, version__gt=release.version).exists():
+        return False
+    if not _move(release, _UNDER_WAY, status=Release.Status.LIVE, live_at=timezone.now(), error=None):
+        return False
+    app.releases.filter(status=Release.Status.LIVE).exclude(pk=release.pk).update(status=Release.Status.RETIRED)
+    App.objects.filter(pk=app.pk).update(serving_release_id=release.pk)
+    return True
+
+
+def release_failed(release: Release, error: dict[str, Any]) -> bool:
+    return _move(release, _UNDER_WAY, status=Release.Status.FAILED, error=error)
+
+
+@transaction.atomic
+def supersede_older(app: App, release: Release) -> bool:
+    """Releases before `release` that were never live will not be; True if there were any."""
+    older = app.releases.filter(status__in=_UNDER_WAY, version__lt=release.version)
+    if not older.update(status=Release.Status.SUPERSEDED):
+        return False
+    changed(app.tenant_id, app.pk, "release")
+    return True
+
+
+@transaction.atomic
+def _move(release: Release, expected: tuple[Release.Status, ...], **columns: Any) -> bool:
+    if not Release.objects.filter(pk=release.pk, status__in=expected).update(**columns):
+        return False
+    for name, value in columns.items():
+        setattr(release, name, value)
+    changed(release.app.tenant_id, release.app_id, "release")
+    return True

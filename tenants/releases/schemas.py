@@ -1,0 +1,109 @@
+"""What the API shows of builds and releases: columns by name, never a whole row."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ninja import Schema
+from pydantic import StrictInt
+
+from tenants.releases.models import Build, Release
+from tenants.releases.serial import processes
+from tenants.schemas import Input
+
+
+class BuildOut(Schema):
+    id: str
+    status: str
+    source: str
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    builder: str
+    steps_total: int
+    steps_cached: int
+    error: dict[str, Any] | None
+    version: int | None  # of the release that it became
+
+    @staticmethod
+    def of(build: Build) -> BuildOut:
+        made = build.releases.filter(cause=Release.Cause.DEPLOY).first()
+        return BuildOut(
+            id=build.pk,
+            status=build.status,
+            source=build.source.name or build.source.digest[:19],
+            created_by=str(build.created_by or ""),
+            created_at=build.created_at,
+            started_at=build.started_at,
+            finished_at=build.finished_at,
+            builder=build.builder,
+            steps_total=build.steps_total,
+            steps_cached=build.steps_cached,
+            error=build.error,
+            version=made.version if made else None,
+        )
+
+
+class ReleaseOut(Schema):
+    version: int
+    status: str
+    cause: str
+    note: str
+    image: str  # digest
+    formation: dict[str, int]
+    build: str | None
+    created_by: str
+    created_at: datetime
+    live_at: datetime | None
+    error: dict[str, Any] | None
+
+    @staticmethod
+    def of(release: Release) -> ReleaseOut:
+        return ReleaseOut(
+            version=release.version,
+            status=release.status,
+            cause=release.cause,
+            note=release.note,
+            image=release.image["digest"],
+            formation={process.name: process.count for process in processes(release)},
+            build=release.build_id,
+            created_by=str(release.created_by or ""),
+            created_at=release.created_at,
+            live_at=release.live_at,
+            error=release.error,
+        )
+
+
+class ReleaseMade(Schema):
+    """`release` is null if nothing runs yet, or nothing changed."""
+
+    release: ReleaseOut | None
+
+    @staticmethod
+    def of(release: Release | None) -> ReleaseMade:
+        return ReleaseMade(release=ReleaseOut.of(release) if release else None)
+
+
+class Rollback(Input):
+    version: StrictInt
+
+
+class Formation(Input):
+    """Process type -> how many."""
+
+    formation: dict[str, StrictInt]
+
+
+class ConfigChanges(Input):
+    """Name -> value, or null to unset it. Names that are not given keep their value."""
+
+    changes: dict[str, str | None]
+
+
+class ConfigVarOut(Schema):
+    """`value` is null for viewers, who see names only."""
+
+    key: str
+    value: str | None

@@ -1,0 +1,42 @@
+"""A release's specs as JSON and back. Fields unknown to this version are dropped, missing ones default."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from paas.specs import HealthCheck, ImageSpec, ProcessSpec
+from tenants.releases.models import Release
+
+Spec = TypeVar("Spec", ImageSpec, ProcessSpec, HealthCheck)
+
+
+def to_json(spec: ImageSpec | ProcessSpec | HealthCheck) -> dict[str, Any]:
+    return {key: _thawed(value) for key, value in asdict(spec).items()}
+
+
+def from_json(kind: type[Spec], data: dict[str, Any]) -> Spec:
+    known = {field.name for field in fields(kind)}
+    return kind(**{key: _frozen(value) for key, value in data.items() if key in known})
+
+
+def _thawed(value: Any) -> Any:
+    """As JSON would give it back, so that rows just made and rows just read compare equal."""
+    return [_thawed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists are tuples in every spec."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def image(release: Release) -> ImageSpec:
+    return from_json(ImageSpec, release.image)
+
+
+def processes(release: Release) -> tuple[ProcessSpec, ...]:
+    return tuple(from_json(ProcessSpec, item) for item in release.processes)
+
+
+def health(release: Release) -> HealthCheck:
+    return from_json(HealthCheck, release.health)

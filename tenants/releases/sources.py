@@ -1,0 +1,92 @@
+"""An upload becomes a file named by its source's id: written beside, synced, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+from paas.errors import TooLarge
+from tenants.checks import bad_field
+from tenants.releases.models import Source
+
+MAGIC = {Source.Kind.TAR_GZ: b"\x1f\x8b", Source.Kind.ZIP: b"PK\x03\x04"}
+_LONGEST_MAGIC = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    digest: str  # "sha256:…"
+    size: int
+
+
+def kind_of(start: bytes) -> Source.Kind | None:
+    """The archive's kind by its first bytes."""
+    return next((kind for kind, magic in MAGIC.items() if start.startswith(magic)), None)
+
+
+def write(source_id: str, kind: Source.Kind, chunks: Iterable[bytes]) -> Written:
+    """Stream `chunks` to PATHS.sources/<id>; BadInput or TooLarge leave no file behind."""
+    folder: Path = settings.PATHS.sources
+    folder.mkdir(parents=True, exist_ok=True)
+    with _beside(folder / source_id) as file:
+        written = _copy(file, kind, chunks)
+    _sync_folder(folder)
+    return written
+
+
+def remove(source_id: str) -> None:
+    (settings.PATHS.sources / source_id).unlink(missing_ok=True)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("xb") as file:
+            os.fchmod(file.fileno(), 0o640)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _copy(file: BinaryIO, kind: Source.Kind, chunks: Iterable[bytes]) -> Written:
+    digest, size, start = hashlib.sha256(), 0, b""
+    for chunk in chunks:
+        size += len(chunk)
+        if size > settings.SOURCE_MAX_BYTES:
+            raise too_large()
+        start = (start + chunk)[:_LONGEST_MAGIC] if len(start) < _LONGEST_MAGIC else start
+        digest.update(chunk)
+        file.write(chunk)
+    if kind_of(start) != kind:
+        what = f"is not a {kind.value} archive" if size else "is empty"
+        raise bad_field("source", f"the upload {what}", hint="Send a .tar.gz or a .zip of the app's folder.")
+    return Written(f"sha256:{digest.hexdigest()}", size)
+
+
+def too_large() -> TooLarge:
+    limit = settings.SOURCE_MAX_BYTES // (1024 * 1024)
+    return TooLarge(
+        f"the source is larger than {limit} MiB",
+        hint="Leave out what the build can fetch (node_modules, .venv) in .gitignore or .dockerignore.",
+        details={"field": "source", "limit": settings.SOURCE_MAX_BYTES},
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,29 @@
+"""What every part of the API shares: strict input, and the shape of an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+Limit = Annotated[int, Field(ge=1, le=200)]
+
+
+class Input(Schema):
+    """A field that is not declared is refused, never ignored: nothing can be assigned by the way."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+class ErrorDetail(Schema):
+    summary: str
+    hint: str
+    details: dict[str, Any]
+
+
+class ErrorOut(Schema):
+    error: ErrorDetail
+
+
+ERRORS: dict[Any, Any] = {frozenset({400, 401, 403, 404, 409, 413, 422, 429, 503}): ErrorOut}

@@ -1,0 +1,218 @@
+"""COPY into real overlays, from sources and stages that mean harm."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from paas.builder import BuildCancelled
+from paas.errors import BadInput
+from paas.oci.config import ImageConfig
+from tests.builder.conftest import Bench
+
+pytestmark = pytest.mark.kernel
+
+
+def dockerfile(*lines: str) -> str:
+    return "\n".join(["FROM debian:12", *lines, 'CMD ["x"]'])
+
+
+def test_files_get_their_place_owner_mode_and_time(bench: Bench) -> None:
+    source = bench.source(
+        {
+            "Dockerfile": dockerfile(
+                "COPY a /one",
+                "COPY a b* /two/",
+                "COPY dir /three",
+                "COPY --chown=app:staff --chmod=0700 a /four/x/y",
+            ),
+            "a": "A",
+            "b1": "B1",
+            "b2": "B2",
+            "dir/sub/c": "C",
+            "dir/link@": "sub/c",
+        }
+    )
+    os.utime(source / "a", (1_000_000_000, 1_000_000_000))
+    (source / "b1").chmod(0o755)
+    image = bench.build(source).image
+    assert bench.read(image, "one") == "A"
+    assert bench.look(image, "one").stat().st_mtime == 1_000_000_000
+    assert [bench.read(image, f"two/{name}") for name in ("a", "b1", "b2")] == ["A", "B1", "B2"]
+    assert stat.S_IMODE(bench.look(image, "two/b1").stat().st_mode) == 0o755
+    assert bench.read(image, "three/sub/c") == "C"
+    assert str(bench.look(image, "three/link").readlink()) == "sub/c"
+    made = bench.look(image, "four/x/y").stat()
+    assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (1000, 50, 0o700)
+
+
+def test_dockerignore_is_kept_to(bench: Bench) -> None:
+    files: dict[str, str | bytes] = {
+        "Dockerfile": dockerfile("COPY . /x/"),
+        ".dockerignore": "*\n!keep\n!deep/*/yes\nkeep/secret",
+        "keep/a": "",
+        "keep/secret": "",
+        "deep/in/yes": "",
+        "deep/in/no": "",
+        "other/no": "",
+    }
+    image = bench.build(files).image
+    top = bench.store.layer_path(image.layers[-1])
+    assert sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file()) == [
+        "x/deep/in/yes",
+        "x/keep/a",
+    ]
+    assert not (top / "x/other").exists()
+    assert "Left out: .dockerignore, Dockerfile, deep, other" in bench.text
+
+
+def test_a_link_to_a_host_file_stays_a_link(bench: Bench) -> None:
+    files: dict[str, str | bytes] = {
+        "Dockerfile": dockerfile("COPY . /all/", "COPY shadow up /named/", "COPY inner /inner"),
+        "shadow@": "/etc/shadow",
+        "up@": "../../../../../../etc/shadow",
+        "inner@": "/real",
+        "real": "in the source",
+    }
+    image = bench.build(files).image
+    for name in ("all/shadow", "named/shadow"):
+        assert str(bench.look(image, name).readlink()) == "/etc/shadow"
+    assert str(bench.look(image, "named/up").readlink()).endswith("etc/shadow")
+    assert bench.read(image, "inner") == "in the source"
+
+
+def test_links_in_the_image_lead_nowhere_else(bench: Bench, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    depth = "../" * 30
+    bench.base(
+        "hostile:1",
+        {
+            "absolute@": str(outside),
+            "relative@": f"{depth}{str(outside)[1:]}",
+            "etc@": "/var/etc",
+            "var/etc/x": "old",
+            "tree/link@": str(outside),
+            "tree/file@": str(outside / "file"),
+            "dangling@": "/not/there",
+        },
+    )
+    files: dict[str, str | bytes] = {
+        "Dockerfile": "FROM hostile:1\nCOPY f /etc/x\nCOPY tree/file /tree/file\nCOPY f /etc/new/\nCMD x",
+        "f": "new",
+        "tree/file": "file",
+    }
+    image = bench.build(files).image
+    assert bench.read(image, "var/etc/x") == "new"
+    assert bench.read(image, "var/etc/new/f") == "new"
+    assert bench.look(image, "tree/file").read_text() == "file"
+    assert not bench.look(image, "tree/file").is_symlink()
+    for line in (
+        "COPY f /absolute/f",
+        "COPY f /relative/f",
+        "COPY f /dangling/f",
+        "COPY tree /tree2\nCOPY f /tree/link/f",
+    ):
+        with pytest.raises(BadInput, match="is not a folder"):
+            bench.build({"Dockerfile": f"FROM hostile:1\n{line}\nCMD x", "f": "", "tree/file": ""})
+    assert list(outside.iterdir()) == []
+
+
+def test_a_folder_does_not_go_through_a_link(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    bench.base("hostile:1", {"x/sub@": "/etc", "etc/passwd": "old"})
+    with pytest.raises(BadInput, match=r"Dockerfile, line 2: COPY a /x/: cannot copy a folder over 'sub'"):
+        bench.build({"Dockerfile": "FROM hostile:1\nCOPY a /x/\nCMD x", "a/sub/passwd": "new"})
+
+
+def test_from_a_stage_that_means_harm(bench: Bench) -> None:
+    """Its links are resolved inside it, its owners are kept, its devices are refused."""
+    base = bench.source(
+        {"secret@": "/etc/shadow", "up@": "../../../etc/passwd", "etc/passwd": "own", "tool": "T"}
+    )
+    os.chown(base / "tool", 1000, 1000)
+    (base / "tool").chmod(0o4755)
+    os.mkfifo(base / "pipe")
+    info = bench.store.commit_changeset(base)
+    bench.store.tag("hostile:1", bench.store.put_image(ImageConfig(diff_ids=(info.diff_id,))).digest)
+    copies = [f"COPY --from=hostile:1 {name} /got/" for name in ("secret", "up", "tool")]
+    image = bench.build({"Dockerfile": dockerfile(*copies)}).image
+    assert str(bench.look(image, "got/secret").readlink()) == "/etc/shadow"
+    assert bench.read(image, "got/up") == "own"
+    tool = bench.look(image, "got/tool").stat()
+    assert (tool.st_uid, tool.st_gid, stat.S_IMODE(tool.st_mode)) == (1000, 1000, 0o4755)
+    with pytest.raises(BadInput, match="device, socket or pipe"):
+        bench.build({"Dockerfile": dockerfile("COPY --from=hostile:1 / /got/")})
+
+
+def test_a_sparse_file_stays_sparse(bench: Bench) -> None:
+    source = bench.source({"Dockerfile": dockerfile("COPY big /big")})
+    with (source / "big").open("wb") as file:
+        file.truncate(64 * 1024**2)
+        file.seek(32 * 1024**2)
+        file.write(b"in the middle")
+    upper: list[int] = []
+    commit = bench.store.commit_changeset
+
+    def refuse_to_keep(folder: Path, **options: object) -> object:
+        upper.append((folder / "big").stat().st_blocks * 512)
+        raise BadInput("seen enough")
+
+    bench.store.commit_changeset = refuse_to_keep  # type: ignore[method-assign,assignment]
+    with pytest.raises(BadInput, match="seen enough"):
+        bench.build(source)
+    bench.store.commit_changeset = commit  # type: ignore[method-assign]
+    assert upper[0] < 1024**2
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["COPY nothing /x"], "Dockerfile, line 2: COPY nothing /x: 'nothing' is not there"),
+        (["COPY secret /x"], "left out by .dockerignore"),
+        (["COPY *.none /x"], "is not there"),
+        (["COPY --chown=nobody:nogroup a /x"], "'nobody' is not in the image's /etc/passwd"),
+        (["COPY --chown=70000 a /x"], "70000 is too large"),
+        (["COPY a /app"], None),
+        (["COPY a /etc/passwd/x"], "is not a folder in the image"),
+        (["COPY a /b", "COPY dir /b"], "is not a folder in the image"),
+        (["COPY dir2 /x", "COPY a dir /x/"], "cannot copy a file over the folder 'a'"),
+    ],
+)
+def test_what_cannot_be_copied_says_why(bench: Bench, lines: list[str], words: str | None) -> None:
+    files: dict[str, str | bytes] = {
+        "Dockerfile": dockerfile(*lines),
+        ".dockerignore": "secret",
+        "a": "",
+        "secret": "",
+        "dir/b": "",
+        "dir2/a/b": "",
+    }
+    if words is None:
+        bench.build(files)
+        return
+    with pytest.raises(BadInput) as caught:
+        bench.build(files)
+    assert words in str(caught.value)
+    assert not list((bench.folder / "rootfs").glob("*/root/*"))
+
+
+def test_a_name_that_is_no_utf8(bench: Bench) -> None:
+    source = bench.source({"Dockerfile": dockerfile("COPY dir /x/")})
+    (source / "dir").mkdir()
+    Path(os.fsdecode(os.fsencode(source) + b"/dir/\xff\n")).write_text("odd")
+    image = bench.build(source).image
+    assert (Path(os.fsdecode(os.fsencode(bench.look(image, "x")) + b"/\xff\n"))).read_text() == "odd"
+
+
+def test_cancelling_leaves_nothing(bench: Bench) -> None:
+    answers = iter([False] * 4 + [True] * 100)
+    files: dict[str, str | bytes] = {"Dockerfile": dockerfile("COPY . /x/")}
+    files |= {f"f{n}": "" for n in range(20)}
+    before = set((bench.folder / "store/layers").iterdir())
+    with pytest.raises(BuildCancelled):
+        bench.build(files, cancelled=lambda: next(answers))
+    assert set((bench.folder / "store/layers").iterdir()) == before

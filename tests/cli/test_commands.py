@@ -1,0 +1,212 @@
+"""Each command against a real server: what it prints, what it leaves, how it exits."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tenants.apps.models import App, ConfigVar
+from tenants.containers import observations as containers
+from tenants.containers.models import Container
+from tenants.releases.models import Build, Release, Source
+from tests.cli.berth import Berth, Worker
+from tests.web.cast import Cast, make_build
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "shop"
+    path.mkdir()
+    (path / "app.py").write_text("print('hello')\n")
+    (path / ".gitignore").write_text("secret.env\n")
+    (path / "secret.env").write_text("TOKEN=1\n")
+    (path / ".berth").write_text("demo/shop\n")
+    return path
+
+
+def test_login_checks_the_token_and_keeps_it_for_this_user_only(berth: Berth, cast: Cast) -> None:
+    wrong = berth.run("login", berth.url, "--token", "berth_wrong")
+    assert wrong.returncode == 1 and "needs a valid API token" in wrong.stderr and not wrong.stdout
+    assert berth.run("apps").returncode == 1
+    berth.sign_in(cast.owner)
+    kept = berth.home / ".config/berth/login.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "demo/shop" in berth.run("apps").stdout
+    assert json.loads(berth.run("apps", "--json").stdout)[0]["name"] == "shop"
+
+
+def test_the_saved_token_is_not_sent_to_another_address(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.owner)
+    berth.env["BERTH_URL"] = "http://elsewhere.localhost:1"
+    refused = berth.run("apps")
+    assert refused.returncode == 1 and "there is no token for http://elsewhere.localhost:1" in refused.stderr
+
+
+def test_a_server_that_is_not_there_is_told_plainly(berth: Berth) -> None:
+    gone = berth.run("login", "http://berth.localhost:1", "--token", "berth_x")
+    assert gone.returncode == 1 and "cannot reach http://berth.localhost:1" in gone.stderr
+    assert "Traceback" not in gone.stderr
+    assert "is not an address" in berth.run("login", "berth", "--token", "x").stderr
+
+
+def test_create_links_the_folder(berth: Berth, cast: Cast, tmp_path: Path) -> None:
+    berth.sign_in(cast.developer)
+    made = berth.run("create", "api", cwd=tmp_path)
+    assert made.returncode == 0 and "http://api-demo.localhost:8080" in made.stdout
+    assert (tmp_path / ".berth").read_text() == "demo/api\n"
+    again = berth.run("create", "demo/api", cwd=tmp_path)
+    assert again.returncode == 1 and "there is an app demo/api already" in again.stderr
+    assert "Choose another name." in again.stderr
+
+
+def test_deploy_packs_streams_the_log_and_waits_until_live(
+    berth: Berth, cast: Cast, worker: Worker, folder: Path
+) -> None:
+    berth.sign_in(cast.developer)
+    done = berth.run("deploy", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Detected Python.",
+        "Größe: red",
+        "v2 is live at http://shop-demo.localhost:8080",
+    ]
+    source = Source.objects.latest("created_at")
+    with tarfile.open(settings.PATHS.sources / source.pk) as archive:
+        assert sorted(archive.getnames()) == [".gitignore", "app.py"]
+    assert source.name == "shop"
+
+
+def test_deploy_with_json_prints_one_object_and_the_log_beside_it(
+    berth: Berth, cast: Cast, worker: Worker, folder: Path
+) -> None:
+    berth.sign_in(cast.developer)
+    done = berth.run("deploy", "--json", cwd=folder)
+    result = json.loads(done.stdout)
+    assert (result["release"]["version"], result["release"]["status"]) == (2, "live")
+    assert "Detected Python." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("broken", ("the build failed: pip failed", "Hint: read the log")),
+        (
+            "silent",
+            ("v2 is not live: web.1 was not ready within 60 s", "| Traceback: KeyError", "listen on $PORT"),
+        ),
+    ],
+)
+def test_a_deploy_that_fails_says_why_and_exits_1(
+    berth: Berth, cast: Cast, worker: Worker, folder: Path, name: str, said: tuple[str, ...]
+) -> None:
+    berth.sign_in(cast.developer)
+    failed = berth.run("deploy", str(folder.rename(folder.with_name(name))))
+    assert failed.returncode == 1
+    for text in said:
+        assert text in failed.stderr
+    assert App.objects.get(pk=cast.app.pk).serving_release_id == cast.app.serving_release_id
+
+
+def test_config_restart_scale_and_rollback_wait_for_their_release(
+    berth: Berth, cast: Cast, worker: Worker, folder: Path
+) -> None:
+    berth.sign_in(cast.developer)
+    assert "v2 (Set A, B) is live" in berth.run("config", "set", "A=1=1", "B=", cwd=folder).stdout
+    assert berth.run("config", "get", "A", cwd=folder).stdout == "1=1\n"
+    assert berth.run("config", cwd=folder).stdout == "A=1=1\nB=\n"
+    assert json.loads(berth.run("config", "--json", cwd=folder).stdout) == {"A": "1=1", "B": ""}
+    assert "v3 (Unset B) is live" in berth.run("config", "unset", "B", cwd=folder).stdout
+    assert "v4 (Scale web=2) is live" in berth.run("scale", "web=2", cwd=folder).stdout
+    assert "Nothing had to be restarted" in berth.run("scale", "web=2", cwd=folder).stdout
+    assert json.loads(berth.run("restart", "--json", cwd=folder).stdout)["release"]["status"] == "live"
+    assert "v6 (Roll back to v1) is live" in berth.run("rollback", "v1", cwd=folder).stdout
+    assert not ConfigVar.objects.filter(app=cast.app).exists()
+    listed = berth.run("releases", cwd=folder).stdout.splitlines()
+    assert len(listed) == 7 and "Roll back to v1" in listed[1] and "retired" in listed[2]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("scale", "web"), "'web' is not TYPE=COUNT"),
+        (("scale", "wbe=2"), "Did you mean web?"),
+        (("rollback", "x1"), "'x1' is not a release"),
+        (("rollback", "9"), "has no release v9"),
+        (("config", "set", "A"), "'A' is not NAME=VALUE"),
+        (("config", "set", "PORT=1"), "PORT is set by Berth itself"),
+        (("config", "get", "NOPE"), "has no config var NOPE"),
+        (("apps", "--app"), ""),
+        (("releases", "--app", "demo/"), "is not TENANT/APP"),
+        (("releases", "--app", "other/blog"), "there is no app other/blog here"),
+        (("destroy", "--confirm", "sho"), "nothing was destroyed"),
+        (("builds", "cancel"), "ended already"),
+    ],
+)
+def test_mistakes_are_told_on_stderr_with_exit_status(
+    berth: Berth, cast: Cast, folder: Path, args: tuple[str, ...], said: str
+) -> None:
+    berth.sign_in(cast.owner)
+    wrong = berth.run(*args, cwd=folder)
+    assert wrong.returncode == (1 if said else 2) and not wrong.stdout
+    assert said in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_which_app_is_asked_for_when_nothing_says_so(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.owner)
+    assert "which app?" in berth.run("ps").stderr
+    berth.env["BERTH_APP"] = "shop"
+    assert berth.run("ps").returncode == 0
+
+
+def test_a_read_token_reads_and_changes_nothing(berth: Berth, cast: Cast, folder: Path) -> None:
+    berth.sign_in(cast.owner, scope="read")
+    assert berth.run("releases", cwd=folder).returncode == 0
+    refused = berth.run("restart", cwd=folder)
+    assert refused.returncode == 1 and "can only read" in refused.stderr
+
+
+def test_ps_and_logs(berth: Berth, cast: Cast, folder: Path) -> None:
+    berth.sign_in(cast.viewer)
+    release = Release.objects.get(app=cast.app)
+    row = containers.new_container(
+        app=cast.app,
+        release=release,
+        build=None,
+        kind=Container.Kind.PROCESS,
+        process_type="web",
+        index=1,
+        memory_limit=1 << 28,
+    )
+    containers.started(row)
+    containers.ready(row)
+    log = settings.PATHS.container_log(row.pk)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("2026-01-01T00:00:01.000000001+00:00 stdout F \x1b]0;x\x07hello\n")
+    assert berth.run("ps", cwd=folder).stdout.splitlines()[1].split() == [
+        "web.1",
+        "ready",
+        "v1",
+        *["0", "MiB", "of", "256", "MiB", "0", "%"],
+    ]
+    assert berth.run("logs", cwd=folder).stdout == "2026-01-01 00:00:01 web.1 hello\n"
+    assert json.loads(berth.run("logs", "--json", "-n", "5", cwd=folder).stdout)["container"] == "web.1"
+
+
+def test_builds_can_be_listed_and_cancelled(berth: Berth, cast: Cast, folder: Path) -> None:
+    berth.sign_in(cast.developer)
+    build = make_build(cast.app, cast.developer)
+    assert build.pk in berth.run("builds", "list", cwd=folder).stdout
+    assert "Cancelled." in berth.run("builds", "cancel", cwd=folder).stdout
+    assert Build.objects.get(pk=build.pk).status == Build.Status.CANCELLED
+
+
+def test_open_and_destroy(berth: Berth, cast: Cast, folder: Path) -> None:
+    berth.sign_in(cast.owner)
+    assert json.loads(berth.run("open", "--json", cwd=folder).stdout) == {"address": cast.app.address}
+    done = berth.run("destroy", cwd=folder, stdin="shop\n")
+    assert done.returncode == 0, done.stderr
+    assert App.objects.get(pk=cast.app.pk).destroyed_at is not None

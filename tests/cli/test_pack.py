@@ -1,0 +1,153 @@
+"""What of a folder is deployed."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from berth_cli.errors import CliError
+from berth_cli.ignore import files
+from berth_cli.output import inert
+from berth_cli.pack import pack
+
+
+def tree(root: Path, **content: str) -> Path:
+    """Keys are paths with __ for /."""
+    for name, text in content.items():
+        path = root / name.replace("__", "/").replace("DOT", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def names(root: Path) -> list[str]:
+    return [str(path) for path in files(root)]
+
+
+def test_git_and_the_link_file_never_go_along(tmp_path: Path) -> None:
+    tree(tmp_path, DOTgit__config="x", lib__DOTgit="gitdir: elsewhere", DOTberth="demo/shop", app="x")
+    assert names(tmp_path) == ["app"]
+
+
+def test_gitignores_apply_to_their_folder_and_the_deepest_decides(tmp_path: Path) -> None:
+    tree(
+        tmp_path,
+        DOTgitignore="*.log\n/build/\nnode_modules/\n",
+        a="",
+        xDOTlog="",
+        build__out="",
+        lib__build__kept="",
+        lib__node_modules__x="",
+        lib__DOTgitignore="!important.log\nlocal\n",
+        lib__importantDOTlog="",
+        lib__local="",
+        local="",
+    )
+    assert names(tmp_path) == [
+        ".gitignore",
+        "a",
+        "lib/.gitignore",
+        "lib/build/kept",
+        "lib/important.log",
+        "local",
+    ]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_ignores_exactly_what_git_ignores(tmp_path: Path) -> None:
+    tree(
+        tmp_path,
+        DOTgitignore="*.py[cod]\n!keep.pyc\n/dist\ndocs/**/*.tmp\nfoo/\n\\#x\ntrail \n**/deep\n",
+        aDOTpyc="",
+        keepDOTpyc="",
+        dist__x="",
+        sub__dist__y="",
+        docs__a__b__cDOTtmp="",
+        docs__dDOTtmp="",
+        foo="a file",
+        sub__foo__z="",
+        sub__deep__q="",
+        **{"#x": ""},
+    )
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True, env=env)
+    argv = ["git", "-C", str(tmp_path), "ls-files", "--others", "--exclude-standard"]
+    wanted = subprocess.run(argv, check=True, capture_output=True, text=True, env=env).stdout.splitlines()
+    assert names(tmp_path) == sorted(wanted, key=lambda name: name.split("/"))
+
+
+def test_dockerignore_starts_from_the_root_and_can_bring_back(tmp_path: Path) -> None:
+    tree(
+        tmp_path,
+        DOTdockerignore="# notes\ndocs\n!docs/keep.md\n**/*.tmp\nsecret\n./odd/../gone\n*\\.bak\nDockerfile\n",
+        Dockerfile="FROM x",
+        docs__aDOTmd="",
+        docs__keepDOTmd="",
+        lib__docs__bDOTmd="",
+        lib__xDOTtmp="",
+        lib__secret="",
+        secret="",
+        gone="",
+        xDOTbak="",
+    )
+    assert names(tmp_path) == [".dockerignore", "Dockerfile", "docs/keep.md", "lib/docs/b.md", "lib/secret"]
+
+
+def test_links_stay_links_and_devices_stay_behind(tmp_path: Path) -> None:
+    tree(tmp_path, real="text")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    os.link(tmp_path / "real", tmp_path / "second")
+    os.mkfifo(tmp_path / "pipe")
+    out = io.BytesIO()
+    packed = pack(tmp_path, out)
+    with tarfile.open(fileobj=out) as archive:
+        kinds = {m.name: (m.issym(), m.isreg(), m.uid, m.uname) for m in archive.getmembers()}
+        second = archive.extractfile("second")
+        assert second is not None and second.read() == b"text"
+    assert packed.files == 4
+    assert kinds == {
+        "folder": (True, False, 0, ""),
+        "link": (True, False, 0, ""),
+        "real": (False, True, 0, ""),
+        "second": (False, True, 0, ""),
+    }
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    tree(tmp_path, b="1", a__c="2")
+    first, second = io.BytesIO(), io.BytesIO()
+    pack(tmp_path, first)
+    pack(tmp_path, second)
+    assert first.getvalue() == second.getvalue()
+
+
+def test_what_cannot_be_packed_says_why(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="no files to deploy"):
+        pack(tmp_path, io.BytesIO())
+    with pytest.raises(CliError, match="not a folder"):
+        pack(tmp_path / "none", io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07x", "x"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("a\x1bcb", "ab"),
+        ("\x9b2Jx", "x"),
+        ("over\rwrite\x08", "overwrite"),
+        ("\u202eevil\u202c", "evil"),
+        ("tab\tGröße", "tab\tGröße"),
+        ("\x1b]0;never ended", ""),
+    ],
+)
+def test_text_from_apps_cannot_steer_the_terminal(text: str, shown: str) -> None:
+    assert inert(text) == shown

@@ -1,0 +1,132 @@
+"""A machine in a network namespace of its own, driven over a pipe: one JSON request a line, one answer a line.
+
+Run as `python -I -S peer.py`. It tries what a tenant with root inside its container could try.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+PATIENCE = 0.4  # seconds; everything here is one memory copy away
+
+
+def tcp(address: str, port: int, source: str | None = None) -> str:
+    """ "connected" with what the server said, or why not."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.settimeout(PATIENCE)
+        if source:
+            sock.bind((source, 0))
+        try:
+            sock.connect((address, port))
+            return sock.recv(100).decode()
+        except OSError as error:
+            return type(error).__name__
+
+
+def udp(address: str, port: int, source: str | None = None) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE)
+        if source:
+            sock.bind((source, 0))
+        try:
+            sock.sendto(b"?", (address, port))
+            return sock.recv(100).decode()
+        except OSError as error:
+            return type(error).__name__
+
+
+def raw_udp(source: str, address: str, port: int) -> str:
+    """Send a datagram with a source address of our own choice."""
+    payload = f"claims to be {source}".encode()
+    datagram = struct.pack("!HHHH", 9, port, 8 + len(payload), 0) + payload
+    ends = socket.inet_aton(source) + socket.inet_aton(address)
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(datagram), 1, 0, 64, socket.IPPROTO_UDP, 0) + ends
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        try:
+            sock.sendto(header + datagram, (address, 0))
+        except OSError as error:
+            return type(error).__name__
+    return "sent"
+
+
+heard: list[str] = []
+
+
+def serve_tcp(port: int) -> None:
+    """Greet whoever connects with the address that they seem to come from."""
+    server = socket.create_server(("", port))
+
+    def loop() -> None:
+        while True:
+            connection, peer = server.accept()
+            heard.append(peer[0])
+            with connection:
+                connection.sendall(peer[0].encode())
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def serve_udp(port: int, address: str = "") -> None:
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((address, port))
+
+    def loop() -> None:
+        while True:
+            data, peer = server.recvfrom(100)
+            heard.append(data.decode())
+            server.sendto(peer[0].encode(), peer)
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def has_heard() -> list[str]:
+    return list(heard)
+
+
+def run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def write(path: str, text: str) -> None:
+    Path(path).write_text(text)
+
+
+def read(path: str) -> str:
+    return Path(path).read_text().strip()
+
+
+ACTIONS: dict[str, Callable[..., object]] = {
+    "tcp": tcp,
+    "udp": udp,
+    "raw_udp": raw_udp,
+    "serve_tcp": serve_tcp,
+    "serve_udp": serve_udp,
+    "has_heard": has_heard,
+    "run": run,
+    "write": write,
+    "read": read,
+}
+
+
+def main() -> None:
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        try:
+            answer: object = ACTIONS[name](*arguments)
+        except OSError as error:
+            answer = type(error).__name__
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

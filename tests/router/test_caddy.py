@@ -1,0 +1,291 @@
+"""What visitors meet, by a real Caddy."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from paas.errors import HostProblem
+from paas.router import Caddy
+from paas.router.pages import TEXTS
+from tests.router.conftest import DASHBOARD, DOMAIN, Ingress, Serve, route
+
+HOST = "hello-acme.test.example"
+
+
+# --- by host
+
+
+def test_requests_go_to_the_app_of_their_host(ingress: Ingress, serve: Serve) -> None:
+    one, two = serve("one"), serve("two")
+    other = route("b", ["other-umbrella.test.example", "www.Umbrella.example"], two.dial, tenant="222222222222")
+    ingress.load(route("a", [HOST], one.dial), other)
+    assert ingress.ask(HOST).json["name"] == "one"
+    assert ingress.ask("HELLO-acme.Test.example:8080").json["name"] == "one"
+    assert ingress.ask("other-umbrella.test.example").json["name"] == "two"
+    assert ingress.ask("www.umbrella.example").json["name"] == "two"
+
+
+def test_requests_are_spread_over_an_apps_containers(ingress: Ingress, serve: Serve) -> None:
+    one, two = serve("one"), serve("two")
+    ingress.load(route("a", [HOST], one.dial, two.dial))
+    assert {ingress.ask(HOST).json["name"] for _ in range(24)} == {"one", "two"}
+
+
+def test_the_dashboard_and_its_streams(ingress: Ingress, serve: Serve) -> None:
+    serve("web", ingress.paths.web_socket)
+    serve("streams", ingress.paths.streams_socket)
+    ingress.load()
+    assert ingress.ask(DASHBOARD, "/apps/").json["name"] == "web"
+    assert ingress.ask(DASHBOARD, "/static/berth.css").json["name"] == "web"
+    assert ingress.ask(DASHBOARD, "/streams/builds/1/").json["name"] == "streams"
+    assert ingress.ask(DASHBOARD, "/streams/../apps/").json["name"] == "web"
+
+
+def test_an_app_has_no_way_to_the_dashboards_streams(ingress: Ingress, serve: Serve) -> None:
+    ingress.load(route("a", [HOST], serve("one").dial))
+    assert ingress.ask(HOST, "/streams/x").json["name"] == "one"
+
+
+def test_the_bare_domain_leads_to_the_dashboard(ingress: Ingress) -> None:
+    ingress.load()
+    answer = ingress.ask(DOMAIN)
+    assert (answer.status, answer.headers["location"]) == (302, f"//{DASHBOARD}:{ingress.port}/")
+
+
+# --- what Caddy answers itself
+
+
+def test_an_unknown_host(ingress: Ingress) -> None:
+    ingress.load(route("a", [HOST]))
+    answer = ingress.ask("nobody.test.example")
+    assert answer.status == 404
+    assert TEXTS[404][0] in answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_an_app_that_is_not_running(ingress: Ingress) -> None:
+    ingress.load(route("a", [HOST]))
+    answer = ingress.ask(HOST, "/some/page")
+    assert answer.status == 503
+    assert TEXTS[503][0] in answer.text
+    assert "acme" not in answer.text
+
+
+def test_an_app_whose_containers_do_not_answer(ingress: Ingress, serve: Serve) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = f"127.0.0.1:{listener.getsockname()[1]}"
+    ingress.load(route("a", [HOST], nobody))
+    before = time.monotonic()
+    answer = ingress.ask(HOST)
+    assert answer.status == 502
+    assert TEXTS[502][0] in answer.text
+    assert nobody not in answer.text
+    assert 4 < time.monotonic() - before < 10
+
+
+def test_one_dead_container_of_two_is_not_noticed(ingress: Ingress, serve: Serve) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = f"127.0.0.1:{listener.getsockname()[1]}"
+    ingress.load(route("a", [HOST], nobody, serve("one").dial))
+    assert {ingress.ask(HOST).status for _ in range(12)} == {200}
+    assert {ingress.ask(HOST, method="POST", body=b"four").text for _ in range(12)} == {"4"}
+
+
+def test_a_web_process_that_restarts_costs_a_moment(ingress: Ingress, serve: Serve) -> None:
+    ingress.load()
+    with ingress.connect() as connection:
+        connection.request("POST", "/", b"four", {"Host": DASHBOARD})
+        time.sleep(0.3)  # nobody listens yet
+        serve("web", ingress.paths.web_socket)
+        assert connection.getresponse().read() == b"4"
+
+
+@pytest.mark.parametrize("status", [404, 500, 502, 503])
+def test_an_apps_own_errors_are_left_alone(ingress: Ingress, serve: Serve, status: int) -> None:
+    ingress.load(route("a", [HOST], serve("one").dial))
+    answer = ingress.ask(HOST, headers={"X-Answer": str(status)})
+    assert (answer.status, answer.json["name"]) == (status, "one")
+
+
+def test_uploads_to_the_dashboard_have_a_limit(ingress: Ingress, serve: Serve) -> None:
+    serve("web", ingress.paths.web_socket)
+    ingress.load()
+    assert ingress.ask(DASHBOARD, method="POST", body=b"x" * 3_000_000).text == "3000000"
+    with ingress.connect() as connection:
+        connection.putrequest("POST", "/", skip_host=True)
+        for name, value in {"Host": DASHBOARD, "Content-Length": "300000001"}.items():
+            connection.putheader(name, value)
+        connection.endheaders(b"x" * 100_000)
+        # The web process sees its sender fail, and Caddy says why, before all of it has been sent.
+        with pytest.raises(ConnectionError):
+            for _ in range(4000):
+                connection.send(b"x" * 100_000)
+
+
+def test_headers_that_never_end_are_cut_off_by_size(ingress: Ingress) -> None:
+    try:
+        status = ingress.ask(HOST, headers={"X-Large": "x" * 200_000}).status
+    except ConnectionError:  # it may hang up before it has read them all
+        return
+    assert status == 431
+
+
+# --- what is said about the client
+
+
+def test_forged_forwarding_headers_are_replaced(ingress: Ingress, serve: Serve) -> None:
+    ingress.load(route("a", [HOST], serve("one").dial))
+    forged = {
+        "X-Forwarded-For": "6.6.6.6",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Port": "443",
+        "X-Real-IP": "6.6.6.6",
+        "Forwarded": "for=6.6.6.6",
+        "Proxy": "http://evil.example/",
+        "X-Original-URL": "/admin",
+    }
+    seen = {name.lower(): value for name, value in ingress.ask(HOST, headers=forged).json["headers"].items()}
+    assert seen["host"] == HOST
+    assert seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["x-forwarded-host"] == HOST
+    assert seen["x-forwarded-proto"] == "http"
+    assert {"x-forwarded-port", "x-real-ip", "forwarded", "proxy", "x-original-url"}.isdisjoint(seen)
+    assert not any("6.6.6.6" in value or "evil" in value for value in seen.values())
+
+
+def test_nothing_tells_which_server_it_is(ingress: Ingress, serve: Serve) -> None:
+    serve("web", ingress.paths.web_socket)
+    ingress.load(route("a", [HOST], serve("one").dial), route("b", ["off.test.example"]))
+    for host in (HOST, "off.test.example", "nobody.example", DASHBOARD, DOMAIN):
+        answer = ingress.ask(host)
+        assert {"server", "via"}.isdisjoint(answer.headers), host
+        assert "caddy" not in str(answer).lower()
+
+
+# --- streams
+
+
+def _first(connection: http.client.HTTPConnection, host: str, path: str) -> http.client.HTTPResponse:
+    connection.request("GET", path, headers={"Host": host})
+    response = connection.getresponse()
+    assert response.readline() == b"data: first\n"
+    return response
+
+
+@pytest.mark.parametrize("path", ["/slowly", "/slowly?text/plain"])
+def test_what_an_app_streams_passes_at_once(ingress: Ingress, serve: Serve, path: str) -> None:
+    app = serve("one")
+    ingress.load(route("a", [HOST], app.dial))
+    with ingress.connect() as connection:
+        response = _first(connection, HOST, path)
+        app.go_on.set()
+        assert response.read() == b"\ndata: second\n\n"
+
+
+def test_the_dashboards_events_pass_at_once_and_outlive_a_change_of_routes(
+    ingress: Ingress, serve: Serve
+) -> None:
+    streams = serve("streams", ingress.paths.streams_socket)
+    ingress.load()
+    with ingress.connect() as connection:
+        response = _first(connection, DASHBOARD, "/streams/slowly")
+        assert ingress.load(route("a", [HOST]))
+        streams.go_on.set()
+        assert response.read() == b"\ndata: second\n\n"
+
+
+def test_a_web_socket_stays_open_when_routes_change(ingress: Ingress, serve: Serve) -> None:
+    app = route("a", [HOST], serve("one").dial)
+    ingress.load(app)
+    with (
+        socket.create_connection(("127.0.0.1", ingress.port), timeout=5) as sock,
+        sock.makefile("rwb") as stream,
+    ):
+        upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        stream.write(f"GET /switch HTTP/1.1\r\nHost: {HOST}\r\n{upgrade}\r\n".encode())
+        stream.flush()
+        assert b"101" in stream.readline()
+        while stream.readline() != b"\r\n":
+            pass
+        for word in (b"before\n", b"after\n"):
+            stream.write(word)
+            stream.flush()
+            assert stream.readline() == word.upper()
+            ingress.load(app, route("b", ["new.test.example"]))
+
+
+# --- loading
+
+
+def test_loading_the_same_again_asks_nothing_of_caddy(ingress: Ingress) -> None:
+    ingress.load(route("a", [HOST]), route("b", ["b.test.example"]))
+    assert not ingress.load(route("b", ["b.test.example"]), route("a", [HOST]))
+    assert ingress.load(route("a", [HOST]))
+
+
+def test_a_refused_configuration_leaves_the_old_one_running(ingress: Ingress, serve: Serve) -> None:
+    ingress.load(route("a", [HOST], serve("one").dial))
+    bad = ingress.config()
+    bad["apps"]["http"]["servers"]["ingress"]["routes"].append({"handle": [{"handler": "nonsense"}]})
+    with pytest.raises(HostProblem, match=r"Caddy refused POST /load: .*nonsense.*it still runs") as caught:
+        ingress.caddy.load(bad)
+    assert caught.value.retryable
+    assert ingress.ask(HOST).status == 200
+
+
+def test_a_caddy_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(HostProblem, match="Caddy does not answer") as caught:
+        Caddy(tmp_path / "absent.sock").load({})
+    assert caught.value.retryable
+
+
+def test_the_admin_socket_is_for_its_owner_only(ingress: Ingress) -> None:
+    assert ingress.paths.caddy_admin_socket.stat().st_mode & 0o777 == 0o600
+
+
+def test_requests_in_flight(ingress: Ingress, serve: Serve) -> None:
+    app = serve("one")
+    ingress.load(route("a", [HOST], app.dial))
+    assert ingress.caddy.requests_in_flight()[app.dial] == 0
+    with ingress.connect() as connection:
+        response = _first(connection, HOST, "/slowly")
+        assert ingress.caddy.requests_in_flight()[app.dial] == 1
+        app.go_on.set()
+        response.read()
+
+
+def test_a_killed_caddy_comes_back_with_its_routes(ingress: Ingress, serve: Serve) -> None:
+    remembering = Caddy(ingress.paths.caddy_admin_socket, ingress.boot_config)
+    config = ingress.config(route("a", [HOST], serve("one").dial))
+    remembering.load(config)
+    ingress.kill()
+    ingress.start()
+    assert ingress.ask(HOST).json["name"] == "one"
+    assert not remembering.load(config)
+
+
+def test_a_thousand_apps(ingress: Ingress, serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    dial = serve("one").dial
+    many = [
+        route(f"{number:x}", [f"app{number}-t{number % 20}.test.example"], dial, tenant=f"{number % 20:012x}")
+        for number in range(1000)
+    ]
+    before = time.perf_counter()
+    ingress.load(*many)
+    loaded = time.perf_counter()
+    ingress.load(*many)
+    same = time.perf_counter()
+    assert ingress.ask("app999-t19.test.example").status == 200
+    answered = time.perf_counter()
+    with capsys.disabled():
+        times = [f"{1000 * t:.0f} ms" for t in (loaded - before, same - loaded, answered - same)]
+        print(
+            f"\n1,000 routes over 20 tenants: loaded in {times[0]}, again in {times[1]}, answer in {times[2]}"
+        )

@@ -1,0 +1,7 @@
+import django
+
+django.setup()  # pytest reads this file before pytest-django would do it
+
+from tests.web.cast import cast, platform, valkey_server  # noqa: E402
+
+__all__ = ["cast", "platform", "valkey_server"]

@@ -1,0 +1,128 @@
+"""Every URL of the API, as every member of the cast. A new URL without a row here fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from paas.api import api
+from tenants.accounts.models import Role
+from tenants.accounts.roles import includes
+from tests.web.cast import GZIP, Cast, make_build
+
+OPEN = None  # any valid token
+APP = "apps/{tenant}/{app}"
+
+
+@dataclass(frozen=True)
+class Row:
+    needs: Role | None
+    ok: int
+    body: Any = None
+    content_type: str = "application/json"
+
+
+MATRIX = {
+    ("GET", "me"): Row(OPEN, 200),
+    ("GET", "apps"): Row(OPEN, 200),
+    ("POST", "apps"): Row(Role.DEVELOPER, 201, {"tenant": "demo", "name": "fresh"}),
+    ("GET", APP): Row(Role.VIEWER, 200),
+    ("DELETE", APP): Row(Role.OWNER, 202, {"confirm": "shop"}),
+    ("POST", f"{APP}/deploys"): Row(Role.DEVELOPER, 202, GZIP, "application/gzip"),
+    ("GET", f"{APP}/builds"): Row(Role.VIEWER, 200),
+    ("GET", f"{APP}/builds/{{build}}"): Row(Role.VIEWER, 200),
+    ("GET", f"{APP}/builds/{{build}}/log"): Row(Role.VIEWER, 200),
+    ("POST", f"{APP}/builds/{{build}}/cancel"): Row(Role.DEVELOPER, 202, {}),
+    ("GET", f"{APP}/releases"): Row(Role.VIEWER, 200),
+    ("GET", f"{APP}/releases/{{version}}"): Row(Role.VIEWER, 200),
+    ("POST", f"{APP}/releases/rollback"): Row(Role.DEVELOPER, 201, {"version": 1}),
+    ("POST", f"{APP}/restart"): Row(Role.DEVELOPER, 201, {}),
+    ("POST", f"{APP}/scale"): Row(Role.DEVELOPER, 200, {"formation": {"web": 2}}),
+    ("GET", f"{APP}/config"): Row(Role.VIEWER, 200),
+    ("PATCH", f"{APP}/config"): Row(Role.DEVELOPER, 200, {"changes": {"A": "1"}}),
+    ("GET", f"{APP}/containers"): Row(Role.VIEWER, 200),
+    ("GET", f"{APP}/logs"): Row(Role.VIEWER, 200),
+}
+WHO = ("owner", "developer", "viewer", "stranger", "admin", "nobody", "revoked", "reader")
+
+
+def test_every_url_has_a_row() -> None:
+    found = set()
+    for path, methods in api.get_openapi_schema()["paths"].items():
+        found |= {(method.upper(), path.removeprefix("/api/v1/")) for method in methods}
+    assert found == set(MATRIX)
+
+
+def expected(row: Row, method: str, path: str, who: str) -> int:
+    if who in ("nobody", "revoked"):
+        return 401
+    if who == "reader" and method != "GET":
+        return 403
+    if row.needs is OPEN or who == "reader":
+        return row.ok
+    if who in ("stranger", "admin"):
+        return 404
+    return row.ok if includes(Role(who), row.needs) else 403
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize(("method", "path"), MATRIX, ids=str)
+def test_access(cast: Cast, method: str, path: str, who: str) -> None:
+    row = MATRIX[method, path]
+    build = make_build(cast.app, cast.developer)
+    if path.endswith("rollback"):
+        _newer_release(cast)
+    url = path.format(tenant="demo", app="shop", build=build.pk, version=1)
+    client = _client(cast, who)
+    response = client.call(method, url, row.body, content_type=row.content_type)
+    assert response.status_code == expected(row, method, path, who), response.content
+    if response.status_code >= 400:
+        assert set(response.json()["error"]) == {"summary", "hint", "details"}
+
+
+def _client(cast: Cast, who: str) -> Any:
+    if who == "reader":
+        return cast.client(cast.owner, scope="read")
+    if who in ("nobody", "revoked"):
+        return cast.client(None if who == "nobody" else cast.owner, revoked=True)
+    return cast.client(getattr(cast, who))
+
+
+def _newer_release(cast: Cast) -> None:
+    from tenants.releases.actions import restart  # noqa: PLC0415
+
+    restart(actor=cast.owner, app=cast.app)
+
+
+def test_other_tenants_look_as_if_they_did_not_exist(cast: Cast) -> None:
+    client = cast.client(cast.stranger)
+    theirs, none = client.call("GET", "apps/demo/shop"), client.call("GET", "apps/demo/nothing")
+    assert theirs.status_code == none.status_code == 404
+    assert theirs.json()["error"]["summary"].replace("shop", "nothing") == none.json()["error"]["summary"]
+    assert client.call("GET", "apps").json()[0]["tenant"] == "other"
+
+
+def test_ids_nested_under_another_app_are_not_found(cast: Cast) -> None:
+    foreign = make_build(cast.others_app, cast.stranger)
+    client = cast.client(cast.owner)
+    for method, rest in (("GET", ""), ("GET", "/log"), ("POST", "/cancel")):
+        assert client.call(method, f"apps/demo/shop/builds/{foreign.pk}{rest}", {}).status_code == 404
+    assert client.call("GET", "apps/demo/shop/releases/7").status_code == 404
+
+
+def test_a_person_who_is_shut_out_is_so_at_once(cast: Cast) -> None:
+    client = cast.client(cast.owner)
+    assert client.call("GET", "me").status_code == 200
+    cast.owner.is_active = False
+    cast.owner.save()
+    assert client.call("GET", "me").status_code == 401
+
+
+def test_openapi_and_its_page_are_open_and_need_no_other_host(cast: Cast) -> None:
+    client = cast.client(None)
+    assert client.call("GET", "openapi.json").json()["info"]["title"] == "Berth"
+    page = client.call("GET", "docs").content.decode()
+    assert "/static/ninja/swagger-ui" in page
+    assert "cdn" not in page and "https://" not in page

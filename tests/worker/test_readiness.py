@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+
+import pytest
+
+from paas.specs import HealthCheck
+from paas.worker.readiness import answers
+
+HERE = IPv4Address("127.0.0.1")
+
+
+class App(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response({"/ok": 200, "/moved": 302}.get(self.path, 500))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), App) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("path", "ready", "seen"),
+    [
+        (None, True, "is open"),
+        ("/ok", True, "GET /ok answered 200"),
+        ("/moved", True, "GET /moved answered 302"),
+        ("/broken", False, "GET /broken answered 500"),
+    ],
+)
+def test_what_counts_as_ready(port: int, path: str | None, ready: bool, seen: str) -> None:
+    got, why = answers(HERE, port, HealthCheck(path=path))
+    assert got is ready and seen in why
+
+
+def test_nothing_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        assert answers(HERE, taken.getsockname()[1], HealthCheck()) == (
+            False,
+            f"nothing listens on port {taken.getsockname()[1]} ($PORT)",
+        )
