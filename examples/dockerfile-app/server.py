@@ -4,6 +4,7 @@ import os
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 
 PAGE = (
     (Path(__file__).parent / "public/index.html")
@@ -20,4 +21,9 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(PAGE.encode() if self.path == "/" else b"There is no such page.\n")
 
 
-ThreadingHTTPServer(("0.0.0.0", int(os.environ.get("PORT", "8080"))), Page).serve_forever()
+class Server(ThreadingHTTPServer):
+    def server_bind(self):
+        TCPServer.server_bind(self)  # HTTPServer's own would first look up this machine's full name
+
+
+Server(("0.0.0.0", int(os.environ.get("PORT", "8080"))), Page).serve_forever()

@@ -4,6 +4,7 @@ import os
 import platform
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from string import Template
 
 PAGE = Template("""<!doctype html>
@@ -78,7 +79,13 @@ class Hello(BaseHTTPRequestHandler):
             print(format % values, flush=True)
 
 
+class Server(ThreadingHTTPServer):
+    def server_bind(self):
+        TCPServer.server_bind(self)  # HTTPServer's own would first look up this machine's full name
+
+
 if __name__ == "__main__":
     address = ("0.0.0.0", int(os.environ.get("PORT", "8000")))
+    server = Server(address, Hello)
     print(f"listening on port {address[1]}", flush=True)
-    ThreadingHTTPServer(address, Hello).serve_forever()
+    server.serve_forever()

@@ -86,7 +86,8 @@ class _Copier:
     def content(self, source: Entry) -> None:
         """What is in a folder goes into the destination, which becomes a folder like it where it is missing."""
         start = self.origin.real_path(source.path)
-        mode = source.mode if self.mode is None else self.mode
+        own = source.mode if start else 0o755  # the root's mode is that of the folder it was unpacked in
+        mode = own if self.mode is None else self.mode
         with self.destination.folder(self.dest, self._owner(source), mode) as top:
             for parent, entry in self._parents(top, start):
                 self._put(entry, parent, entry.name)

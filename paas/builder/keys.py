@@ -45,7 +45,8 @@ def _inputs(operation: Operation, source: Tree, stages: Sequence[Sequence[str]])
         yield chain_id(stages[operation.stage])
         return
     for named in named_sources(operation, source):
-        yield _facts(named, named.path, source)
+        if named.path:
+            yield _facts(named, named.path, source)
         if named.kind == "folder":
             start = source.real_path(named.path)
             for entry in source.walk(start):

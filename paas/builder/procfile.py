@@ -11,6 +11,15 @@ NAME = "Procfile"
 MAX_COMMAND = 4096
 PROCESS_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+# One program with its arguments, behind `NAME=value` words: nothing joins, groups or redirects commands.
+_SIMPLE = re.compile(
+    r"(?P<variables>(?:[A-Za-z_][A-Za-z0-9_]*=[^\s\"'\\`$;&|()<>]*\s+)*)"
+    r"(?P<rest>(?P<program>[A-Za-z0-9_./-]+)(?:\s[^;&|()<>`\n]*)?)"
+)
+_BUILT_IN = re.compile(
+    r"\.|alias|break|case|cd|command|continue|do|echo|eval|exec|exit|export|for|if|local|printf|pwd|read|readonly"
+    r"|return|set|shift|source|test|time|times|trap|type|ulimit|umask|unset|until|wait|while"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +31,13 @@ class Procfile:
 
 
 def shell(command: str) -> tuple[str, ...]:
-    """The arguments that run `command` in the container's own shell, so that `$PORT` is expanded there."""
+    """The arguments that run `command` in the container's own shell, so that `$PORT` is expanded there.
+
+    Debian's sh would stay and die of the stop signal in the command's place: a simple command replaces it.
+    """
+    simple = _SIMPLE.fullmatch(command)
+    if simple and not _BUILT_IN.fullmatch(simple["program"]):
+        command = f"{simple['variables']}exec {simple['rest']}"
     return ("/bin/sh", "-c", command)
 
 

@@ -67,7 +67,7 @@ def _fill(target: Path, archive: Path, kind: Kind, budget: Budget) -> None:
 
 
 def _tar_reader(stream: BinaryIO, budget: Budget) -> TarReader:
-    # Long headers cost time though they leave no file: the stream has a limit of its own, beyond what is read ahead.
+    # Long headers cost time though they leave no file, so the stream has a limit of its own.
     whole = Budget((budget.max_bytes or 0) + 4096 * (budget.max_files or 0) + _READ_AHEAD)
     return TarReader(Meter(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), whole).buffered())
 

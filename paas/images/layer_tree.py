@@ -24,11 +24,7 @@ class LayerTree(Tree):
 
     def put(self, entry: TarEntry, chunks: Chunks) -> None:
         parts = layer_parts(entry.path)
-        if any(part.startswith(_AUFS) for part in parts) and parts[-1] != OPAQUE_MARK:
-            return
-        if any(part.startswith(WHITEOUT) for part in parts[:-1]):
-            raise BadInput(f"layer entry {shown(entry.path)!r} lies in a whiteout")
-        if parts and parts[-1].startswith(WHITEOUT):
+        if any(part.startswith(WHITEOUT) for part in parts):
             self._mark(parts)
             return
         if max(entry.uid, entry.gid) > MAX_ID or min(entry.uid, entry.gid) < 0:
@@ -47,7 +43,7 @@ class LayerTree(Tree):
                 self.put_fifo(parts, entry)
             case _ if parts[:1] != (
                 "dev",
-            ):  # a container gets a /dev of its own, so what images have there is moot
+            ):  # what images have there is moot: a container gets a /dev of its own
                 raise BadInput(f"layer entry {shown(entry.path)!r} is a device: a layer may not hold one")
 
     def _put_folder(self, parts: Parts, entry: TarEntry) -> None:
@@ -57,14 +53,16 @@ class LayerTree(Tree):
             os.setxattr(fd, OPAQUE_XATTR, b"y")
 
     def _mark(self, parts: Parts) -> None:
-        folder, name = parts[:-1], parts[-1]
+        *folder, name = parts
         if name == OPAQUE_MARK:
-            os.setxattr(self.folder(folder), OPAQUE_XATTR, b"y")
-            return
-        hidden = name.removeprefix(WHITEOUT)
-        if hidden in ("", ".", ".."):
-            raise BadInput(f"layer entry {shown('/'.join(parts))!r} is a whiteout of nothing")
-        self._hide((*folder, hidden))
+            os.setxattr(self.folder(tuple(folder)), OPAQUE_XATTR, b"y")
+        elif not any(part.startswith(_AUFS) for part in parts):
+            hidden = name.removeprefix(WHITEOUT)
+            if any(part.startswith(WHITEOUT) for part in folder):
+                raise BadInput(f"layer entry {shown('/'.join(parts))!r} lies in a whiteout")
+            if hidden in ("", ".", ".."):
+                raise BadInput(f"layer entry {shown('/'.join(parts))!r} is a whiteout of nothing")
+            self._hide((*folder, hidden))
 
     def _hide(self, parts: Parts) -> None:
         """A whiteout is about the layers below: what this layer itself has by that name stays."""

@@ -285,12 +285,12 @@ def shares_v1(weight: int) -> int:
 
 
 def _limit_cpu_v1(folder: Path, quota: int) -> None:
-    """v1 refuses a parent with less than one of its children: the children come down first."""
-    children = [child for child in folder.iterdir() if child.is_dir()]
-    for child in children:
+    """v1 refuses a parent with less than any descendant's: those come down first, the deepest before all."""
+    *below, itself = _deepest_first(folder)
+    for child in below:
         if _read_int(child / "cpu.cfs_quota_us") > quota:
-            _limit_cpu_v1(child, quota)
-    _write(folder / "cpu.cfs_quota_us", quota)
+            _write(child / "cpu.cfs_quota_us", quota)
+    _write(itself / "cpu.cfs_quota_us", quota)
 
 
 def _enable(folder: Path, available: frozenset[str]) -> None:

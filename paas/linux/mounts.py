@@ -29,13 +29,10 @@ def mount(source: str | Path, target: Path, fstype: str, flags: int = 0, data: s
         sys.mount(source, target, fstype, flags, data)
 
 
-def bind(source: Path, target: Path, *, read_only: bool = False) -> None:
+def bind(source: Path, target: Path) -> None:
     """Show `source` at `target`, without what is mounted below it."""
     with _explained(f"cannot bind {source} at {target}"):
         sys.mount(source, target, None, sys.MS_BIND)
-        if read_only:
-            flags = sys.MS_BIND | sys.MS_REMOUNT | sys.MS_RDONLY | sys.MS_NOSUID | sys.MS_NODEV
-            sys.mount("none", target, None, flags)
 
 
 def make_private(target: Path, *, recursive: bool = False) -> None:

@@ -17,6 +17,10 @@ from paas.linux.command import CLEAN_ENV, run
 from paas.specs import ID_RANGE_SIZE
 
 NSFS_MAGIC = 0x6E736673
+# The OCI runtime gives its three standard streams to the container's user, and a container's standard input
+# is /dev/null: a tenant who owned the host's own could close it to everybody (chmod). On a read-only mount
+# it can be written to, but neither given away nor changed.
+NULL = Path("/dev/null")
 
 
 def is_pinned(path: Path) -> bool:
@@ -31,8 +35,12 @@ def pin_mount_namespace(path: Path) -> None:
     Mounts made on the host appear in it, none made in it appears on the host. Where the cgroup v2 tree is
     mounted beside v1 and owns controllers (crun declines that), it is unmounted inside only.
     """
-    if is_pinned(path):
-        return
+    if not is_pinned(path):
+        _pin(path)
+    _furnish(["nsenter", f"--mount={path}", "--"])
+
+
+def _pin(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not mounts.is_mounted(path.parent):
         mounts.bind(path.parent, path.parent)
@@ -40,9 +48,16 @@ def pin_mount_namespace(path: Path) -> None:
     mounts.make_private(path.parent)
     path.touch()
     run(["unshare", f"--mount={path}", "--propagation", "slave", "--", "true"])
+
+
+def _furnish(inside: list[str]) -> None:
+    """What the namespace has to look like inside; what is so already stays."""
+    if run([*inside, "mountpoint", "-q", NULL], check=False).status != 0:
+        run([*inside, "mount", "--bind", NULL, NULL])
+        run([*inside, "mount", "-o", "remount,bind,ro,nosuid,noexec", NULL])
     beside = cgroups.unified_beside_v1()
-    if beside is not None:
-        run(["nsenter", f"--mount={path}", "--", "umount", str(beside)])
+    if beside is not None and run([*inside, "mountpoint", "-q", beside], check=False).status == 0:
+        run([*inside, "umount", beside])
 
 
 def unpin(path: Path) -> None:
@@ -59,6 +74,17 @@ def enter_private_mount_namespace() -> None:
     beside = cgroups.unified_beside_v1()
     if beside is not None:
         mounts.unmount(beside)
+    mounts.bind(NULL, NULL)
+    sys.mount("none", NULL, None, sys.MS_BIND | sys.MS_REMOUNT | sys.MS_RDONLY | sys.MS_NOSUID | sys.MS_NOEXEC)
+
+
+def demand_shielded_null() -> None:
+    """Raise HostProblem unless /dev/null is shielded here: then this is not a namespace of Berth's making."""
+    if not os.statvfs(NULL).f_flag & os.ST_RDONLY:
+        raise HostProblem(
+            "containers are only run in Berth's own mount namespace, and this is not it",
+            hint="run bin/up again, or nsenter --mount=<run folder>/ns/mount -- …",
+        )
 
 
 @contextmanager

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from paas.errors import BadInput, HostProblem, Refused, StepFailed
 from paas.linux import syscalls
-from paas.specs import ID_RANGE_SIZE
+from paas.specs import ID_RANGE_SIZE, BindMount
 
 READ_MAX = 1024 * 1024
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -94,7 +95,9 @@ def identify(user: str, inside: Inside) -> Identity:
     return Identity(uid, gid, extra, account[5] if account and account[5] else "/")
 
 
-def check_program(args: tuple[str, ...], path: str, workdir: str, inside: Inside) -> None:
+def check_program(
+    args: tuple[str, ...], path: str, workdir: str, inside: Inside, binds: Sequence[BindMount] = ()
+) -> None:
     """Say what is wrong with a command before a process is spent on it. Errors: StepFailed, BadInput."""
     if not args or not args[0]:
         raise BadInput("cannot start: there is no command", hint="give the process a command")
@@ -103,12 +106,22 @@ def check_program(args: tuple[str, ...], path: str, workdir: str, inside: Inside
         candidates = [str(PurePosixPath(workdir) / program)]
     else:
         candidates = [f"{folder or workdir}/{program}" for folder in path.split(":")]
-    found = [s for s in map(inside.stat, candidates) if s is not None and stat.S_ISREG(s.st_mode)]
-    if not found:
+    seen = [_stat_shown(PurePosixPath("/") / name, inside, binds) for name in candidates]
+    files = [found for found in seen if found is not None and stat.S_ISREG(found.st_mode)]
+    if not files:
         hint = f"looked in {path}" if "/" not in program else "check the path and that the build makes it"
         raise StepFailed(f"cannot start: no such file: {program}", hint=hint)
-    if not any(s.st_mode & 0o111 for s in found):
+    if not any(file.st_mode & 0o111 for file in files):
         raise StepFailed(f"cannot start: not executable: {program}", hint=f"chmod +x {program}")
+
+
+def _stat_shown(path: PurePosixPath, inside: Inside, binds: Sequence[BindMount]) -> os.stat_result | None:
+    """What is at `path` once `binds`, which are not mounted yet, cover what the image has there."""
+    for bind in reversed(binds):
+        if path.is_relative_to(bind.target):
+            source = bind.source / path.relative_to(bind.target)
+            return source.stat() if source.exists() else None
+    return inside.stat(str(path))
 
 
 def _rows(text: str, fields: int) -> list[list[str]]:

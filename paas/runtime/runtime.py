@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from paas.errors import Conflict, HostProblem, NotFound
-from paas.linux import mounts
+from paas.linux import mounts, namespaces
 from paas.linux.cgroups import host_tree, swap_accounting
 from paas.linux.command import Completed, run
 from paas.paths import Paths
@@ -65,6 +65,7 @@ class Runtime:
         life = self._life(spec.id)
         if life.bundle.exists():
             raise Conflict(f"container {spec.id} exists", hint="delete it first")
+        namespaces.demand_shielded_null()
         self._make_folders(log)
         with ExitStack() as undo:
             life.bundle.mkdir(mode=0o711)
@@ -232,7 +233,7 @@ class Runtime:
         binds = [*files.write(spec, life.bundle), *(files.through_view(own, mount) for mount in spec.mounts)]
         with Inside(life.rootfs) as inside:
             identity = identify(spec.user, inside)
-            check_program(spec.args, environment(spec, identity)["PATH"], spec.workdir, inside)
+            check_program(spec.args, environment(spec, identity)["PATH"], spec.workdir, inside, binds)
             missing = stubs.missing([spec.workdir, *(bind.target for bind in binds)], inside)
         replace(facts, stubs=missing).write(life.bundle)
         name = life.cgroup(facts).name

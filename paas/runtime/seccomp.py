@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-EPERM, ENOSYS, EPROTONOSUPPORT = 1, 38, 93
-AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
+EPERM, ENOSYS, EPROTONOSUPPORT, EAFNOSUPPORT = 1, 38, 93, 97
+FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
+AF_NETLINK, AF_MAX = 16, 46
 NETLINK_ROUTE = 0
 # NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET (clone(2)).
-CLONE_NAMESPACES = 0x7E02_0000
+CLONE_NAMESPACES = (
+    0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000,
+)  # fmt: skip
 # PER_LINUX, PER_LINUX32, UNAME26 with either, and "tell me" (personality(2)).
 PERSONALITIES = (0x0, 0x8, 0x2_0000, 0x2_0008, 0xFFFF_FFFF)
 
@@ -76,18 +79,31 @@ def _rule(
     return rule
 
 
-def _clone_without_namespaces() -> dict[str, Any]:
-    rule = _rule("SCMP_ACT_ALLOW", ["clone"])
-    mask = {"index": 0, "value": CLONE_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
-    return {**rule, "args": [mask]}
+def _masked(mask: int, value: int) -> dict[str, Any]:
+    return {"index": 0, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}
+
+
+def _clone() -> list[dict[str, Any]]:
+    """clone without a flag for a new namespace; with any of them EPERM."""
+    allowed = {**_rule("SCMP_ACT_ALLOW", ["clone"]), "args": [_masked(sum(CLONE_NAMESPACES), 0)]}
+    refused = _rule("SCMP_ACT_ERRNO", ["clone"], errno=EPERM)
+    return [allowed, *({**refused, "args": [_masked(flag, flag)]} for flag in CLONE_NAMESPACES)]
 
 
 def _sockets() -> list[dict[str, Any]]:
-    """Unix and IP sockets, and of netlink what getifaddrs needs. An audit socket must look unsupported, not
-    forbidden: useradd gives up on EPERM."""
+    """Unix and IP sockets, and of netlink what getifaddrs needs; the rest looks unsupported, not forbidden:
+
+    programs then go on without (useradd gives up when audit's netlink answers EPERM).
+    """
     families = [
-        _rule("SCMP_ACT_ALLOW", ["socket"], (0, family, "SCMP_CMP_EQ"))
-        for family in (AF_UNIX, AF_INET, AF_INET6)
+        _rule(
+            "SCMP_ACT_ALLOW" if family in FAMILIES else "SCMP_ACT_ERRNO",
+            ["socket"],
+            (0, family, "SCMP_CMP_EQ"),
+            errno=None if family in FAMILIES else EAFNOSUPPORT,
+        )
+        for family in range(AF_MAX)
+        if family != AF_NETLINK
     ]
     netlink = (0, AF_NETLINK, "SCMP_CMP_EQ")
     return [
@@ -107,7 +123,7 @@ def profile(machine: str) -> dict[str, Any]:
         "syscalls": [
             _rule("SCMP_ACT_ALLOW", [*ALLOWED.split(), *own]),
             *(_rule("SCMP_ACT_ALLOW", ["personality"], (0, p, "SCMP_CMP_EQ")) for p in PERSONALITIES),
-            _clone_without_namespaces(),
+            *_clone(),
             *_sockets(),
             # clone3's flags are behind a pointer that a filter cannot read: libc falls back to clone.
             _rule("SCMP_ACT_ERRNO", ["clone3"], errno=ENOSYS),

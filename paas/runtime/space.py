@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,8 +143,10 @@ def _mount_disk(space: Space) -> None:
     device = run(["losetup", "--find", "--show", "--direct-io=on", space.image]).stdout.strip()
     try:
         flags = MS_NODEV | MS_NOSUID | MS_NOATIME
+        if _file_system_bytes(space.image) < space.image.stat().st_size:
+            run(["e2fsck", "-f", "-p", device], check=False)  # resize2fs demands it; 1 is "found and corrected"
+            run(["resize2fs", device])
         mounts.mount(device, space.disk, "ext4", flags, "discard,noinit_itable,errors=remount-ro")
-        run(["resize2fs", device])  # the image may have grown while nobody had it mounted
     finally:
         run(["losetup", "--detach", device])  # while it is in use this only marks it to go with its last user
     # No container of before can be alive on a disk that was not mounted: a reboot left these.
@@ -153,9 +156,18 @@ def _mount_disk(space: Space) -> None:
 
 
 def _grow(space: Space) -> None:
+    """Grow the mounted file system; where the kernel refuses (no CAP_SYS_RESOURCE) it grows when next mounted."""
     device = run(["findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", space.disk]).stdout.strip()
     run(["losetup", "--set-capacity", device])
-    run(["resize2fs", device])
+    run(["resize2fs", device], check=False)
+
+
+def _file_system_bytes(image: Path) -> int:
+    """From the superblock (ext4's Documentation/filesystems/ext4/super.rst): block count and log2 of a KiB."""
+    with image.open("rb") as file:
+        file.seek(1024)
+        _, blocks, *_, log_size = struct.unpack("<7I", file.read(28))
+    return int(blocks << (10 + log_size))
 
 
 def _ensure_views(space: Space, uid_base: int) -> None:

@@ -25,6 +25,7 @@ function open() {
     const { app: id, what } = JSON.parse(event.data);
     if (!app || !id || id === app) tell(what);
   });
+  source.addEventListener("ready", () => tell("ready")); // for what changed between the page and its stream
   source.addEventListener("gone", () => location.reload());
   source.addEventListener("error", () => {
     close();

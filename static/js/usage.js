@@ -1,5 +1,7 @@
 // Draws memory and cpu as they come. The server keeps the last sample only, so the page remembers those it saw.
 const KEEP = 240;
+const POWERS = Array.from({ length: 24 }, (_, n) => 2 ** (n + 20));
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const charts = new Map();
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const binary = (bytes) => (bytes >= 1073741824 ? `${(bytes / 1073741824).toFixed(1)} GiB` : `${Math.round(bytes / 1048576)} MiB`);
@@ -39,9 +41,10 @@ function options(place, kind) {
     legend: { show: false },
     scales: { y: { range: (u, low, high) => [0, Math.max(high * 1.2, kind === "memory" ? 33554432 : 50)] } },
     axes: [
-      { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 24, space: 90, font: "11px system-ui" },
-      { stroke: ink, grid, ticks: { show: false }, size: 60, space: 32, font: "11px system-ui",
-        values: (u, marks) => marks.map((mark) => show(mark)) },
+      { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 24, space: 90, font: "11px system-ui",
+        values: (u, marks) => marks.map((mark) => clock.format(mark * 1000)) },
+      { stroke: ink, grid, ticks: { show: false }, size: 62, space: 28, font: "11px system-ui",
+        incrs: kind === "memory" ? POWERS : undefined, values: (u, marks) => marks.map((mark) => show(mark)) },
     ],
     series: [{}, { stroke: line, width: 1.75, fill: `${line}22`, points: { show: false } }],
   };

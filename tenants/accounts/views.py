@@ -53,7 +53,7 @@ def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
         login(request, user, backend=BACKEND)
         return redirect(landing(user) if user.has_usable_password() else "password")
     response = render(request, "accounts/sign_in_link.html")
-    response["Referrer-Policy"] = "no-referrer"  # the address is a secret
+    response["Referrer-Policy"] = "same-origin"  # the address is a secret
     add_never_cache_headers(response)
     return response
 

@@ -1,4 +1,4 @@
-"""The list of apps, making one, destroying one. An app's own page is in containers.views, which sees all of it."""
+"""The list of apps, making one, destroying one. An app's own page is in containers.views, which sees more."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tenants.audit.responses import status_of
 from tenants.pages import SignedInRequest, said, signed_in
 from tenants.releases import actions, selectors
 from tenants.releases.access import build_for
-from tenants.releases.models import Build
+from tenants.releases.models import Build, Release
 from tenants.releases.uploads import read_upload
 
 PER_PAGE = 30
@@ -34,7 +34,7 @@ PER_PAGE = 30
 def app_context(request: SignedInRequest, app: App, tab: str) -> dict[str, Any]:
     """What each page of an app shows around its own content."""
     role = role_in(request.user, app.tenant)
-    latest_build = selectors.latest_build(app)
+    build, release = selectors.latest_build(app), selectors.latest_release(app)
     return {
         "app": app,
         "card": app_card(app),
@@ -42,9 +42,16 @@ def app_context(request: SignedInRequest, app: App, tab: str) -> dict[str, Any]:
         "may_change": role is not None and includes(role, Role.DEVELOPER),
         "may_destroy": role == Role.OWNER,
         "serving": selectors.serving_release(app),
-        "latest_release": selectors.latest_release(app),
-        "latest_build": latest_build,
+        "latest_release": release,
+        "latest_build": build,
+        "build_failed": build is not None and failed_after(build, release),
     }
+
+
+def failed_after(build: Build, release: Release | None) -> bool:
+    """Whether the build is the newest thing that happened to the app, and failed."""
+    newest = release is None or build.created_at > release.created_at
+    return build.status == Build.Status.FAILED and newest
 
 
 @require_POST

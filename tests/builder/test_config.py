@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs/reference/berth.toml"
 
 
 def sh(command: str) -> tuple[str, ...]:
-    return ("/bin/sh", "-c", command)
+    return ("/bin/sh", "-c", f"exec {command}")
 
 
 def test_the_documented_example_is_read_as_documented() -> None:

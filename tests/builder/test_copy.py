@@ -49,6 +49,16 @@ def test_files_get_their_place_owner_mode_and_time(bench: Bench) -> None:
     assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (1000, 50, 0o700)
 
 
+def test_a_new_folder_is_like_the_one_that_is_copied_but_for_the_root(bench: Bench) -> None:
+    """How closed the folder is that a source was unpacked into says nothing of the app."""
+    source = bench.source({"Dockerfile": dockerfile("COPY . /all/", "COPY dir /dir"), "dir/a": ""})
+    source.chmod(0o700)
+    (source / "dir").chmod(0o750)
+    image = bench.build(source).image
+    modes = [stat.S_IMODE(bench.look(image, name).stat().st_mode) for name in ("all", "all/dir", "dir")]
+    assert modes == [0o755, 0o750, 0o750]
+
+
 def test_dockerignore_is_kept_to(bench: Bench) -> None:
     files: dict[str, str | bytes] = {
         "Dockerfile": dockerfile("COPY . /x/"),

@@ -32,7 +32,7 @@ def steps(text: str) -> tuple[object, ...]:
 def test_settings_of_a_whole_file() -> None:
     made = plan(
         "FROM debian:12\nENV A=1 B='x y'\nENV C two words\nLABEL k=$A\nWORKDIR /srv\nWORKDIR app\n"
-        'USER 1000:1000\nEXPOSE 9000 8080/tcp 53/udp 80/udp\nSTOPSIGNAL int\n'
+        "USER 1000:1000\nEXPOSE 9000 8080/tcp 53/udp 80/udp\nSTOPSIGNAL int\n"
         'ENTRYPOINT ["/bin/a", "b"]\nCMD ["c"]\n'
     )
     assert made.image == ImageSettings(

@@ -47,7 +47,7 @@ def source(folder: Path, files: dict[str, str]) -> Path:
 
 
 def sh(command: str) -> tuple[str, ...]:
-    return ("/bin/sh", "-c", command)
+    return ("/bin/sh", "-c", f"exec {command}")
 
 
 def test_hello_python(store: Store) -> None:

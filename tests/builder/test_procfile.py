@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from paas.builder.procfile import Procfile, parse
+from paas.builder.procfile import Procfile, parse, shell
 from paas.errors import BadInput
 
 
@@ -40,3 +40,24 @@ def test_a_mistake_names_its_line(text: str, line: int, words: str) -> None:
     assert caught.value.summary.startswith(f"Procfile, line {line}: ")
     assert words in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [
+        ("gunicorn app:app -b :$PORT", "exec gunicorn app:app -b :$PORT"),
+        ("A=1 B= ./run 'x y'", "A=1 B= exec ./run 'x y'"),
+        ("exec ./run", "exec ./run"),
+        ("cd src && ./run", "cd src && ./run"),
+        ("./a; ./b", "./a; ./b"),
+        ("./a | ./b", "./a | ./b"),
+        ("./a > log", "./a > log"),
+        ("while true; do ./a; done", "while true; do ./a; done"),
+        ("A='x y' ./run", "A='x y' ./run"),
+        ('"./my app"', '"./my app"'),
+        ("$RUNNER x", "$RUNNER x"),
+    ],
+)
+def test_a_simple_command_replaces_the_shell(command: str, run: str) -> None:
+    """So that it gets the stop signal itself; anything else is left as it was written."""
+    assert shell(command) == ("/bin/sh", "-c", run)

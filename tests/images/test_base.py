@@ -64,8 +64,9 @@ def test_sources_in_either_format() -> None:
         ("http://mirror.example/debian", suite)
         for suite in ("bookworm", "bookworm-updates", "bookworm-backports")
     ]
-    assert list(parse_list(LIST))[0] == AptSource("http://mirror.example/debian", "trixie", ("main", "contrib"))
-    assert list(parse_list(LIST))[1].signed_by == "/usr/share/keyrings/vendor.gpg"
+    first, second, *_ = parse_list(LIST)
+    assert first == AptSource("http://mirror.example/debian", "trixie", ("main", "contrib"))
+    assert second.signed_by == "/usr/share/keyrings/vendor.gpg"
 
 
 def test_debian_itself_is_found_and_no_other_vendor(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_gnu_tar_unpacks_it_alike(store: Store, upper: Path, tmp_path: Path) -> 
     tar = canonical_tar(store, store.commit_changeset(upper).diff_id)
     out = tmp_path / "out"
     out.mkdir()
-    argv = ["tar", "-xp", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C", out]
+    argv: list[str | Path] = ["tar", "-xp", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C", out]
     subprocess.run(argv, input=tar, check=True, timeout=30)
     assert seen(out) == seen(upper)
 
@@ -113,7 +113,7 @@ def test_gnu_tars_archive_of_a_folder_is_a_layer_with_the_same_tree(
     furnish(upper)
     (upper / "gone").unlink()
     os.removexattr(upper / "fresh", "trusted.overlay.opaque")
-    argv = ["tar", "-c", "--format=gnu", "--numeric-owner", "-C", upper, "."]
+    argv: list[str | Path] = ["tar", "-c", "--format=gnu", "--numeric-owner", "-C", upper, "."]
     tar = subprocess.run(argv, capture_output=True, check=True, timeout=30).stdout
     os.removexattr(upper / "bin/tool", "security.capability")  # the gnu format cannot hold it
     imported = store.import_layer(io.BytesIO(tar))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from paas.errors import BadInput, HostProblem, NotFound
-from paas.images import Store, durable
+from paas.images import Store, changeset, durable
 from paas.images import layers as layers_module
 from paas.oci.config import History, ImageConfig
 from paas.oci.digest import of_bytes
@@ -237,7 +237,7 @@ def _die_in(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     if at in ("copy", "describe"):
-        monkeypatch.setattr(layers_module.changeset, at, die)
+        monkeypatch.setattr(changeset, at, die)
     elif at == "_rename":
         monkeypatch.setattr(layers_module.Layers, at, die)
     else:
@@ -303,7 +303,7 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path: Path, monkeypatch: p
     def fail(*_: object) -> None:
         raise OSError("power cut")
 
-    monkeypatch.setattr(durable.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="power cut"):
         durable.write_file(path, b"new")
     assert path.read_bytes() == b"old"

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -17,27 +20,36 @@ from uuid import uuid4
 
 import pytest
 
-from paas.linux.cgroups import Cgroup
+from paas.linux.cgroups import Cgroup, host_tree
 from paas.linux.namespaces import enter_private_mount_namespace
 from paas.logs import read_tail
 from paas.paths import Paths
 from paas.runtime import Runtime
-from paas.specs import MIB, ContainerSpec, ContainerState, Limits, TenantSpec
+from paas.specs import MIB, BindMount, ContainerSpec, ContainerState, Limits, TenantSpec
 
 CGROUP_ROOT = f"/br{os.getpid()}"
 BASE = "sha256:" + "b" * 64
 UID_BASE = 1_879_048_192 + 100 * 65_536
-APPLETS = "sh cat echo id sleep ls mkdir mknod mount touch dd grep head yes ping stat true kill tr wc ps rm ln nc"
+APPLETS = (
+    "sh cat chmod echo id sleep ls mkdir mknod mount touch dd grep head yes stat true kill seq rm ln awk nproc"
+)
+# The host's own Python, shown read-only: for system calls that no busybox applet makes.
+PYTHON = (
+    BindMount(Path("/usr"), "/usr"),
+    *((BindMount(Path(sys.base_prefix), sys.base_prefix),) if not sys.base_prefix.startswith("/usr") else ()),
+)
 
 
 def _make_base_layer(store: Path) -> None:
     layer = store / "layers" / BASE.removeprefix("sha256:")
-    for folder in ("bin", "etc", "tmp", "proc", "sys", "dev", "srv"):
+    for folder in ("bin", "etc", "tmp", "proc", "sys", "dev", "srv", "usr"):
         (layer / folder).mkdir(parents=True)
     (layer / "tmp").chmod(0o1777)
     shutil.copy2("/bin/busybox", layer / "bin" / "busybox")
     for applet in APPLETS.split():
         (layer / "bin" / applet).symlink_to("busybox")
+    for link in ("lib", "lib64"):
+        (layer / link).symlink_to(f"usr/{link}")
     (layer / "etc" / "passwd").write_text(
         "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/srv:/bin/sh\nfar:x:70000:0::/:/bin/sh\n"
     )
@@ -96,6 +108,30 @@ class Bed:
         self.finish(spec)
         return self.output(spec)
 
+    def python(self, code: str, **changes: Any) -> list[str]:
+        """What a Python program prints inside."""
+        program = str(Path(sys.base_prefix) / "bin" / "python3")
+        return self.says(program, "-I", "-S", "-c", code, mounts=PYTHON, **changes)
+
+    @staticmethod
+    def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, "it did not come true"
+            time.sleep(0.01)
+
+    def leftovers(self, container_id: str) -> list[str]:
+        """Every trace of a container on this host but its log."""
+        found = [str(path) for path in self.paths.run.rglob(f"*{container_id}*")]
+        found += [str(path) for root in host_tree().folders for path in root.glob(f"br*/**/{container_id}")]
+        found += [
+            line for line in Path("/proc/self/mountinfo").read_text().splitlines() if container_id in line
+        ]
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                found += [str(process)] if container_id in process.read_text() else []
+        return found
+
 
 @pytest.fixture(scope="session")
 def _bed() -> Iterator[Bed]:
@@ -126,16 +162,3 @@ def bed(_bed: Bed) -> Iterator[Bed]:
     for container_id in _bed.made:
         _bed.runtime.delete(container_id)
     _bed.made.clear()
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], bool]], None]:
-    import time
-
-    def wait(condition: Callable[[], bool], timeout: float = 5.0) -> None:
-        end = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < end, "it did not come true"
-            time.sleep(0.01)
-
-    return wait

@@ -152,7 +152,8 @@ def _build(app: Any, who: Any, status: str, age: int) -> Any:
         "Detected Python: requirements.txt, Procfile\n"
         "Step 1/5 base python:3.11          cached\nStep 2/5 COPY requirements.txt     cached\n"
         "Step 3/5 RUN uv pip install -r requirements.txt\n"
-        "  \x1b[32m+ flask==3.0.3\x1b[0m\n  \x1b[32m+ gunicorn==23.0.0\x1b[0m\n  \x1b[1;33mwarning\x1b[0m: no lock file\n"
+        "  \x1b[32m+ flask==3.0.3\x1b[0m\n  \x1b[32m+ gunicorn==23.0.0\x1b[0m\n"
+        "  \x1b[1;33mwarning\x1b[0m: no lock file\n"
         + (
             "\x1b[31merror\x1b[0m: no version of flsk==3.0\n"
             if status == "failed"

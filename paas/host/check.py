@@ -1,0 +1,52 @@
+"""`bin/up --check`: what this host offers, what each missing piece costs, and the remedy. Changes nothing.
+
+Runs before anything is installed, so this and what it imports need only Python's standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from paas.linux import probe
+from paas.linux.probe import Capability
+
+
+def show() -> int:
+    """Print the table; the exit status is 1 when something is missing that Berth cannot do without."""
+    state = Path(os.environ.get("BERTH_STATE") or "/var/lib/berth")
+    found = probe.survey(state)
+    width = min(shutil.get_terminal_size().columns, 112)
+    print("\n".join(table(found, width)))
+    print(*verdict(found), sep="\n")
+    if os.geteuid() != 0:
+        print("Run as root for the whole picture: what only root may try is shown as missing.")
+    return 1 if any(capability.required and not capability.present for capability in found) else 0
+
+
+def table(found: Iterable[Capability], width: int) -> list[str]:
+    """One line each; what is missing gets its cost and remedy below."""
+    rows = list(found)
+    column = max(len(row.name) for row in rows)
+    lines = []
+    for row in rows:
+        lines.append(f"  {'✓' if row.present else '✗'} {row.name:<{column}}  {row.found}")
+        if not row.present:
+            for text in (row.cost, row.remedy):
+                lines += textwrap.wrap(
+                    text, width, initial_indent=" " * (column + 6), subsequent_indent=" " * (column + 6)
+                )
+    return lines
+
+
+def verdict(found: Sequence[Capability]) -> list[str]:
+    missing = [row.name for row in found if not row.present]
+    if not missing:
+        return ["", "Everything that Berth uses is here."]
+    needed = [row.name for row in found if row.required and not row.present]
+    if needed:
+        return ["", f"Berth cannot run without: {', '.join(needed)}. bin/up installs Debian packages itself."]
+    return ["", f"Berth runs here, without the gains of: {', '.join(missing)}."]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.e2e.platform import Platform
+
+PASSWORD = "a long enough password"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """From nothing to a running platform with the example app; nothing of it is left afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="berth-e2e-", dir="/var/tmp"))
+    folder.chmod(0o711)
+    berth = Platform(folder)
+    try:
+        berth.up()
+        berth.token = berth.manage("shell", "-v", "0", "-c", MAKE_TOKEN).strip().splitlines()[-1]
+        yield berth
+    finally:
+        berth.down("--all")
+        shutil.rmtree(folder)
+
+
+MAKE_TOKEN = """
+from tenants.accounts import actions
+from tenants.accounts.models import User
+print(actions.create_token(actor=User.objects.get(is_admin=True), name="e2e", scope="deploy")[1])
+"""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def signed_in(platform: Platform, browser: Browser) -> Iterator[Page]:
+    """The first administrator, by the printed link, with a password set."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(platform.sign_in_link())
+    page.get_by_role("button", name="Sign in").click()
+    for field in page.locator("input[type=password]").all():
+        field.fill(PASSWORD)
+    page.locator("main button[type=submit]").first.click()
+    page.wait_for_url(lambda url: "/sign-in" not in url and "password" not in url)
+    yield page
+    page.context.close()

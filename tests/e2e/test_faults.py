@@ -1,0 +1,44 @@
+"""The control plane goes away and comes back; what tenants run does not notice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.platform import Platform
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_container_that_dies_comes_back(platform: Platform) -> None:
+    (before,) = platform.containers("hello")
+    pids = subprocess.run(["pgrep", "-f", f"--cid {before['id']} "], capture_output=True, text=True, check=True)
+    os.kill(int(pids.stdout.split()[0]), signal.SIGKILL)  # its conmon: the harshest end there is
+    _kill_container(before["id"])
+    end = time.monotonic() + 60
+    while [c["id"] for c in platform.containers("hello")] == [before["id"]] or platform.app("hello").status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+def test_down_leaves_apps_serving_and_up_adopts_them(platform: Platform) -> None:
+    before = [c["id"] for c in platform.containers("hello")]
+    platform.down()
+    assert platform.app("hello").status == 200
+    platform.up("--no-example")
+    assert [c["id"] for c in platform.containers("hello")] == before
+    assert platform.app("hello").status == 200
+
+
+def _kill_container(container_id: str) -> None:
+    for group in subprocess.run(
+        ["find", "/sys/fs/cgroup", "-path", f"*/berth-e2e/*/{container_id}/cgroup.procs"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()[:1]:  # fmt: skip
+        with open(group) as processes:
+            for pid in processes.read().split():
+                os.kill(int(pid), signal.SIGKILL)

@@ -1,0 +1,88 @@
+"""The processes: whole argument lists, and a configuration that supervisor itself reads back."""
+
+from __future__ import annotations
+
+import shlex
+from configparser import RawConfigParser
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from paas.host.installation import Installation
+from paas.host.programs import Program, ingress, programs, render
+from paas.paths import Paths
+
+HERE = Installation(Path("/clone"), Paths(state=Path("/state"), run=Path("/run/b")))
+PARTS = {part.name: part for part in programs(HERE, Path("/bin/valkey-server"), 8080)}
+
+
+def test_only_what_needs_root_runs_as_root() -> None:
+    assert {name for name, part in PARTS.items() if part.user is None} == {
+        "worker-deploy",
+        "worker-build",
+        "agent",
+    }
+
+
+def test_worker_and_agent_live_in_berths_mount_namespace() -> None:
+    assert PARTS["agent"].argv == (
+        "/usr/bin/nsenter", "--mount=/run/b/ns/mount", "--",
+        "/state/venv/bin/python", "/state/code/manage.py", "agent",
+    )  # fmt: skip
+    assert PARTS["worker-build"].argv[:3] == PARTS["worker-deploy"].argv[:3] == PARTS["agent"].argv[:3]
+
+
+def test_web() -> None:
+    assert PARTS["web"].argv == (
+        "/state/venv/bin/gunicorn", "--bind=unix:/run/b/sockets/web.sock", "--umask=007", "--no-control-socket",
+        "--worker-tmp-dir=/dev/shm", "--worker-class=gthread", "--workers=1", "--threads=8", "--timeout=60",
+        "--graceful-timeout=8", "paas.wsgi:application",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["valkey", "caddy"])
+def test_foreign_programs_see_none_of_the_settings(name: str) -> None:
+    parser = RawConfigParser()
+    parser.read_string(render(HERE, tuple(PARTS.values()), {"DATABASE_URL": "postgres://secret"}))
+    assert "secret" in parser["program:web"]["environment"]
+    assert "secret" not in parser[f"program:{name}"]["environment"]
+    assert parser["supervisord"].get("environment") is None
+
+
+def test_caddy_gets_one_right_for_a_low_port_and_no_other() -> None:
+    part = ingress(HERE, 80)
+    assert part.user is None
+    assert part.argv[:8] == (
+        "/usr/bin/setpriv", "--reuid=berth", "--regid=berth", "--clear-groups",
+        "--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service",
+        "--bounding-set=-all,+net_bind_service", "--",
+    )  # fmt: skip
+    assert part.argv[8:] == ingress(HERE, 1024).argv
+
+
+def test_supervisor_reads_back_what_was_meant(tmp_path: Path) -> None:
+    """Percent signs, quotes, commas and semicolons survive its configuration file."""
+    here = Installation(tmp_path, Paths(state=tmp_path, run=tmp_path))
+    here.process_logs.mkdir(parents=True)
+    here.supervisor_socket.parent.mkdir()
+    here.code.mkdir()
+    hard = {"DATABASE_URL": 'postgres://b:p%40"x",; y\\z@h/d', "BERTH_PORT": "1"}
+    argv = ("/bin/echo", "100%", "a b", "semi ; colon", "it's")
+    file = tmp_path / "supervisord.conf"
+    file.write_text(render(here, (Program("hard", argv, stop_seconds=7, kill_group=True),), hard))
+
+    options = ServerOptions()
+    options.realize(["-c", str(file)])
+    [group] = options.process_group_configs
+    [process] = group.process_configs
+    assert tuple(shlex.split(process.command)) == argv
+    assert process.environment == hard
+    assert (process.stopwaitsecs, process.killasgroup) == (7, True)
+
+
+def test_the_control_socket_is_roots_alone() -> None:
+    parser = RawConfigParser()
+    parser.read_string(render(HERE, tuple(PARTS.values()), {}))
+    assert parser["unix_http_server"]["chmod"] == "0700"
+    assert parser["unix_http_server"]["file"] == "/run/b/supervisor/socket"

@@ -1,0 +1,199 @@
+"""Create, start, stop, delete: outcomes, also of the ways in which they fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from paas.errors import BadInput, Conflict, HostProblem, NotFound, Refused, StepFailed
+from paas.linux.cgroups import host_tree
+from paas.logs import read_tail
+from tests.runtime.conftest import BASE, CGROUP_ROOT, Bed
+
+pytestmark = pytest.mark.kernel
+
+
+def test_a_life_from_create_to_delete(bed: Bed) -> None:
+    spec = bed.spec("echo $GREETING; echo to stderr >&2; exit 3")
+    bed.made.append(spec.id)
+    assert bed.runtime.state(spec.id).status == "absent"
+    pid = bed.runtime.create(spec, bed.log(spec))
+    created = bed.runtime.state(spec.id)
+    assert (created.status, created.pid) == ("created", pid)
+    assert Path(f"/proc/{pid}/ns/net").exists()
+    assert spec.id in bed.runtime.list()
+    bed.runtime.start(spec.id)
+    bed.runtime.start(spec.id)
+    ended = bed.runtime.wait(spec.id, 20)
+    assert (ended.status, ended.exit_code, ended.exit_signal, ended.oom_killed) == ("stopped", 3, None, False)
+    assert [(line.stream, line.text) for line in read_tail(bed.log(spec), 9)] == [
+        ("stdout", "hello"),
+        ("stderr", "to stderr"),
+    ]
+    bed.runtime.delete(spec.id)
+    assert bed.runtime.state(spec.id).status == "absent"
+    assert bed.leftovers(spec.id) == []
+    bed.runtime.delete(spec.id)
+    assert bed.log(spec).exists()
+
+
+def test_stop_asks_first(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.05; done"))
+    bed.until(lambda: "up" in bed.output(spec))
+    begin = time.monotonic()
+    bed.runtime.stop(spec.id)
+    assert time.monotonic() - begin < 5
+    assert bed.runtime.state(spec.id).exit_code == 7
+    assert bed.output(spec)[-1] == "bye"
+
+
+def test_stop_sends_the_images_own_signal(bed: Bed) -> None:
+    spec = bed.spec("trap 'exit 9' INT; echo up; while :; do sleep 0.05; done", stop_signal="INT")
+    bed.launch(spec)
+    bed.until(lambda: "up" in bed.output(spec))
+    bed.runtime.stop(spec.id)
+    assert bed.runtime.state(spec.id).exit_code == 9
+
+
+def test_stop_kills_what_ignores_it(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("trap '' TERM; echo up; (sleep 300) & while :; do sleep 0.05; done"))
+    bed.until(lambda: "up" in bed.output(spec))
+    begin = time.monotonic()
+    bed.runtime.stop(spec.id, timeout=0.3)
+    assert 0.3 <= time.monotonic() - begin < 5
+    assert bed.runtime.state(spec.id).exit_signal == signal.SIGKILL
+    assert bed.runtime.usage(spec.id).pids == 0
+
+
+def test_signal_of_the_command_is_recorded(bed: Bed) -> None:
+    state = bed.finish(bed.spec("kill -SEGV $$"))
+    assert state.exit_signal == signal.SIGSEGV
+
+
+def test_stop_of_what_has_only_been_created(bed: Bed) -> None:
+    spec = bed.spec("sleep 60")
+    bed.runtime.create(spec, bed.log(spec))
+    bed.runtime.stop(spec.id)
+    assert bed.runtime.state(spec.id).status == "stopped"
+    bed.runtime.delete(spec.id)
+    assert bed.leftovers(spec.id) == []
+
+
+def test_delete_takes_down_what_runs(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("(sleep 300 &) ; sleep 300"))
+    begin = time.monotonic()
+    bed.runtime.delete(spec.id)
+    assert time.monotonic() - begin < 5
+    assert bed.leftovers(spec.id) == []
+
+
+def test_the_apps_slice_goes_with_its_last_container(bed: Bed) -> None:
+    one, other = (bed.launch(bed.spec("sleep 60", app_id="e" * 12)) for _ in range(2))
+    folder = host_tree().root("memory") / CGROUP_ROOT[1:] / bed.tenant.id / ("e" * 12)
+    bed.runtime.delete(one.id)
+    assert folder.is_dir()
+    bed.runtime.delete(other.id)
+    assert not folder.exists()
+
+
+def test_create_twice_is_a_conflict_and_spares_the_first(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("sleep 60"))
+    with pytest.raises(Conflict):
+        bed.runtime.create(spec, bed.log(spec))
+    assert bed.runtime.state(spec.id).status == "running"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "summary"),
+    [
+        ({"args": ("gunicorn", "app:app")}, StepFailed, "cannot start: no such file: gunicorn"),
+        ({"args": ("./run.sh",)}, StepFailed, "cannot start: no such file: ./run.sh"),
+        ({"args": ("/etc/passwd",)}, StepFailed, "cannot start: not executable: /etc/passwd"),
+        ({"args": ()}, BadInput, "cannot start: there is no command"),
+        ({"user": "nobody"}, BadInput, "cannot start: the image has no user 'nobody'"),
+        ({"user": "app:none"}, BadInput, "cannot start: the image has no group 'none'"),
+        ({"user": "far"}, Refused, "cannot start as 'far': id 70000 is beyond the tenant's 65536 ids"),
+        ({"user": "65536"}, Refused, "cannot start as '65536': id 65536 is beyond the tenant's 65536 ids"),
+        ({"layers": ("sha256:" + "0" * 64,)}, HostProblem, "cannot mount the root file system at "),
+        ({"layers": ("sha256:../../../etc",)}, BadInput, "not a layer's DiffID: 'sha256:../../../etc'"),
+    ],
+)
+def test_a_failed_create_leaves_nothing(
+    bed: Bed, changes: dict[str, object], error: type[Exception], summary: str
+) -> None:
+    spec = replace(bed.spec("true"), **changes)  # type: ignore[arg-type]
+    with pytest.raises(error) as caught:
+        bed.runtime.create(spec, bed.log(spec))
+    assert str(caught.value).startswith(summary)
+    assert bed.leftovers(spec.id) == []
+    assert not (bed.paths.disks / bed.tenant.id / "containers" / spec.id).exists()
+
+
+def test_what_the_runtime_says_reaches_the_error(bed: Bed) -> None:
+    spec = bed.spec("true", workdir="/etc/passwd/sub")
+    with pytest.raises(HostProblem, match=r"the runtime cannot create container .*: .+"):
+        bed.runtime.create(spec, bed.log(spec))
+    assert bed.leftovers(spec.id) == []
+
+
+def test_unprepared_tenant(bed: Bed) -> None:
+    spec = bed.spec("true", tenant=replace(bed.tenant, id="f" * 12))
+    with pytest.raises(HostProblem, match="is not prepared"):
+        bed.runtime.create(spec, bed.log(spec))
+
+
+def test_unknown_container(bed: Bed) -> None:
+    with pytest.raises(NotFound):
+        bed.runtime.start("0" * 12)
+    bed.runtime.stop("0" * 12)
+    assert bed.runtime.wait("0" * 12, 1).status == "absent"
+
+
+def test_a_container_survives_its_creator(bed: Bed) -> None:
+    """conmon is nobody's child and in a cgroup of its own: a worker that is killed takes nothing along."""
+    spec = bed.spec("sleep 0.5; echo still here; exit 4")
+    bed.made.append(spec.id)
+    child = os.fork()
+    if child == 0:
+        bed.runtime.create(spec, bed.log(spec))
+        bed.runtime.start(spec.id)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    conmon = int((bed.paths.bundles / spec.id / "conmon.pid").read_text())
+    assert f"{CGROUP_ROOT}/_conmon/{bed.tenant.id}" in Path(f"/proc/{conmon}/cgroup").read_text()
+    assert os.getsid(conmon) not in (os.getsid(0), child)
+    assert bed.runtime.wait(spec.id, 20).exit_code == 4
+    assert bed.output(spec) == ["still here"]
+
+
+def test_losing_conmon_is_an_end_without_a_trace(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("sleep 60"))
+    os.kill(int((bed.paths.bundles / spec.id / "conmon.pid").read_text()), signal.SIGKILL)
+    assert bed.runtime.state(spec.id).status == "running"
+    bed.runtime.stop(spec.id, timeout=0)
+    state = bed.runtime.state(spec.id)
+    assert (state.status, state.exit_code) == ("stopped", None)
+
+
+def test_exec_runs_beside_the_command(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("sleep 60"))
+    done = bed.runtime.exec(spec, ("sh", "-c", "id -u; grep NoNewPrivs /proc/self/status; exit 5"))
+    assert (done.status, done.stdout.splitlines()) == (5, ["1000", "NoNewPrivs:\t1"])
+    assert bed.runtime.exec(spec, ("id", "-u"), user="0").stdout == "0\n"
+
+
+def test_layers_stack(bed: Bed) -> None:
+    layers = [BASE]
+    for number in range(1, 60):
+        name = f"{number:064x}"
+        (bed.paths.store / "layers" / name).mkdir(exist_ok=True)
+        (bed.paths.store / "layers" / name / "which").write_text(f"{number}\n")
+        layers.append(f"sha256:{name}")
+    assert bed.says("cat /which", layers=tuple(layers)) == ["59"]
+    with pytest.raises(HostProblem, match="cannot stack"):
+        bed.runtime.create(spec := bed.spec("true", layers=tuple([*layers, *layers])), bed.log(spec))

@@ -1,0 +1,132 @@
+"""Each limit, run into from inside, and a neighbour who feels nothing of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from paas.linux import mounts
+from paas.linux.cgroups import Cgroup, host_tree
+from paas.specs import MIB, Limits
+from tests.runtime.conftest import CGROUP_ROOT, Bed
+
+pytestmark = pytest.mark.kernel
+
+MEMORY_BOMB = "awk 'BEGIN { s = \"x\"; while (1) s = s s }'"
+FORKS = "for i in $(seq 60); do sleep 20 & done 2>&1; wait"
+
+
+def test_processes(bed: Bed) -> None:
+    spec = bed.spec(FORKS, limits=Limits(memory_bytes=64 * MIB, swap_bytes=0, pids=16))
+    bed.launch(spec)
+    bed.until(lambda: any("Resource temporarily unavailable" in line for line in bed.output(spec)))
+    assert bed.runtime.usage(spec.id).pids <= 16
+    assert bed.says("echo fine", tenant=bed.neighbour) == ["fine"]
+
+
+def test_processes_of_a_whole_tenant(bed: Bed) -> None:
+    """Many containers, each within its limit, together meet the quota."""
+    quota = replace(bed.tenant.quota, pids=30)
+    bed.runtime.prepare_tenant(replace(bed.tenant, quota=quota))
+    try:
+        specs = [bed.launch(bed.spec(FORKS, limits=Limits(swap_bytes=0, pids=25))) for _ in range(2)]
+        bed.until(lambda: all(any("unavailable" in line for line in bed.output(s)) for s in specs))
+        assert bed.runtime.tenant_usage(bed.tenant.id).pids <= 30
+    finally:
+        bed.runtime.prepare_tenant(bed.tenant)
+
+
+def test_memory(bed: Bed) -> None:
+    neighbour = bed.launch(bed.spec("sleep 60", tenant=bed.neighbour))
+    state = bed.finish(bed.spec(MEMORY_BOMB))
+    assert (state.oom_killed, state.exit_signal) == (True, 9)
+    assert bed.runtime.state(neighbour.id).status == "running"
+
+
+def test_an_ordinary_failure_is_no_oom(bed: Bed) -> None:
+    assert not bed.finish(bed.spec("exit 1")).oom_killed
+
+
+def test_a_child_out_of_memory_is_counted_while_its_parent_goes_on(bed: Bed) -> None:
+    spec = bed.launch(bed.spec(f"{MEMORY_BOMB}; echo survived; sleep 60"))
+    bed.until(lambda: "survived" in bed.output(spec))
+    assert bed.runtime.usage(spec.id).oom_kills >= 1
+    assert not bed.runtime.state(spec.id).oom_killed
+
+
+def test_shared_memory_is_bounded(bed: Bed) -> None:
+    lines = bed.says("dd if=/dev/zero of=/dev/shm/x bs=1M count=100 2>&1")
+    assert any("No space left on device" in line for line in lines)
+
+
+def test_cpu(bed: Bed) -> None:
+    spec = bed.spec("while :; do :; done", limits=Limits(memory_bytes=64 * MIB, swap_bytes=0, cpu_millis=200))
+    bed.launch(spec)
+    time.sleep(0.2)
+    begin, used = time.monotonic(), bed.runtime.usage(spec.id).cpu_usec
+    time.sleep(1)
+    share = (bed.runtime.usage(spec.id).cpu_usec - used) / 1e6 / (time.monotonic() - begin)
+    assert share < 0.3
+
+
+def test_disk_full_is_the_tenants_alone(bed: Bed) -> None:
+    full = "dd if=/dev/zero of=/tmp/big bs=1M count=200 2>&1; sleep 60"
+    spec = bed.launch(bed.spec(full))
+    bed.until(lambda: any("No space left on device" in line for line in bed.output(spec)))
+    write = "dd if=/dev/zero of=/tmp/some bs=1M count=8 2>/dev/null && echo written"
+    assert bed.says(write, tenant=bed.neighbour) == ["written"]
+    bed.runtime.delete(spec.id)
+    assert bed.says(write) == ["written"]
+
+
+def test_inodes_full_is_the_tenants_alone(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("cd /tmp; for i in $(seq 60000); do : > $i || exec sleep 60; done 2>&1"))
+    bed.until(lambda: any("No space left on device" in line for line in bed.output(spec)), 30)
+    assert bed.says("touch /tmp/x && echo touched", tenant=bed.neighbour) == ["touched"]
+
+
+def test_a_sparse_giant_is_refused_or_costs_nothing(bed: Bed) -> None:
+    bed.says("busybox truncate -s 100G /tmp/sparse")
+    assert (bed.paths.tenants / bed.tenant.id / "disk.img").stat().st_blocks * 512 < bed.tenant.disk_bytes * 1.1
+
+
+def test_the_quota_is_on_the_slice_and_can_change(bed: Bed) -> None:
+    slice_ = Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}")
+    running = bed.launch(bed.spec("sleep 60", limits=Limits(memory_bytes=64 * MIB, cpu_millis=2000)))
+    smaller = replace(bed.tenant, quota=Limits(96 * MIB, 32 * MIB, 500, 50, 77))
+    bed.runtime.prepare_tenant(smaller)
+    try:
+        name = {1: "memory.limit_in_bytes", 2: "memory.max"}[host_tree().version]
+        assert int((slice_.folder("memory") / name).read_text()) == 96 * MIB
+        assert (slice_.folder("pids") / "pids.max").read_text() == "77\n"
+        assert bed.runtime.state(running.id).status == "running"
+    finally:
+        bed.runtime.prepare_tenant(bed.tenant)
+    assert int((slice_.folder("memory") / name).read_text()) == bed.tenant.quota.memory_bytes
+
+
+def test_a_disk_grows_at_the_latest_when_mounted_again(bed: Bed) -> None:
+    tenant = replace(bed.tenant, id="7" * 12)
+    bed.runtime.prepare_tenant(tenant)
+    larger = replace(tenant, disk_bytes=tenant.disk_bytes + 32 * MIB)
+    bed.runtime.prepare_tenant(larger)
+    for views in (bed.paths.layer_views, bed.paths.disk_views, bed.paths.disks):
+        mounts.unmount(views / tenant.id)
+    bed.runtime.prepare_tenant(larger)
+    size = os.statvfs(bed.paths.disks / tenant.id)
+    bed.runtime.remove_tenant(tenant.id)
+    assert size.f_blocks * size.f_frsize > tenant.disk_bytes + 16 * MIB
+
+
+def test_usage(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("dd if=/dev/zero of=/dev/shm/x bs=1M count=8 2>/dev/null; echo up; sleep 60"))
+    bed.until(lambda: "up" in bed.output(spec))
+    usage = bed.runtime.usage(spec.id)
+    assert 8 * MIB <= usage.memory_bytes < 24 * MIB
+    assert usage.cpu_usec > 0
+    assert usage.pids == 2  # the init, and the shell that became sleep
+    assert usage.oom_kills == 0
+    assert bed.runtime.tenant_usage(bed.tenant.id).memory_bytes >= usage.memory_bytes
