@@ -25,8 +25,6 @@ SCRATCH = "scratch"
 MAX_LAYERS = 60  # what fits into mount(2)'s one page of options
 MAX_LAYER_BYTES = 8 * 1024**3
 MAX_LAYER_FILES = 500_000
-# What the runtime bind-mounts into a container leaves empty files behind; they are no part of a layer.
-_RUNTIME_FILES = ("etc/resolv.conf", "etc/hosts", "etc/hostname", "usr/local/bin/uv")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _EXIT_HINTS = {
     126: "the command is there, but may not be executed: `chmod +x` it",
@@ -187,7 +185,7 @@ class Execution:
             if result.exit_code != 0:
                 raise self._failed(step, result)
             return self.store.commit_changeset(
-                result.upper, exclude=_RUNTIME_FILES, max_bytes=MAX_LAYER_BYTES, max_files=MAX_LAYER_FILES
+                result.upper, max_bytes=MAX_LAYER_BYTES, max_files=MAX_LAYER_FILES
             )
 
     def _failed(self, step: RunStep, result: StepResult) -> StepFailed:

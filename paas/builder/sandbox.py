@@ -33,7 +33,8 @@ class Rootfs(Protocol):
 class StepResult:
     """How a step's command ended, with all its processes gone.
 
-    `exit_code` is 128 + the signal for a command that a signal ended. `upper` holds what it changed.
+    `exit_code` is 128 + the signal for a command that a signal ended. `upper` holds what it
+    changed, and no mount points that were made for it.
     """
 
     exit_code: int

@@ -89,7 +89,8 @@ def _section(part: Program, settings: Mapping[str, str], logs: Path) -> dict[str
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 3,
     }
-    return {**section, "user": part.user} if part.user else section
+    # A container's first process passes through folders that the workers make, under mapped ids.
+    return {**section, **({"user": part.user} if part.user else {"umask": "022"})}
 
 
 def _ini(name: str, values: Mapping[str, object]) -> str:

@@ -53,7 +53,8 @@ def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
         login(request, user, backend=BACKEND)
         return redirect(landing(user) if user.has_usable_password() else "password")
     response = render(request, "accounts/sign_in_link.html")
-    response["Referrer-Policy"] = "same-origin"  # the address is a secret
+    # The address is a secret. "no-referrer" would make browsers send the form with Origin: null.
+    response["Referrer-Policy"] = "same-origin"
     add_never_cache_headers(response)
     return response
 

@@ -17,7 +17,7 @@ from tenants.releases import selectors as releases
 from tenants.releases.models import Build, Release
 from tenants.releases.views import app_context
 
-PARTS = ("head", "usage", "activity")
+PARTS = ("head", "usage", "activity", "about")
 RECENT = 5
 
 

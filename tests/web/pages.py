@@ -21,5 +21,6 @@ class Browser(Client):
     def part(self, path: str) -> Any:
         """As htmx asks for a part of a page."""
         return self.get(
-            path, headers={"HX-Request": "true", "HX-Current-URL": f"{settings.ORIGIN}/t/demo/shop/"}
+            path,
+            headers={"HX-Request": "true", "HX-Current-URL": f"http://{settings.DASHBOARD_HOST}/t/demo/shop/"},
         )
