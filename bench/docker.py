@@ -6,6 +6,7 @@ goes away with it.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -114,7 +115,5 @@ def _in_namespace(make: Connect) -> socket.socket:
 
 
 def _setns(fd: int) -> None:
-    import ctypes
-
     if ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000) != 0:  # CLONE_NEWNET
         raise OSError(ctypes.get_errno(), "setns")

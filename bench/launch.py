@@ -7,8 +7,9 @@ after the other in each round, so that a noisy moment of the machine hits both.
 from __future__ import annotations
 
 import tarfile
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -18,8 +19,9 @@ from bench.answers import first_answer, tcp
 from bench.figures import table
 from paas.network import Network, address_of, host_resolvers, resolv_conf
 from paas.runtime import Runtime
-from paas.settings import PATHS, UID_BASE
-from paas.specs import ID_RANGE_SIZE, MIB, ContainerSpec, ImageSpec, Limits, TenantSpec
+from paas.settings import BASE_IMAGE, PATHS, UID_BASE
+from paas.specs import ID_RANGE_SIZE, MIB, ContainerSpec, Limits, TenantSpec
+from paas.worker import engine
 
 PORT = 8000
 PAGE = b"launched"
@@ -86,17 +88,18 @@ def docker_launch(docker: peer.Docker, name: str) -> float:
     return end - begin
 
 
-def run(image: ImageSpec, layer_of: Callable[[str], Path], add_file: Callable[[bytes], str], rounds: int,
-        with_docker: bool, trace: bool) -> None:  # fmt: skip
-    """Print the table. `add_file` makes a layer with /srv/nginx.conf and returns its DiffID."""
-    from paas.worker import engine
-
-    bench = Bench(engine.runtime(), engine.network(), (*image.layers, add_file(CONFIG.encode())))
+def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
+    """Print the table. Run it in the mount namespace of a Berth that is up."""
+    store = engine.store()
+    image = store.image(store.resolve(BASE_IMAGE))
+    layer = _config_layer()
+    engine.network().apply_base()
+    bench = Bench(engine.runtime(), engine.network(), (*image.layers, layer))
     parts: Trace = {}
     figures: dict[str, list[float]] = {"berth": []}
     bench.launch(0, {})
     try:
-        with _peer(bench.layers, layer_of) if with_docker else _nobody() as docker:
+        with _peer(bench.layers) if with_docker else _nobody() as docker:
             if docker:
                 figures["docker run -d"] = []
                 docker_launch(docker, "warm")
@@ -111,19 +114,28 @@ def run(image: ImageSpec, layer_of: Callable[[str], Path], add_file: Callable[[b
         print(table("where Berth's time goes", parts))
 
 
+def _config_layer() -> str:
+    """A layer with nginx's configuration; its DiffID."""
+    with tempfile.TemporaryDirectory(dir=PATHS.work) as folder:
+        place = Path(folder) / "upper" / "srv"
+        place.mkdir(parents=True)
+        (place / "nginx.conf").write_text(CONFIG)
+        return engine.store().commit_changeset(place.parent).diff_id
+
+
 @contextmanager
 def _nobody() -> Iterator[None]:
     yield None
 
 
 @contextmanager
-def _peer(layers: tuple[str, ...], layer_of: Callable[[str], Path]) -> Iterator[peer.Docker]:
+def _peer(layers: tuple[str, ...]) -> Iterator[peer.Docker]:
     """Docker with the same files imported as one image."""
     with peer.running(PATHS.work / "bench-docker") as docker:
         archive = PATHS.work / "bench-image.tar"
         with tarfile.open(archive, "w") as tar:
             for layer in layers:
-                tar.add(layer_of(layer), arcname=".")
+                tar.add(engine.store().layer_path(layer), arcname=".")
         with archive.open("rb") as file:
             docker("import", "-", "bench:1", stdin=file)
         archive.unlink()

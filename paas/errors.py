@@ -1,15 +1,15 @@
 """Every error that Berth raises on purpose.
 
-    BerthError              what happened, why, what to do next
-    ├── BadInput            somebody's file, archive, form or request is wrong; trying again changes nothing
-    │   └── TooLarge        more bytes than the limit that `summary` names
-    ├── Refused             understood, and not allowed (a limit, a policy, an isolation rule)
-    │   └── TooMany         too many attempts from one address; `retry_after` says when to come back
-    ├── NotFound            no such thing, or not yours: the two look the same on purpose
-    ├── Conflict            the thing changed meanwhile; look again
-    ├── StepFailed          a tenant's own command failed (a build step, a release command, a start)
-    └── HostProblem         this machine lacks something or misbehaves; `retryable` says if waiting may help
-        └── CommandFailed   a host program exited non-zero; carries a line that can be pasted and run again
+BerthError              what happened, why, what to do next
+├── BadInput            somebody's file, archive, form or request is wrong; trying again changes nothing
+│   └── TooLarge        more bytes than the limit that `summary` names
+├── Refused             understood, and not allowed (a limit, a policy, an isolation rule)
+│   └── TooMany         too many attempts from one address; `retry_after` says when to come back
+├── NotFound            no such thing, or not yours: the two look the same on purpose
+├── Conflict            the thing changed meanwhile; look again
+├── StepFailed          a tenant's own command failed (a build step, a release command, a start)
+└── HostProblem         this machine lacks something or misbehaves; `retryable` says if waiting may help
+    └── CommandFailed   a host program exited non-zero; carries a line that can be pasted and run again
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ class Follower:
 
     def _replaced(self, file: BinaryIO) -> bool:
         try:
-            return os.stat(self._path).st_ino != os.fstat(file.fileno()).st_ino
+            return self._path.stat().st_ino != os.fstat(file.fileno()).st_ino
         except FileNotFoundError:
             return False
 

@@ -34,7 +34,7 @@ CONTAINER_PREFIX = IPv4Network(env.str("BERTH_CONTAINER_PREFIX", "10.210.0.0/16"
 # Above the ranges of systemd-nspawn and of /etc/subuid; room for 4,095 tenants of 65,536 ids each.
 UID_BASE = env.int("BERTH_UID_BASE", 1_879_048_192)
 # Private ranges that containers may reach all the same, beside the public internet.
-EGRESS_ALLOW: list[IPv4Network] = [IPv4Network(n) for n in env.list("BERTH_EGRESS_ALLOW", [])]
+EGRESS_ALLOW: list[IPv4Network] = list(map(IPv4Network, env.list("BERTH_EGRESS_ALLOW", [])))
 BUILD_CA_BUNDLE = env.str("BERTH_BUILD_CA_BUNDLE", "")
 BUILD_ENV: dict[str, str] = env.dict("BERTH_BUILD_ENV", {})
 BASE_IMAGE_SUITE = env.str("BERTH_BASE_SUITE", "bookworm")

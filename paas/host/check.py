@@ -19,7 +19,7 @@ def show() -> int:
     """Print the table; the exit status is 1 when something is missing that Berth cannot do without."""
     state = Path(os.environ.get("BERTH_STATE") or "/var/lib/berth")
     found = probe.survey(state)
-    width = min(shutil.get_terminal_size().columns, 112)
+    width = min(shutil.get_terminal_size((112, 24)).columns, 112)
     print("\n".join(table(found, width)))
     print(*verdict(found), sep="\n")
     if os.geteuid() != 0:

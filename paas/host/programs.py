@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,20 +24,12 @@ class Program:
     # KILL reaches the whole process group: Celery's children would outlive their parent otherwise.
     # Containers are never in it, conmon leaves the group that started it.
     kill_group: bool = False
-    # Of a program that is not Berth's code, instead of the settings: a database's password is not for it.
-    environment: tuple[tuple[str, str], ...] = ()
 
 
 def programs(installation: Installation, valkey: Path, port: int) -> tuple[Program, ...]:
     """All of them. `valkey` is the server's binary; the others are in the Python environment."""
     return (
-        Program(
-            "valkey",
-            _valkey(installation, valkey),
-            ACCOUNT,
-            priority=10,
-            environment=_home(installation, "valkey"),
-        ),
+        Program("valkey", _valkey(installation, valkey), ACCOUNT, priority=10),
         ingress(installation, port),
         Program("web", _web(installation), ACCOUNT),
         Program("streams", _streams(installation), ACCOUNT, stop_seconds=5),
@@ -47,9 +39,11 @@ def programs(installation: Installation, valkey: Path, port: int) -> tuple[Progr
     )
 
 
-def render(installation: Installation, parts: tuple[Program, ...], environment: Mapping[str, str]) -> str:
-    """A supervisord.conf: everything in it, so that supervisord can be started by anything."""
-    head = {
+def render(installation: Installation, parts: tuple[Program, ...]) -> str:
+    """A supervisord.conf. The settings are not in it: its `environment` cannot hold every value (it knows no
+    escapes), so supervisord is started with them and the programs inherit them.
+    """
+    head: dict[str, Mapping[str, object]] = {
         "unix_http_server": {"file": installation.supervisor_socket, "chmod": "0700"},
         "supervisord": {
             "pidfile": installation.supervisor_pid,
@@ -66,17 +60,14 @@ def render(installation: Installation, parts: tuple[Program, ...], environment: 
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         },
     }
-    sections: dict[str, Mapping[str, object]] = {**head}
-    sections.update(
-        (f"program:{part.name}", _section(part, environment, installation.process_logs)) for part in parts
-    )
+    sections: dict[str, Mapping[str, object]] = dict(head)
+    sections.update((f"program:{part.name}", _section(part, installation.process_logs)) for part in parts)
     return "\n".join(_ini(name, values) for name, values in sections.items())
 
 
-def _section(part: Program, settings: Mapping[str, str], logs: Path) -> dict[str, object]:
+def _section(part: Program, logs: Path) -> dict[str, object]:
     section: dict[str, object] = {
         "command": shlex.join(part.argv).replace("%", "%%"),
-        "environment": _pairs(part.environment or tuple(settings.items())),
         "priority": part.priority,
         "autorestart": "true",
         # A process that fails at once is tried for about two minutes: a database may be restarting.
@@ -97,18 +88,11 @@ def _ini(name: str, values: Mapping[str, object]) -> str:
     return f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
 
 
-def _pairs(environment: Iterable[tuple[str, str]]) -> str:
-    return ",".join(f"{name}={_quoted(value)}" for name, value in sorted(environment))
-
-
-def _quoted(value: str) -> str:
-    """For supervisor's `environment`: %-formatted, then split like a shell's words."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
-
-
-def _home(installation: Installation, name: str) -> tuple[tuple[str, str], ...]:
-    folder = str(installation.paths.state / name)
-    return (("HOME", folder), ("XDG_CONFIG_HOME", folder), ("XDG_DATA_HOME", folder))
+def _without_settings(installation: Installation, home: str, *argv: str) -> tuple[str, ...]:
+    """For programs that are not Berth's code: a database's password, say, is not for them."""
+    folder = installation.paths.state / home
+    variables = [f"{name}={folder}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")]
+    return ("/usr/bin/env", "-i", *variables, *argv)
 
 
 def _valkey(installation: Installation, binary: Path) -> tuple[str, ...]:
@@ -126,23 +110,22 @@ def _valkey(installation: Installation, binary: Path) -> tuple[str, ...]:
         "maxmemory-policy": "noeviction",
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return (str(binary), *flags)
+    return _without_settings(installation, "valkey", str(binary), *flags)
 
 
 def ingress(installation: Installation, port: int) -> Program:
     """Caddy, as `berth`. For a port below 1024 it gets that one right and no other of root's."""
     caddy = str(installation.venv / "bin" / "caddy")
-    argv = (caddy, "run", "--config", str(installation.caddy_config))
-    home = _home(installation, "caddy")
+    argv = _without_settings(installation, "caddy", caddy, "run", "--config", str(installation.caddy_config))
     if port >= 1024:
-        return Program(INGRESS, argv, ACCOUNT, priority=15, environment=home)
+        return Program(INGRESS, argv, ACCOUNT, priority=15)
     right = (
         "--inh-caps=+net_bind_service",
         "--ambient-caps=+net_bind_service",
         "--bounding-set=-all,+net_bind_service",
     )
     drop = ("/usr/bin/setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--clear-groups", *right, "--")
-    return Program(INGRESS, (*drop, *argv), priority=15, environment=home)
+    return Program(INGRESS, (*drop, *argv), priority=15)
 
 
 def _gunicorn(installation: Installation, socket: Path, *options: str) -> tuple[str, ...]:

@@ -22,9 +22,10 @@ def start(installation: Installation, prepared: Prepared, progress: Progress) ->
     from paas.linux import namespaces  # noqa: PLC0415
 
     parts = programs.programs(installation, valkey_binary(), settings.PORT)
-    config = programs.render(installation, parts, prepared.environment)
+    config = programs.render(installation, parts)
     lock = (installation.venv / "installed").read_text()
-    stamp = Stamp.of(installation.supervisor_socket.with_name("started"), config, prepared.code_digest, lock)
+    inputs = (config, str(sorted(prepared.environment.items())), prepared.code_digest, lock)
+    stamp = Stamp.of(installation.supervisor_socket.with_name("started"), *inputs)
     supervisor = Supervisor(installation)
     running = supervisor.is_running()
     if running and not stamp.matches():
@@ -36,7 +37,7 @@ def start(installation: Installation, prepared: Prepared, progress: Progress) ->
         namespaces.pin_mount_namespace(installation.paths.mount_namespace)
         files.write(installation.supervisor_config, config)
         boot_config(installation)
-        supervisor.launch()
+        supervisor.launch(prepared.environment)
         stamp.set()
     else:
         supervisor.start(name for name, state in supervisor.states().items() if state != "RUNNING")

@@ -6,7 +6,7 @@ import http.client
 import os
 import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from paas.errors import HostProblem
@@ -42,11 +42,11 @@ class Supervisor:
         """When the program last started, in seconds since the epoch."""
         return float(self._call("getProcessInfo", name)["start"])
 
-    def launch(self) -> None:
+    def launch(self, environment: Mapping[str, str]) -> None:
         """Start supervisord, which starts every program. It leaves the caller's session by itself."""
         config = self._installation.supervisor_config
         binary = self._installation.venv / "bin" / "supervisord"
-        run([str(binary), f"--configuration={config}"], timeout=30)
+        run([str(binary), f"--configuration={config}"], env=environment, timeout=30)
         self._until(self.is_running, "supervisord did not answer within 10 seconds")
 
     def start(self, names: Iterable[str]) -> None:

@@ -104,7 +104,7 @@ def _mount_from(folder: Path, upper: str, target: Path, options: str) -> None:
             os.chdir(folder)
             # Overlayfs makes its own files as whoever mounted it, and host ids do not exist on an id-mapped
             # upper (EOVERFLOW, and a read-only mount): mount as the upper's owner.
-            owner = os.stat(upper)
+            owner = Path(upper).stat()
             sys.act_as(owner.st_uid, owner.st_gid)
             sys.mount("overlay", target, "overlay", sys.MS_NODEV | sys.MS_NOSUID, options)
         except BaseException as error:

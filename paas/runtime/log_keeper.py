@@ -29,6 +29,14 @@ class _Log:
     allowance: float
     looked: float
 
+    def follow(self, found: os.stat_result) -> int:
+        """Another file has the name: ours after a rotation (size 0), else conmon's, which started over when
+        nobody rotated in time. What the old one had is gone then, and counted."""
+        if self.inode == found.st_ino:
+            return 0
+        lost, self.inode, self.size = self.size, found.st_ino, 0
+        return lost
+
 
 class LogKeeper:
     """Call `tick` about once a second. `group` may read the logs."""
@@ -51,19 +59,17 @@ class LogKeeper:
         found, now = path.stat(), time.monotonic()
         if found.st_mode & 0o777 != 0o640:
             self._readable(path)
-        log = self._logs.get(container_id)
-        if log is None or log.inode != found.st_ino or found.st_size < log.size:
-            self._logs[container_id] = _Log(found.st_ino, found.st_size, BURST, now)
-            return 0
+        log = self._logs.setdefault(container_id, _Log(found.st_ino, found.st_size, BURST, now))
+        lost = log.follow(found)
         log.allowance = min(BURST, log.allowance + (now - log.looked) * BYTES_A_SECOND)
         log.allowance -= found.st_size - log.size
         log.looked, log.size = now, found.st_size
-        lost = 0
         if log.allowance < 0:
-            lost = self._cut(path, found.st_size + int(log.allowance))
+            lost += self._cut(path, found.st_size + int(log.allowance))
             log.allowance, log.size = 0, path.stat().st_size
         if log.size >= ROTATE_AT:
             self._rotate(container_id, path)
+            log.size = 0
         return lost
 
     def _cut(self, path: Path, size: int) -> int:
@@ -91,7 +97,6 @@ class LogKeeper:
                 os.write(fifo, b"2 0 0\n")
             finally:
                 os.close(fifo)
-        self._logs.pop(container_id, None)
 
     def _readable(self, path: Path) -> None:
         os.chown(path, -1, self._group)

@@ -156,7 +156,7 @@ def _mount_disk(space: Space) -> None:
 
 
 def _grow(space: Space) -> None:
-    """Grow the mounted file system; where the kernel refuses (no CAP_SYS_RESOURCE) it grows when next mounted."""
+    """Grow it while mounted; where the kernel refuses that (no CAP_SYS_RESOURCE) it grows when next mounted."""
     device = run(["findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", space.disk]).stdout.strip()
     run(["losetup", "--set-capacity", device])
     run(["resize2fs", device], check=False)

@@ -38,6 +38,9 @@ def roll_out(app: App, release: Release) -> None:
     """Take `release` to live or failed. Repeating it after a crash goes on where it stood."""
     observations.supersede_older(app, release)
     observations.release_starting(release)
+    if app.serving_release_id == release.pk:  # a worker died between the switch and its record
+        finish(app, release)
+        return
     started: list[Container] = []
     try:
         _stop_leftovers(app, release)
@@ -54,8 +57,14 @@ def roll_out(app: App, release: Release) -> None:
         observations.release_failed(release, {**error.as_dict(), "details": details})
         _stop(started, "its release did not become ready")
         return
-    observations.release_live(release)
+    if observations.release_serving(release):
+        finish(app, release)
+
+
+def finish(app: App, release: Release) -> None:
+    """The switch: whoever reads "live" finds the new release answering."""
     routes.sync()
+    observations.release_live(release)
     _drain(app, release)
 
 

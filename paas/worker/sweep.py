@@ -23,7 +23,7 @@ LOST_AFTER = timedelta(seconds=20)  # a message older than this is taken for los
 
 def sweep() -> None:
     """Wake the worker for each app and build that is not as it should be."""
-    for app_id in sorted(unsettled_apps() | below_formation()):
+    for app_id in sorted(unsettled_apps() | ended_unnoticed() | below_formation()):
         wake("reconcile", app_id)
     for build_id in [*requeue_interrupted(), *forgotten_builds()]:
         wake("build", build_id)
@@ -36,6 +36,12 @@ def unsettled_apps() -> set[str]:
     strays = Container.objects.filter(kind=Container.Kind.PROCESS, status__in=LIVE)
     strays = strays.exclude(release_id=F("app__serving_release_id"))
     return set(asked) | set(strays.values_list("app_id", flat=True))
+
+
+def ended_unnoticed() -> set[str]:
+    """Apps with a container that ended without a word: its conmon was killed, or the host restarted."""
+    rows = Container.objects.filter(kind=Container.Kind.PROCESS, status__in=LIVE).values_list("pk", "app_id")
+    return {app_id for pk, app_id in rows if engine.runtime().state(pk).status in ("stopped", "absent")}
 
 
 def below_formation() -> set[str]:

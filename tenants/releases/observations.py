@@ -110,6 +110,16 @@ def release_starting(release: Release) -> bool:
 
 
 @transaction.atomic
+def release_serving(release: Release) -> bool:
+    """Traffic is about to go to it; it is live once the router has taken that."""
+    app = App.objects.select_for_update().filter(pk=release.app_id, destroyed_at=None).first()
+    if app is None or not app.releases.filter(pk=release.pk, status__in=_UNDER_WAY).exists():
+        return False
+    App.objects.filter(pk=app.pk).update(serving_release_id=release.pk)
+    return True
+
+
+@transaction.atomic
 def release_live(release: Release) -> bool:
     """starting -> live: traffic goes to it from now on, and the one before is retired."""
     app = App.objects.select_for_update().filter(pk=release.app_id, destroyed_at=None).first()

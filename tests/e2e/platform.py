@@ -78,7 +78,9 @@ class Platform:
         assert link
         return link[0]
 
-    def request(self, host: str, path: str = "/", method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+    def request(
+        self, host: str, path: str = "/", method: str = "GET", body: bytes = b"", **headers: str
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         connection.request(method, path, body or None, {"Host": f"{host}:{PORT}", **named})
@@ -124,12 +126,12 @@ class Platform:
             time.sleep(0.1)
 
     def releases(self, name: str) -> list[dict[str, Any]]:
-        answer = self.api(f"/apps/demo/{name}/releases").json
-        return answer["items"] if isinstance(answer, dict) else answer
+        rows: list[dict[str, Any]] = self.api(f"/apps/demo/{name}/releases").json
+        return rows
 
     def containers(self, name: str) -> list[dict[str, Any]]:
-        answer = self.api(f"/apps/demo/{name}/containers").json
-        return answer["items"] if isinstance(answer, dict) else answer
+        rows: list[dict[str, Any]] = self.api(f"/apps/demo/{name}/containers").json
+        return rows
 
     def cli(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         environment = {**self.environment, "XDG_CONFIG_HOME": str(self.folder / "cli"), "PYTHONPATH": str(ROOT)}

@@ -16,11 +16,15 @@ pytestmark = pytest.mark.e2e
 
 def test_a_container_that_dies_comes_back(platform: Platform) -> None:
     (before,) = platform.containers("hello")
-    pids = subprocess.run(["pgrep", "-f", f"--cid {before['id']} "], capture_output=True, text=True, check=True)
+    pids = subprocess.run(
+        ["pgrep", "-f", "--", f"--cid {before['id']} "], capture_output=True, text=True, check=True
+    )
     os.kill(int(pids.stdout.split()[0]), signal.SIGKILL)  # its conmon: the harshest end there is
     _kill_container(before["id"])
     end = time.monotonic() + 60
-    while [c["id"] for c in platform.containers("hello")] == [before["id"]] or platform.app("hello").status != 200:
+    while [c["id"] for c in platform.containers("hello")] == [before["id"]] or platform.app(
+        "hello"
+    ).status != 200:
         assert time.monotonic() < end
         time.sleep(0.5)
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
-CHECKS = {
+CHECKS: dict[str, list[str | Path]] = {
     "ruff check": [TOOLS / "ruff", "check", "--no-cache", "."],
     "ruff format": [TOOLS / "ruff", "format", "--no-cache", "--check", "."],
     "mypy": [TOOLS / "mypy", "paas", "tenants", "berth_cli", "tests", "manage.py"],

@@ -147,7 +147,7 @@ def _bed() -> Iterator[Bed]:
     try:
         for tenant in tenants:
             runtime.prepare_tenant(tenant)
-        yield Bed(runtime, paths, *tenants)
+        yield Bed(runtime, paths, tenants[0], tenants[1])
     finally:
         for tenant in tenants:
             runtime.remove_tenant(tenant.id)

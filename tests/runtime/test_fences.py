@@ -104,7 +104,8 @@ def test_socket_families(bed: Bed) -> None:
 
 def test_devices_and_mounts_are_refused_even_to_root(bed: Bed) -> None:
     lines = bed.says(
-        "exec 2>&1; mknod /tmp/disk b 254 0; mount -t tmpfs none /tmp; mount -o remount,rw /sys; ls /dev/vda /dev/kmsg",
+        "exec 2>&1; mknod /tmp/disk b 254 0; mount -t tmpfs none /tmp; mount -o remount,rw /sys;"
+        "ls /dev/vda /dev/kmsg",
         user="0",
         root_capable=True,
     )
@@ -120,7 +121,8 @@ def test_kernel_files_are_read_only_or_empty(bed: Bed) -> None:
     )
     lines = bed.says(
         f"for f in {targets}; do (echo 1 > $f) 2>/dev/null && echo wrote $f; done;"
-        "cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | busybox wc -c; busybox find / -name release_agent 2>/dev/null",
+        "cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | busybox wc -c;"
+        "busybox find / -name release_agent 2>/dev/null",
         user="0",
         root_capable=True,
     )

@@ -196,4 +196,4 @@ def test_layers_stack(bed: Bed) -> None:
         layers.append(f"sha256:{name}")
     assert bed.says("cat /which", layers=tuple(layers)) == ["59"]
     with pytest.raises(HostProblem, match="cannot stack"):
-        bed.runtime.create(spec := bed.spec("true", layers=tuple([*layers, *layers])), bed.log(spec))
+        bed.runtime.create(spec := bed.spec("true", layers=(*layers, *layers)), bed.log(spec))

@@ -1,0 +1,127 @@
+"""Pure: the OCI config and the seccomp profile of a spec."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paas.runtime.bundle import Host, oci_config
+from paas.runtime.inside import Identity
+from paas.runtime.seccomp import ALLOWED, REFUSED, profile
+from paas.specs import MIB, BindMount, ContainerSpec, Limits, TenantSpec
+
+TENANT = TenantSpec("c" * 12, 1_879_048_192, Limits(cpu_millis=1500), 1024 * MIB)
+SPEC = ContainerSpec(
+    id="1" * 12,
+    tenant=TENANT,
+    app_id="a" * 12,
+    layers=(),
+    args=("gunicorn", "app"),
+    env=(("PORT", "8000"),),
+    address=IPv4Address("10.0.0.1"),
+    limits=Limits(256 * MIB, 128 * MIB, 2000, 50, 99),
+)
+APP = Identity(1000, 1000, (1234,), "/srv")
+V1 = Host("x86_64", 1, True, Path("/usr/bin/tini-static"), 20_000)
+V2 = replace(V1, cgroup_version=2)
+
+
+def config(spec: ContainerSpec = SPEC, host: Host = V2, binds: tuple[BindMount, ...] = ()) -> dict[str, Any]:
+    return oci_config(
+        spec, identity=APP, rootfs=Path("/run/berth/rootfs/1"), cgroup="/berth/c/a/1", binds=binds, host=host
+    )
+
+
+def test_process() -> None:
+    process = config()["process"]
+    assert process["args"] == ["/dev/init", "--", "gunicorn", "app"]
+    assert process["user"] == {"uid": 1000, "gid": 1000, "umask": 0o022, "additionalGids": [1234]}
+    assert "HOME=/srv" in process["env"]
+    assert "PORT=8000" in process["env"]
+    assert process["noNewPrivileges"] is True
+    assert process["terminal"] is False
+    assert set(map(tuple, process["capabilities"].values())) == {()}
+
+
+def test_what_the_config_says_wins_over_our_defaults() -> None:
+    env = config(replace(SPEC, env=(("HOME", "/data"), ("PATH", "/x"))))["process"]["env"]
+    assert sorted(env) == ["HOME=/data", "HOSTNAME=app", "PATH=/x"]
+
+
+def test_capabilities_are_never_inheritable() -> None:
+    sets = config(replace(SPEC, root_capable=True))["process"]["capabilities"]
+    assert (sets["inheritable"], sets["ambient"]) == ([], [])
+    assert sets["bounding"] == sets["effective"] == sets["permitted"]
+    refused = ("SYS_ADMIN", "MKNOD", "NET_RAW", "NET_ADMIN", "SYS_PTRACE", "SETPCAP")
+    assert not {f"CAP_{name}" for name in refused} & set(sets["bounding"])
+
+
+def test_rlimits_stay_below_the_hosts_hard_limit() -> None:
+    def nofile(hard: int) -> int:
+        rlimits = config(host=replace(V2, nofile_hard=hard))["process"]["rlimits"]
+        return int(next(r["hard"] for r in rlimits if r["type"] == "RLIMIT_NOFILE"))
+
+    assert nofile(20_000) == 20_000
+    assert nofile(1 << 30) == 65_536
+
+
+def test_every_namespace_is_new() -> None:
+    linux = config()["linux"]
+    kinds = {"user", "mount", "pid", "network", "ipc", "uts", "cgroup"}
+    assert {n["type"] for n in linux["namespaces"]} == kinds
+    assert not any("path" in n for n in linux["namespaces"])
+    assert linux["uidMappings"] == linux["gidMappings"]
+    assert linux["uidMappings"] == [{"containerID": 0, "hostID": TENANT.uid_base, "size": 65_536}]
+
+
+def test_resources_on_v2() -> None:
+    resources = config()["linux"]["resources"]
+    assert resources["memory"] == {"limit": 256 * MIB, "swap": 384 * MIB}
+    assert resources["cpu"] == {"quota": 150_000, "period": 100_000}  # not above the tenant's
+    assert resources["unified"] == {"cpu.weight": "50"}
+    assert resources["pids"] == {"limit": 99}
+    assert resources["devices"] == [{"allow": False, "access": "rwm"}]
+
+
+def test_resources_on_v1() -> None:
+    resources = config(host=V1)["linux"]["resources"]
+    assert resources["cpu"]["shares"] == 512
+    assert "unified" not in resources
+
+
+def test_no_swap_limit_where_the_kernel_has_none() -> None:
+    assert config(host=replace(V1, swap_accounting=False))["linux"]["resources"]["memory"] == {
+        "limit": 256 * MIB
+    }
+
+
+def test_mounts() -> None:
+    bind = BindMount(Path("/run/b/hosts"), "/etc/hosts")
+    cache = BindMount(Path("/run/d/cache"), "/root/.cache", writable=True)
+    mounts = {m["destination"]: m for m in config(binds=(bind, cache))["mounts"]}
+    assert mounts["/etc/hosts"]["options"] == ["bind", "ro", "nosuid", "nodev"]
+    assert mounts["/root/.cache"]["options"] == ["bind", "rw", "nosuid", "nodev"]
+    assert "ro" in mounts["/sys"]["options"]
+    assert all("nosuid" in m["options"] for m in mounts.values())
+    assert f"size={64 * MIB}" in mounts["/dev/shm"]["options"]
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_seccomp(machine: str) -> None:
+    wanted = profile(machine)
+    assert (wanted["defaultAction"], wanted["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 38)
+    assert len(wanted["architectures"]) == 1
+    plain = [r for r in wanted["syscalls"] if r["action"] == "SCMP_ACT_ALLOW" and "args" not in r]
+    assert len(plain) == 1
+    hostile = {"keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "mount", "unshare", "setns"}
+    hostile |= {"move_mount", "fsopen", "pivot_root", "clone3", "clone", "socket", "kexec_load", "init_module"}
+    assert not hostile & set(plain[0]["names"])
+
+
+def test_no_call_is_both_allowed_and_refused() -> None:
+    allowed, refused = ALLOWED.split(), REFUSED.split()
+    assert len({*allowed, *refused}) == len(allowed) + len(refused)

@@ -1,0 +1,140 @@
+"""Reading logs: parts, cuts, tails, rotation; and keeping them small while a container writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paas.logs import LINE_MAX, Follower, LogLine, follow, older, parse, read_tail
+from paas.runtime import LogKeeper
+from paas.runtime.log_keeper import BURST, ROTATE_AT
+from tests.runtime.conftest import Bed
+
+AT = "2026-11-23T21:39:00.123456789+00:00"
+
+
+def record(text: str, tag: str = "F", stream: str = "stdout") -> bytes:
+    return f"{AT} {stream} {tag} {text}\n".encode()
+
+
+def numbered(first: int, end: int) -> bytes:
+    return b"".join(record(str(number)) for number in range(first, end))
+
+
+def texts(lines: list[LogLine]) -> list[str]:
+    return [line.text for line in lines]
+
+
+def test_parse() -> None:
+    assert parse(record("a  b ") + record("", stream="stderr")) == [
+        LogLine(AT, "stdout", "a  b "),
+        LogLine(AT, "stderr", ""),
+    ]
+
+
+def test_parts_are_joined_for_each_stream() -> None:
+    data = record("on", "P") + record("err", "P", "stderr") + record("e") + record("or", "F", "stderr")
+    assert texts(parse(data)) == ["one", "error"]
+
+
+def test_a_long_line_is_cut_and_counted() -> None:
+    data = record("x" * 8000, "P") * 5 + record("x" * 10)
+    assert [(len(line.text), line.cut) for line in parse(data)] == [(LINE_MAX, 40_010 - LINE_MAX)]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"garbage\n", b"half a record", b"\n\n", record("x", "Q"), b"\xff\xfe\n"]
+)
+def test_what_is_no_record_is_left_out(data: bytes) -> None:
+    assert parse(data) == []
+
+
+def test_bytes_that_are_no_text() -> None:
+    assert texts(parse(f"{AT} stdout F ".encode() + b"a\xffb\x1b[31m\n")) == ["a�b\x1b[31m"]
+
+
+def test_tail(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert read_tail(log, 5) == []
+    older(log).write_bytes(numbered(0, 10))
+    log.write_bytes(numbered(10, 13))
+    assert texts(read_tail(log, 2)) == ["11", "12"]
+    assert texts(read_tail(log, 5)) == ["8", "9", "10", "11", "12"]
+    assert len(read_tail(log, 100)) == 13
+    assert read_tail(log, 0) == []
+
+
+def test_tail_of_a_large_log_with_a_large_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(numbered(0, 20_000) + record("x" * 8000, "P") * 100 + record("end"))
+    assert [line.text[-3:] for line in read_tail(log, 2)] == ["999", "xxx"]
+
+
+def test_following_through_a_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    follower = Follower(log)
+    assert follower.read() == []
+    log.write_bytes(numbered(0, 2))
+    assert texts(follower.read()) == ["0", "1"]
+    with log.open("ab") as old:
+        old.write(record("2")[:20])
+        old.flush()
+        assert follower.read() == []
+        old.write(record("2")[20:])
+        log.rename(older(log))
+        old.write(record("3"))
+        old.flush()
+        assert texts(follower.read()) == ["2", "3"]
+        log.write_bytes(record("4"))
+        assert texts(follower.read()) == ["4"]
+    follower.close()
+
+
+def test_following_starts_with_a_tail(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(numbered(0, 5))
+    lines = follow(log, tail=2, interval=0)
+    assert texts(next(lines)) == ["3", "4"]
+    with log.open("ab") as file:
+        file.write(record("5"))
+    assert texts(next(lines)) == ["5"]
+    assert next(lines) == []
+
+
+@pytest.mark.kernel
+def test_a_line_of_many_megabytes(bed: Bed) -> None:
+    spec = bed.spec("head -c 6000000 /dev/zero | busybox tr '\\0' x; echo; echo after")
+    bed.finish(spec)
+    line, after = read_tail(bed.log(spec), 5)
+    assert (len(line.text), line.cut, after.text) == (LINE_MAX, 6_000_000 - LINE_MAX, "after")
+
+
+@pytest.mark.kernel
+def test_a_flood_is_cut_counted_and_rotated(bed: Bed) -> None:
+    keeper = LogKeeper(bed.paths.bundles)
+    spec = bed.launch(bed.spec("yes 'a flood of output'; echo never"))
+    log = bed.log(spec)
+    bed.until(log.exists)
+    dropped = 0
+
+    def kept() -> bool:
+        nonlocal dropped
+        dropped += keeper.tick({spec.id: log}).get(spec.id, 0)
+        return dropped > 2 * BURST and older(log).exists()
+
+    bed.until(kept, 20)
+    bed.runtime.stop(spec.id, timeout=0)
+    assert older(log).stat().st_size < 2 * ROTATE_AT
+    assert {line.stream for line in read_tail(older(log), 100_000)} == {"stdout", "berth"}
+
+
+@pytest.mark.kernel
+def test_a_rotation_loses_nothing(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done"))
+    log = bed.log(spec)
+    bed.until(lambda: log.exists() and log.stat().st_size > 2000)
+    LogKeeper(bed.paths.bundles)._rotate(spec.id, log)
+    bed.runtime.wait(spec.id, 30)
+    assert bed.output(spec)[-1] == "2999"
+    assert texts(read_tail(log, 5000)) == [str(number) for number in range(3000)]
