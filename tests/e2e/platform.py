@@ -67,8 +67,8 @@ class Platform:
         state = Path(self.environment["BERTH_STATE"])
         settings = dict(line.split("=", 1) for line in (state / "environment").read_text().splitlines()[1:])
         done = subprocess.run(
-            [state / "venv/bin/python", state / "code/manage.py", *args], env={**self.environment, **settings},
-            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False, cwd=state / "code",
+            [state / "venv/bin/python", state / "code/manage.py", *args],
+            env={**self.environment, **settings}, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False, cwd=state / "code",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout

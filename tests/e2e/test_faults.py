@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,5 @@ def _kill_container(container_id: str) -> None:
         ["find", "/sys/fs/cgroup", "-path", f"*/berth-e2e/*/{container_id}/cgroup.procs"],
         capture_output=True, text=True, check=True,
     ).stdout.split()[:1]:  # fmt: skip
-        with open(group) as processes:
-            for pid in processes.read().split():
-                os.kill(int(pid), signal.SIGKILL)
+        for pid in Path(group).read_text().split():
+            os.kill(int(pid), signal.SIGKILL)

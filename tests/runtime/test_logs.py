@@ -102,6 +102,19 @@ def test_following_starts_with_a_tail(tmp_path: Path) -> None:
     assert next(lines) == []
 
 
+def test_a_log_that_conmon_started_over_counts_as_lost(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(numbered(0, 100))
+    size = log.stat().st_size
+    keeper = LogKeeper(tmp_path)
+    assert keeper.tick({"c": log}) == {}
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(numbered(0, 1))
+    fresh.rename(log)
+    assert keeper.tick({"c": log}) == {"c": size}
+    assert keeper.tick({"c": log}) == {}
+
+
 @pytest.mark.kernel
 def test_a_line_of_many_megabytes(bed: Bed) -> None:
     spec = bed.spec("head -c 6000000 /dev/zero | busybox tr '\\0' x; echo; echo after")
@@ -126,7 +139,10 @@ def test_a_flood_is_cut_counted_and_rotated(bed: Bed) -> None:
     bed.until(kept, 20)
     bed.runtime.stop(spec.id, timeout=0)
     assert older(log).stat().st_size < 2 * ROTATE_AT
-    assert {line.stream for line in read_tail(older(log), 100_000)} == {"stdout", "berth"}
+    lines = read_tail(log, 1_000_000)
+    remarks = [line.text for line in lines if line.stream == "berth"]
+    assert "bytes of output were dropped" in remarks[0]
+    assert {line.text for line in lines if line.stream == "stdout"} == {"a flood of output"}
 
 
 @pytest.mark.kernel

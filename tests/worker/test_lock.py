@@ -18,7 +18,8 @@ def test_one_holder_at_a_time() -> None:
 
 def test_a_killed_holder_lets_go() -> None:
     settings.PATHS.locks.mkdir(parents=True, exist_ok=True)
-    code = "import fcntl,sys,time; f=open(sys.argv[1],'w'); fcntl.flock(f,2); print('held',flush=True); time.sleep(9)"
+    code = "import fcntl,sys,time; f=open(sys.argv[1],'w'); fcntl.flock(f,2); print('held',flush=True)"
+    code += "; time.sleep(9)"
     path = settings.PATHS.locks / "build-y"
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
