@@ -99,7 +99,7 @@ def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
     figures: dict[str, list[float]] = {"berth": []}
     bench.launch(0, {})
     try:
-        with _peer(bench.layers) if with_docker else _nobody() as docker:
+        with _peer(bench) if with_docker else _nobody() as docker:
             if docker:
                 figures["docker run -d"] = []
                 docker_launch(docker, "warm")
@@ -129,13 +129,13 @@ def _nobody() -> Iterator[None]:
 
 
 @contextmanager
-def _peer(layers: tuple[str, ...]) -> Iterator[peer.Docker]:
+def _peer(bench: Bench) -> Iterator[peer.Docker]:
     """Docker with the same files imported as one image."""
     with peer.running(PATHS.work / "bench-docker") as docker:
         archive = PATHS.work / "bench-image.tar"
-        with tarfile.open(archive, "w") as tar:
-            for layer in layers:
-                tar.add(engine.store().layer_path(layer), arcname=".")
+        merged = bench.runtime.plain_rootfs(bench.tenant, bench.layers)
+        with merged as rootfs, tarfile.open(archive, "w") as tar:
+            tar.add(rootfs.root, arcname=".")
         with archive.open("rb") as file:
             docker("import", "-", "bench:1", stdin=file)
         archive.unlink()

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from paas.host.installation import ACCOUNT, Installation
 
-INGRESS = "caddy"
+INGRESS, BROKER = "caddy", "valkey"
+# If supervisord dies, its programs end as if asked: those that a next one starts would meet them otherwise.
+_MORTAL = ("/usr/bin/setpriv", "--pdeathsig=TERM", "--")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Program:
 def programs(installation: Installation, valkey: Path, port: int) -> tuple[Program, ...]:
     """All of them. `valkey` is the server's binary; the others are in the Python environment."""
     return (
-        Program("valkey", _valkey(installation, valkey), ACCOUNT, priority=10),
+        Program(BROKER, _valkey(installation, valkey), ACCOUNT, priority=10),
         ingress(installation, port),
         Program("web", _web(installation), ACCOUNT),
         Program("streams", _streams(installation), ACCOUNT, stop_seconds=5),
@@ -67,7 +69,7 @@ def render(installation: Installation, parts: tuple[Program, ...]) -> str:
 
 def _section(part: Program, logs: Path) -> dict[str, object]:
     section: dict[str, object] = {
-        "command": shlex.join(part.argv).replace("%", "%%"),
+        "command": shlex.join((*_MORTAL, *part.argv)).replace("%", "%%"),
         "priority": part.priority,
         "autorestart": "true",
         # A process that fails at once is tried for about two minutes: a database may be restarting.
@@ -120,6 +122,7 @@ def ingress(installation: Installation, port: int) -> Program:
     if port >= 1024:
         return Program(INGRESS, argv, ACCOUNT, priority=15)
     right = (
+        "--pdeathsig=TERM",  # again, for the kernel forgets it when the user changes
         "--inh-caps=+net_bind_service",
         "--ambient-caps=+net_bind_service",
         "--bounding-set=-all,+net_bind_service",

@@ -11,6 +11,7 @@ from typing import Any
 
 from paas.errors import HostProblem
 from paas.host.installation import Installation
+from paas.host.programs import BROKER
 from paas.host.unix_http import UnixTransport
 from paas.linux.command import run
 
@@ -54,7 +55,12 @@ class Supervisor:
             self._call_unless(ALREADY_STARTED, "startProcess", name, False)
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop programs side by side, and wait until all have ended."""
+        """Stop programs side by side, the broker after those who still talk to it; wait for their ends."""
+        wanted = set(names)
+        for wave in (wanted - {BROKER}, wanted & {BROKER}):
+            self._stop_together(wave)
+
+    def _stop_together(self, names: Iterable[str]) -> None:
         asked = [name for name in names if self._call_unless(NOT_RUNNING, "stopProcess", name, False)]
         ended = {"STOPPED", "EXITED", "FATAL"}
         self._until(
@@ -64,6 +70,7 @@ class Supervisor:
     def shut_down(self) -> None:
         """Stop every program and supervisord itself."""
         pid = self.pid()
+        self.stop(self.states())  # supervisord itself would stop one after the other
         self._call("shutdown")
         self._until(lambda: not _alive(pid), "supervisord did not end", seconds=60)
 

@@ -66,24 +66,29 @@ class LogKeeper:
         log.looked, log.size = now, found.st_size
         if log.allowance < 0:
             lost += self._cut(path, found.st_size + int(log.allowance))
-            log.allowance, log.size = 0, path.stat().st_size
+            log.allowance = 0
+        if lost:
+            self._remark(path, lost)
+            log.size = path.stat().st_size
         if log.size >= ROTATE_AT:
             self._rotate(container_id, path)
             log.size = 0
         return lost
 
     def _cut(self, path: Path, size: int) -> int:
-        """Drop what came beyond `size`, from the end of a line on, and say so in the log."""
+        """Drop what came beyond `size`, from the end of a line on."""
         with path.open("r+b") as file:
             start = max(0, size - LOOK_BACK)
             file.seek(start)
             kept = start + file.read(size - start).rfind(b"\n") + 1
             lost = file.seek(0, os.SEEK_END) - kept
             file.truncate(kept)
-        remark = f"{lost:,} bytes of output were dropped: more than {BYTES_A_SECOND // 1024} KiB a second"
-        with path.open("ab", buffering=0) as file:
-            file.write(as_record(LogLine(datetime.now(UTC).isoformat(), "berth", remark)))
         return lost
+
+    def _remark(self, path: Path, lost: int) -> None:
+        text = f"{lost:,} bytes of output were dropped: more than {BYTES_A_SECOND // 1024} KiB a second"
+        with path.open("ab", buffering=0) as file:
+            file.write(as_record(LogLine(datetime.now(UTC).isoformat(), "berth", text)))
 
     def _rotate(self, container_id: str, path: Path) -> None:
         """Between the rename and conmon's reopening nothing is lost: it writes to the renamed file."""

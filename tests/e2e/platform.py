@@ -68,8 +68,14 @@ class Platform:
         settings = dict(line.split("=", 1) for line in (state / "environment").read_text().splitlines()[1:])
         done = subprocess.run(
             [state / "venv/bin/python", state / "code/manage.py", *args],
-            env={**self.environment, **settings}, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False, cwd=state / "code",
-        )  # fmt: skip
+            env={**self.environment, **settings},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+            cwd=state / "code",
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

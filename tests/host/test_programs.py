@@ -49,12 +49,12 @@ def test_foreign_programs_see_none_of_the_settings(name: str) -> None:
 def test_caddy_gets_one_right_for_a_low_port_and_no_other() -> None:
     part = ingress(HERE, 80)
     assert part.user is None
-    assert part.argv[:8] == (
-        "/usr/bin/setpriv", "--reuid=berth", "--regid=berth", "--clear-groups",
+    assert part.argv[:9] == (
+        "/usr/bin/setpriv", "--reuid=berth", "--regid=berth", "--clear-groups", "--pdeathsig=TERM",
         "--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service",
         "--bounding-set=-all,+net_bind_service", "--",
     )  # fmt: skip
-    assert part.argv[8:] == ingress(HERE, 1024).argv
+    assert part.argv[9:] == ingress(HERE, 1024).argv
 
 
 def test_supervisor_reads_back_what_was_meant(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_supervisor_reads_back_what_was_meant(tmp_path: Path) -> None:
     options.realize(["-c", str(file)])
     [group] = options.process_group_configs
     [process] = group.process_configs
-    assert tuple(shlex.split(process.command)) == argv
+    assert tuple(shlex.split(process.command)) == ("/usr/bin/setpriv", "--pdeathsig=TERM", "--", *argv)
     assert (process.stopwaitsecs, process.killasgroup) == (7, True)
 
 

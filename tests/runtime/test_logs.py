@@ -8,7 +8,8 @@ import pytest
 
 from paas.logs import LINE_MAX, Follower, LogLine, follow, older, parse, read_tail
 from paas.runtime import LogKeeper
-from paas.runtime.log_keeper import BURST, ROTATE_AT
+from paas.runtime.conmon import LOG_SIZE_MAX
+from paas.runtime.log_keeper import BURST
 from tests.runtime.conftest import Bed
 
 AT = "2026-11-23T21:39:00.123456789+00:00"
@@ -138,11 +139,14 @@ def test_a_flood_is_cut_counted_and_rotated(bed: Bed) -> None:
 
     bed.until(kept, 20)
     bed.runtime.stop(spec.id, timeout=0)
-    assert older(log).stat().st_size < 2 * ROTATE_AT
+    kept()
+    # Until conmon has opened the new file it goes on in the old one, up to its own limit.
+    assert max(older(log).stat().st_size, log.stat().st_size) <= LOG_SIZE_MAX + 4096
     lines = read_tail(log, 1_000_000)
     remarks = [line.text for line in lines if line.stream == "berth"]
     assert "bytes of output were dropped" in remarks[0]
-    assert {line.text for line in lines if line.stream == "stdout"} == {"a flood of output"}
+    # conmon writes a line in two parts when its buffer ends in it, and a cut may come between them
+    assert all("a flood of output".endswith(line.text) for line in lines if line.stream == "stdout")
 
 
 @pytest.mark.kernel
