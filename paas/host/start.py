@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.host import answers, files, programs
+from paas.host import answers, files, leftovers, programs
 from paas.host.installation import Installation
 from paas.host.prepare import Prepared
 from paas.host.progress import Progress
@@ -33,6 +33,7 @@ def start(installation: Installation, prepared: Prepared, progress: Progress) ->
             supervisor.shut_down()
         running = False
     if not running:
+        leftovers.end(installation)
         demand_port(settings.PORT)
         namespaces.pin_mount_namespace(installation.paths.mount_namespace)
         files.write(installation.supervisor_config, config)

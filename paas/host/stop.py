@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from paas.host import environment
+from paas.host import environment, leftovers
 from paas.host.installation import Installation
 from paas.host.programs import INGRESS
 from paas.host.progress import Progress
@@ -44,6 +44,7 @@ def everything(installation: Installation, progress: Progress) -> None:
     if supervisor.is_running():
         with progress.step("Stopping every process of the control plane"):
             supervisor.shut_down()
+    leftovers.end(installation)
     if installation.environment.exists() and installation.python.exists():
         with progress.step("Stopping containers, removing their network and mounts"):
             tear_down(installation)

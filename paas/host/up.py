@@ -58,14 +58,18 @@ def _up(options: argparse.Namespace) -> int:
     if options.port is not None:
         environ["BERTH_PORT"] = _port(options.port)
     installation, progress = Installation.from_environment(environ), Progress()
-    with _alone(installation):
-        summary = bring_up.bring_up(
-            installation, environ, progress, example=not options.no_example, link=options.link
-        )
-    if options.systemd:  # outside the lock: the unit runs bin/up itself
+
+    def up(*, example: bool, link: bool) -> str:
+        with _alone(installation):
+            return bring_up.bring_up(installation, environ, progress, example=example, link=link)
+
+    summary = up(example=not options.no_example, link=options.link)
+    if options.systemd:  # the unit runs bin/up itself
         systemd.hand_over(installation, progress)
     progress.say(summary)
-    return 0 if options.detach or options.systemd else attach.stay(installation, progress)
+    if options.detach or options.systemd:
+        return 0
+    return attach.stay(installation, progress, lambda: up(example=False, link=False))
 
 
 def _port(number: int) -> str:

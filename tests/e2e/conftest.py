@@ -17,7 +17,7 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform() -> Iterator[Platform]:
     """From nothing to a running platform with the example app; nothing of it is left afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="berth-e2e-", dir="/var/tmp"))
@@ -39,15 +39,16 @@ print(actions.create_token(actor=User.objects.get(is_admin=True), name="e2e", sc
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One module only: while Playwright runs, its event loop is in the way of every other one."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         yield chromium
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(platform: Platform, browser: Browser) -> Iterator[Page]:
     """The first administrator, by the printed link, with a password set."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()

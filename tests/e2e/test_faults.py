@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,4 +46,5 @@ def _kill_container(container_id: str) -> None:
         capture_output=True, text=True, check=True,
     ).stdout.split()[:1]:  # fmt: skip
         for pid in Path(group).read_text().split():
-            os.kill(int(pid), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)

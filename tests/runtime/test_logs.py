@@ -146,7 +146,8 @@ def test_a_flood_is_cut_counted_and_rotated(bed: Bed) -> None:
     remarks = [line.text for line in lines if line.stream == "berth"]
     assert "bytes of output were dropped" in remarks[0]
     # conmon writes a line in two parts when its buffer ends in it, and a cut may come between them
-    assert all("a flood of output".endswith(line.text) for line in lines if line.stream == "stdout")
+    torn = [line for line in lines if line.stream == "stdout" and line.text != "a flood of output"]
+    assert len(torn) < len(lines) / 100
 
 
 @pytest.mark.kernel

@@ -1,0 +1,141 @@
+"""What bin/up and bin/down promise: fast the second time, least rights, a clean host at the end."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.platform import Platform
+
+pytestmark = [pytest.mark.e2e, pytest.mark.kernel]
+
+
+def supervisord(platform: Platform) -> int:
+    return int(Path(platform.environment["BERTH_RUN"], "supervisor", "pid").read_text())
+
+
+def owners(platform: Platform) -> dict[str, str]:
+    """Program -> the user that it runs as, from its process."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        text = status.read_text()
+        if f"PPid:\t{supervisord(platform)}\n" in text:
+            uid = int(text.partition("Uid:\t")[2].split()[0])
+            found[(status.parent / "cmdline").read_text().replace("\0", " ")] = pwd.getpwuid(uid).pw_name
+    return found
+
+
+def test_up_again_takes_seconds_and_changes_nothing(platform: Platform) -> None:
+    before = supervisord(platform), platform.containers("hello")
+    began = time.monotonic()
+    platform.up()
+    assert time.monotonic() - began < 15
+    after = supervisord(platform), platform.containers("hello")
+    assert after[0] == before[0]
+    assert [c["id"] for c in after[1]] == [c["id"] for c in before[1]]
+
+
+def test_only_worker_and_agent_are_root(platform: Platform) -> None:
+    for line, user in owners(platform).items():
+        wanted = "root" if "celery" in line or line.rstrip().endswith("agent") else "berth"
+        assert user == wanted, line
+
+
+def test_the_web_process_reaches_neither_images_nor_roots_doors(platform: Platform) -> None:
+    state, run = (Path(platform.environment[name]) for name in ("BERTH_STATE", "BERTH_RUN"))
+    closed = [
+        state / "store" / "layers",
+        state / "tenants",
+        run / "supervisor" / "socket",
+        state / "environment",
+    ]
+    for path in closed:
+        assert path.exists()
+        assert _as_berth("test", "-r", str(path)) != 0, path
+    assert _as_berth("test", "-r", str(state / "secrets" / "field-keys")) == 0
+    assert _as_berth("test", "-w", str(state / "secrets" / "field-keys")) != 0
+    assert _as_berth("test", "-w", str(state / "code" / "manage.py")) != 0
+
+
+def test_apps_outlive_a_killed_supervisord_and_are_adopted(platform: Platform) -> None:
+    before = [c["id"] for c in platform.containers("hello") if c["status"] == "running"]
+    old = supervisord(platform)
+    os.kill(old, signal.SIGKILL)
+    platform.up()
+    assert supervisord(platform) != old
+    assert [c["id"] for c in platform.containers("hello") if c["status"] == "running"] == before
+    assert platform.app("hello").status == 200
+    workers = [line for line in owners(platform) if "celery" in line]
+    assert len(workers) == 2
+
+
+def test_down_all_leaves_nothing_behind_and_up_brings_it_back(platform: Platform) -> None:
+    platform.down("--all")
+    names = {
+        "interfaces": _host("ip", "-o", "link"),
+        "routes": _host("ip", "route", "show", "table", "all"),
+        "tables": _host("nft", "list", "tables"),
+        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "loop devices": _host("losetup", "--list"),
+    }
+    ours = {
+        "interfaces": ": be",
+        "routes": "10.206.",
+        "tables": " beberth",
+        "mounts": platform.environment["BERTH_RUN"],
+        "loop devices": platform.environment["BERTH_STATE"],
+    }
+    assert {what: [x for x in text.splitlines() if ours[what] in x] for what, text in names.items()} == {
+        what: [] for what in names
+    }
+    assert not Path(platform.environment["BERTH_RUN"]).exists()
+    assert [p for p in Path("/sys/fs/cgroup").glob("**/berth-e2e") if p.is_dir()] == []
+    assert _processes_with(platform.environment["BERTH_STATE"]) == []
+
+    platform.up("--no-example")
+    end = time.monotonic() + 60
+    while platform.app("hello").status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_check_finds_all_that_is_needed(platform: Platform) -> None:
+    text = platform._script("up", "--check")
+    for name in (
+        "cgroups",
+        "user namespaces",
+        "id-mapped mounts",
+        "nftables",
+        "NFLOG",
+        "swap",
+        "crun",
+        "conmon",
+    ):
+        assert name in text
+
+
+def _as_berth(*argv: str) -> int:
+    drop = ["setpriv", "--reuid=berth", "--regid=berth", "--clear-groups", "--"]
+    return subprocess.run([*drop, *argv], check=False).returncode
+
+
+def _host(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def _processes_with(text: str) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_text().replace("\0", " ")
+        except OSError:  # it ended meanwhile
+            continue
+        if text in line and int(process.name) != os.getpid():
+            found.append(line)
+    return found
