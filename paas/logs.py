@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -167,7 +167,3 @@ def follow(path: Path, *, tail: int = 0, interval: float = 0.25) -> Iterator[lis
 def as_record(line: LogLine) -> bytes:
     """The line as conmon would write it."""
     return f"{line.at} {line.stream} F {line.text}\n".encode()
-
-
-def texts(lines: Iterable[LogLine]) -> list[str]:
-    return [line.text for line in lines]
