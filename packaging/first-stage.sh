@@ -59,7 +59,7 @@ install_debian_packages() {
 python_environment() {
   local dir=$1 lock=$2
   # Debian's own Python, never one that happens to come first in the caller's PATH.
-  cmp -s "$dir/installed" <(environment_stamp "$lock") || step "Python environment" build_environment "$dir" "$lock"
+  [ "$(cat "$dir/installed" 2>/dev/null)" = "$(environment_stamp "$lock")" ] || step "Python environment" build_environment "$dir" "$lock"
 }
 
 environment_stamp() {

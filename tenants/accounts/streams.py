@@ -37,11 +37,14 @@ async def live(request: SignedInRequest) -> HttpResponseBase:
 async def changes(names: list[str]) -> Events:
     """Events `changed` with what a message holds: {"app": id, "what": kind}."""
     client = redis.Redis.from_url(settings.VALKEY_URL)
-    async with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
+    async with client, client.pubsub() as subscription:
         if names:
             await subscription.subscribe(*names)
+        # Only what the server has confirmed is heard: whoever reads "ready" misses nothing from then on.
+        for _ in names:
+            await subscription.get_message(timeout=HEARTBEAT)
         yield event("ready", {})
         while True:
             message = await subscription.get_message(timeout=HEARTBEAT)
-            if message is not None:
+            if message is not None and message["type"] == "message":
                 yield event("changed", json.loads(message["data"]))
