@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from cryptography.fernet import Fernet
 
 _state = tempfile.mkdtemp(prefix="berth-test-")
@@ -28,3 +30,14 @@ def django_db_modify_db_settings() -> None:
     for connection in connections.all():
         if connection.vendor == "sqlite":
             connection.settings_dict["TEST"]["NAME"] = f"{_state}/test.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[redis.Redis[bytes]]:
+    """One for all: a second server on the same socket would leave old connections with the first."""
+    from django.conf import settings  # noqa: PLC0415 - settings come first
+
+    from tests.web.valkey import valkey  # noqa: PLC0415
+
+    with valkey(settings.PATHS.valkey_socket) as client:
+        yield client

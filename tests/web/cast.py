@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ from tenants.apps.models import App
 from tenants.releases import observations
 from tenants.releases.actions import start_build, upload_source
 from tenants.releases.models import Build, Release
-from tests.web.valkey import valkey
 
 GZIP = b"\x1f\x8b\x08\x00 stands for an archive"
 
@@ -94,12 +93,6 @@ def released(app: App, actor: User, made: BuildReport | None = None) -> Release:
 def go_live(release: Release) -> None:
     assert observations.release_starting(release)
     assert observations.release_live(release)
-
-
-@pytest.fixture(scope="session")
-def valkey_server() -> Iterator[redis.Redis[bytes]]:
-    with valkey(settings.PATHS.valkey_socket) as client:
-        yield client
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,6 @@ import django
 
 django.setup()  # pytest reads this file before pytest-django would do it
 
-from tests.web.cast import cast, platform, valkey_server  # noqa: E402
+from tests.web.cast import cast, platform  # noqa: E402
 
-__all__ = ["cast", "platform", "valkey_server"]
+__all__ = ["cast", "platform"]
