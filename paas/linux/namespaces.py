@@ -21,6 +21,11 @@ NSFS_MAGIC = 0x6E736673
 # is /dev/null: a tenant who owned the host's own could close it to everybody (chmod). On a read-only mount
 # it can be written to, but neither given away nor changed.
 NULL = Path("/dev/null")
+# crun starts by making a read-only copy of itself, against containers that would write to it by
+# /proc/<pid>/exe (CVE-2019-5736), and starts again as that. Where its own file is on a read-only mount and
+# this variable says that it is for that reason, it goes on at once: 3 ms less for each call.
+RUNTIMES = ("/usr/bin/crun",)
+RUNTIME_IS_READ_ONLY = {"_LIBCONTAINER_CLONED_BINARY": "1"}
 
 
 def is_pinned(path: Path) -> bool:
@@ -52,12 +57,19 @@ def _pin(path: Path) -> None:
 
 def _furnish(inside: list[str]) -> None:
     """What the namespace has to look like inside; what is so already stays."""
-    if run([*inside, "mountpoint", "-q", NULL], check=False).status != 0:
-        run([*inside, "mount", "--bind", NULL, NULL])
-        run([*inside, "mount", "-o", "remount,bind,ro,nosuid,noexec", NULL])
+    for path, options in _shields():
+        if run([*inside, "mountpoint", "-q", path], check=False).status != 0:
+            run([*inside, "mount", "--bind", path, path])
+            run([*inside, "mount", "-o", f"remount,bind,ro,{options}", path])
     beside = cgroups.unified_beside_v1()
     if beside is not None and run([*inside, "mountpoint", "-q", beside], check=False).status == 0:
         run([*inside, "umount", beside])
+
+
+def _shields() -> list[tuple[Path, str]]:
+    """Files that are read-only in a namespace of Berth's, with what else their mounts are."""
+    programs = (Path(runtime) for runtime in RUNTIMES)
+    return [(NULL, "nosuid,noexec"), *((program, "nosuid") for program in programs if program.exists())]
 
 
 def unpin(path: Path) -> None:
@@ -74,8 +86,10 @@ def enter_private_mount_namespace() -> None:
     beside = cgroups.unified_beside_v1()
     if beside is not None:
         mounts.unmount(beside)
-    mounts.bind(NULL, NULL)
-    sys.mount("none", NULL, None, sys.MS_BIND | sys.MS_REMOUNT | sys.MS_RDONLY | sys.MS_NOSUID | sys.MS_NOEXEC)
+    flags = sys.MS_BIND | sys.MS_REMOUNT | sys.MS_RDONLY | sys.MS_NOSUID
+    for path, options in _shields():
+        mounts.bind(path, path)
+        sys.mount("none", path, None, flags | (sys.MS_NOEXEC if "noexec" in options else 0))
 
 
 def demand_shielded_null() -> None:

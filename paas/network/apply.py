@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Container, Iterator, Sequence
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -120,21 +120,14 @@ class Network:
         name = self._interface(endpoint.container_id)
         pair = Pair(name, endpoint.address, source=self.host_address, label=_label(endpoint))
         links.delete_link(name)  # half made by a call that was killed
-        links.join_host(pair, netns)
-        inside = links.join_container(pair, netns)
-        try:
-            self._admit(endpoint)
-        finally:
-            wait([inside])
-        inside.result()
-
-    def _admit(self, endpoint: Endpoint) -> None:
-        with self._locked(fcntl.LOCK_SH):
-            if self._nft(plan.add(self.prefix, endpoint), check=False).status == 0:
-                return
-        # The address still belongs to a container that ended unnoticed, or the rules were flushed by somebody.
-        with self._locked(fcntl.LOCK_EX):
-            self._replace_table()
+        with self._locked(fcntl.LOCK_SH), ThreadPoolExecutor(1, thread_name_prefix="nft") as beside:
+            admitted = beside.submit(self._nft, plan.add(self.prefix, endpoint), check=False)
+            links.join_host(pair, netns)
+            links.join_container(pair, netns).result()
+        if admitted.result().status != 0:
+            # The address still belongs to a container that ended unnoticed, or somebody flushed the rules.
+            with self._locked(fcntl.LOCK_EX):
+                self._replace_table()
 
     def _is_connected(self, endpoint: Endpoint, netns: int) -> bool:
         return (

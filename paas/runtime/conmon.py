@@ -11,11 +11,15 @@ import os
 import select
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from paas.errors import HostProblem
+from paas.linux import namespaces
 from paas.linux.cgroups import Cgroup
 from paas.linux.command import CLEAN_ENV
 
@@ -65,27 +69,43 @@ def first_program(names: Sequence[str]) -> Path:
     raise HostProblem(f"none of {', '.join(names)} is installed", hint="run bin/up, or see bin/up --check")
 
 
-def create(launch: Launch, cgroup: Cgroup) -> int:
-    """Start conmon in `cgroup` and have it create the container; its first process's id, waiting for start.
-
-    Errors: HostProblem with what the runtime said. Then conmon has ended.
+@contextmanager
+def begun(launch: Launch, cgroup: Cgroup) -> Iterator[Callable[[], int]]:
+    """Start conmon and, while the caller gets the bundle ready, move it to `cgroup`: the kernel waits about
+    10 ms for that. To call what this gives has conmon create the container, and returns the id of its first
+    process, which waits for start. Errors: HostProblem with what the runtime said. Then conmon has ended.
     """
     argv = launch.argv(*(str(first_program([name])) for name in ("conmon", "crun")))
-    start_read, start_write = os.pipe()
-    sync_read, sync_write = os.pipe()
-    try:
-        process = _spawn(argv, launch.bundle, start_read, sync_write)
-        os.close(sync_write)
-        sync_write = -1
+    with ExitStack() as undo:
+        start_read, start_write = _pipe(undo)
+        sync_read, sync_write = _pipe(undo)
+        process = _spawn(argv, launch.bundle, start_read.fileno(), sync_write.fileno())
+        undo.callback(_end, process)
+        start_read.close()
+        sync_write.close()
         # It waits for a byte before its first fork, so that all of it is born in the right cgroup.
-        cgroup.attach(process.pid)
-        os.write(start_write, b".")
-        _wait_for_daemon(process)
-        return _read_pid(sync_read, launch.container_id)
-    finally:
-        for fd in (start_read, start_write, sync_read, sync_write):
-            if fd >= 0:
-                os.close(fd)
+        mover = undo.enter_context(ThreadPoolExecutor(1, thread_name_prefix="cgroup"))
+        moved = mover.submit(cgroup.attach, process.pid)
+
+        def create() -> int:
+            moved.result()
+            start_write.write(b".")
+            _wait_for_daemon(process)
+            return _read_pid(sync_read, launch.container_id)
+
+        yield create
+
+
+def _pipe(undo: ExitStack) -> tuple[FileIO, FileIO]:
+    read, write = os.pipe()
+    return undo.enter_context(FileIO(read, "r")), undo.enter_context(FileIO(write, "w"))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Of one that was not told to create; one that was has left long since."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def _spawn(argv: list[str], bundle: Path, start_read: int, sync_write: int) -> subprocess.Popen[bytes]:
@@ -94,7 +114,12 @@ def _spawn(argv: list[str], bundle: Path, start_read: int, sync_write: int) -> s
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**CLEAN_ENV, "_OCI_STARTPIPE": str(start_read), "_OCI_SYNCPIPE": str(sync_write)},
+        env={
+            **CLEAN_ENV,
+            **namespaces.RUNTIME_IS_READ_ONLY,
+            "_OCI_STARTPIPE": str(start_read),
+            "_OCI_SYNCPIPE": str(sync_write),
+        },
         cwd=bundle,
         pass_fds=(start_read, sync_write),
         start_new_session=True,
@@ -111,10 +136,9 @@ def _wait_for_daemon(process: subprocess.Popen[bytes]) -> None:
         raise HostProblem("conmon does not start", retryable=True) from None
 
 
-def _read_pid(sync: int, container_id: str) -> int:
+def _read_pid(sync: FileIO, container_id: str) -> int:
     ready, _, _ = select.select([sync], [], [], CREATE_TIMEOUT)
-    with os.fdopen(os.dup(sync), "rb") as pipe:
-        line = pipe.readline() if ready else b""
+    line = sync.readline() if ready else b""
     try:
         answer = json.loads(line)
         pid = int(answer["data"])

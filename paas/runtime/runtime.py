@@ -214,10 +214,11 @@ class Runtime:
             folder.mkdir(parents=True, exist_ok=True)
 
     def _create(self, spec: ContainerSpec, life: Life, facts: Facts, log: Path) -> int:
-        self._mount_rootfs(spec, life)
-        self._write_bundle(spec, life, facts)
         launch = conmon.Launch(spec.id, life.bundle, log, self.paths.exits, self.paths.runtime)
-        return conmon.create(launch, self._space(spec.tenant.id).conmons)
+        with conmon.begun(launch, self._space(spec.tenant.id).conmons) as create:
+            self._mount_rootfs(spec, life)
+            self._write_bundle(spec, life, facts)
+            return create()
 
     def _mount_rootfs(self, spec: ContainerSpec, life: Life) -> None:
         own = self._space(spec.tenant.id)
@@ -243,7 +244,8 @@ class Runtime:
         files.write_private(life.bundle / "config.json", config)
 
     def _crun(self, *args: str, timeout: float = 60, check: bool = True) -> Completed:
-        return run(["crun", f"--root={self.paths.runtime}", *args], timeout=timeout, check=check)
+        argv = ["crun", f"--root={self.paths.runtime}", *args]
+        return run(argv, timeout=timeout, env=namespaces.RUNTIME_IS_READ_ONLY, check=check)
 
 
 @cache
