@@ -17,17 +17,25 @@ def tcp(address: str, port: int) -> Connect:
     return lambda: socket.create_connection((address, port), timeout=2)
 
 
-def first_answer(connect: Connect, path: str, wanted: bytes, host: str = "localhost") -> float:
+def first_answer(
+    connect: Connect,
+    path: str,
+    wanted: bytes,
+    *,
+    host: str = "localhost",
+    pause: float = POLL_SECONDS,
+    patience: float = PATIENCE_SECONDS,
+) -> float:
     """Poll until a GET's body holds `wanted`; the monotonic time of that answer."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         try:
             if wanted in _body(connect, path, host):
                 return time.monotonic()
         except (OSError, http.client.HTTPException):
             pass
-        time.sleep(POLL_SECONDS)
-    raise TimeoutError(f"no answer with {wanted!r} within {PATIENCE_SECONDS:g} s")
+        time.sleep(pause)
+    raise TimeoutError(f"no answer with {wanted!r} within {patience:g} s")
 
 
 def _body(connect: Connect, path: str, host: str) -> bytes:

@@ -12,10 +12,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import tarfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,7 +24,9 @@ from typing import IO
 from bench.answers import Connect
 
 CLIENT = "/usr/bin/docker"
-NAMESPACE = "berth-bench"
+NAMESPACES, OURS = Path("/run/netns"), "berth-bench-"
+NAMESPACE = f"{OURS}{os.getpid()}"
+STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,17 @@ class Docker:
             raise RuntimeError(f"docker {args[0]}: {done.stderr.decode().strip()}")
         return done.stdout.decode().strip()
 
+    def import_image(self, rootfs: Path, tag: str, *, more: Mapping[str, Path] | None = None) -> None:
+        """A folder's files as an image of one layer; `more` are (name in the image, folder) beside them."""
+        archive = self.folder / "image.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(rootfs, arcname=".")
+            for name, folder in (more or {}).items():
+                tar.add(folder, arcname=name)
+        with archive.open("rb") as file:
+            self("import", "-", tag, stdin=file)
+        archive.unlink()
+
     def address(self, container: str) -> str:
         return self("inspect", "-f", "{{.NetworkSettings.IPAddress}}", container)
 
@@ -52,31 +66,52 @@ def running(folder: Path) -> Iterator[Docker]:
     """dockerd until the block ends; RuntimeError with its log when it does not come up."""
     if shutil.which("dockerd") is None:
         raise RuntimeError("dockerd is not installed: apt-get install docker.io iptables")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
-    log = (folder / "log").open("wb")
-    daemon = None
-    try:
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _remove_orphans()
+        subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
+        undo.callback(subprocess.run, ["ip", "netns", "del", NAMESPACE], check=False)
         subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "lo", "up"], check=True)
-        daemon = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{NAMESPACE}", "unshare", "--mount", "dockerd",
-             "-H", f"unix://{folder}/socket", "--data-root", str(folder / "data"),
-             "--exec-root", str(folder / "exec"), "-p", str(folder / "pid")],
-            stdout=log, stderr=log,
-        )  # fmt: skip
+        log = undo.enter_context((folder / "log").open("wb"))
+        # A session of its own: Ctrl-C is for the bench, which then stops it in order.
+        daemon = subprocess.Popen(_daemon(folder), stdout=log, stderr=log, start_new_session=True)
+        undo.callback(_stop, daemon)
         docker = Docker(folder)
         _wait(docker, daemon)
+        undo.callback(_remove_containers, docker)
         yield docker
-        for container in docker("ps", "-aq").split():
-            docker("rm", "-f", container)
-    finally:
-        if daemon:
-            daemon.send_signal(signal.SIGTERM)
-            daemon.wait(30)
-        log.close()
-        subprocess.run(["ip", "netns", "del", NAMESPACE], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_orphans() -> None:
+    """Network namespaces of runs that were killed; their daemons have ended with them."""
+    for name in (path.name for path in NAMESPACES.glob(f"{OURS}*")):
+        if not Path("/proc", name.removeprefix(OURS)).exists():
+            subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def _daemon(folder: Path) -> list[str]:
+    return ["setpriv", "--pdeathsig=TERM", "--",
+            "nsenter", f"--net={NAMESPACES / NAMESPACE}", "unshare", "--mount", "dockerd",
+            "-H", f"unix://{folder}/socket", "--data-root", str(folder / "data"),
+            "--exec-root", str(folder / "exec"), "-p", str(folder / "pid")]  # fmt: skip
+
+
+def _remove_containers(docker: Docker) -> None:
+    containers = docker("ps", "-aq").split()
+    if containers:
+        docker("rm", "-f", *containers)
+
+
+def _stop(daemon: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, which lets it end its containerd; then its whole session."""
+    daemon.terminate()
+    try:
+        daemon.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait()
 
 
 def _wait(docker: Docker, daemon: subprocess.Popen[bytes]) -> None:
@@ -97,7 +132,7 @@ def _in_namespace(make: Connect) -> socket.socket:
 
     def enter() -> None:
         try:
-            fd = os.open(f"/run/netns/{NAMESPACE}", os.O_RDONLY)
+            fd = os.open(NAMESPACES / NAMESPACE, os.O_RDONLY)
             try:
                 _setns(fd)
             finally:

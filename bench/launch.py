@@ -6,7 +6,6 @@ after the other in each round, so that a noisy moment of the machine hits both.
 
 from __future__ import annotations
 
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -132,11 +131,6 @@ def _nobody() -> Iterator[None]:
 def _peer(bench: Bench) -> Iterator[peer.Docker]:
     """Docker with the same files imported as one image."""
     with peer.running(PATHS.work / "bench-docker") as docker:
-        archive = PATHS.work / "bench-image.tar"
-        merged = bench.runtime.plain_rootfs(bench.tenant, bench.layers)
-        with merged as rootfs, tarfile.open(archive, "w") as tar:
-            tar.add(rootfs.root, arcname=".")
-        with archive.open("rb") as file:
-            docker("import", "-", "bench:1", stdin=file)
-        archive.unlink()
+        with bench.runtime.plain_rootfs(bench.tenant, bench.layers) as rootfs:
+            docker.import_image(rootfs.root, "bench:1")
         yield docker

@@ -7,3 +7,7 @@ class CliError(Exception):
     def __init__(self, summary: str, hint: str = "") -> None:
         super().__init__(summary)
         self.summary, self.hint = summary, hint
+
+
+class Unreachable(CliError):
+    """The server did not answer, or is just now being restarted: asking again may help."""

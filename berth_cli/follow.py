@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from berth_cli.client import Client
+from berth_cli.client import Broken, Client, Event
 from berth_cli.errors import CliError
 from berth_cli.target import Target
 
 POLL_SECONDS = 0.5
+GIVE_UP_SECONDS = 60.0
 UNDER_WAY = ("pending", "starting")
 Show = Callable[[str], None]
 
@@ -44,6 +45,44 @@ def _log(client: Client, target: Target, build_id: str) -> Any:
             return
         if not response.content:
             time.sleep(POLL_SECONDS)
+
+
+def app_log(client: Client, target: Target, lines: int) -> Iterator[dict[str, str]]:
+    """Lines of the app's log, the last `lines` and then each as it comes, every one once; never ends by itself.
+
+    A connection that breaks is made again from where it broke; CliError when that fails for a minute, when the
+    first cannot be made, or when the server refuses.
+    """
+    after, broken_at = "", time.monotonic() - GIVE_UP_SECONDS
+    while True:
+        try:
+            with client.events(target.stream("log/"), after, lines=lines) as events:
+                for event in events:
+                    broken_at = 0.0
+                    if event.name == "gone":
+                        raise CliError("you may not read this log any more", "Ask an owner of the tenant.")
+                    yield from _lines_in(event)
+                    after = event.id or after
+            reason = "the server ended it"
+        except Broken as error:
+            reason = str(error)
+        broken_at = broken_at or time.monotonic()
+        if time.monotonic() - broken_at > GIVE_UP_SECONDS:
+            raise CliError(f"the log cannot be followed: {reason}", "Check that Berth is running there.")
+        time.sleep(POLL_SECONDS)
+
+
+def _lines_in(event: Event) -> Iterator[dict[str, str]]:
+    if event.name == "lines":
+        for container, at, stream, text in event.data:
+            yield {"at": at, "container": container, "stream": stream, "text": text}
+    elif event.name == "skipped":
+        yield {
+            "at": "",
+            "container": "berth",
+            "stream": "berth",
+            "text": "lines before this are not kept any more",
+        }
 
 
 def release(client: Client, target: Target, version: int) -> dict[str, Any]:

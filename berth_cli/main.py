@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from berth_cli import apps, deploy, output, releases
+from berth_cli import apps, deploy, output, releases, run
 from berth_cli.errors import CliError
 
 cli = typer.Typer(
@@ -21,6 +21,8 @@ cli.command("apps")(apps.list_apps)
 cli.command("create")(apps.create)
 cli.command("deploy")(deploy.deploy)
 cli.add_typer(deploy.builds, name="builds")
+cli.command("run", cls=run.AfterDashes)(run.run)
+cli.add_typer(run.runs, name="runs")
 cli.command("logs")(releases.logs)
 cli.add_typer(releases.config, name="config")
 cli.command("releases")(releases.releases)

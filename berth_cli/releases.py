@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +14,6 @@ from berth_cli.options import AppName, Json, NoWait, connect_to
 from berth_cli.target import Target
 
 config = typer.Typer(help="Config vars of an app.", invoke_without_command=True)
-FOLLOW_SECONDS = 1.0
 
 
 def releases(app: AppName = None, json: Json = False) -> None:
@@ -99,15 +98,13 @@ def logs(
 ) -> None:
     """What the app's containers print. With --json, one object a line."""
     client, target = connect_to(app)
-    since: str | None = None
-    while True:
-        found = client.get(target.path("logs"), lines=1000 if since else lines, since=since)
-        for item in found["lines"]:
-            _print_line(item, json)
-        since = found["next"] or since
-        if not follow_on:
-            return
-        time.sleep(FOLLOW_SECONDS)
+    found: Iterable[dict[str, Any]]
+    if follow_on:
+        found = follow.app_log(client, target, lines)
+    else:
+        found = client.get(target.path("logs"), lines=lines)["lines"]
+    for item in found:
+        _print_line(item, json)
 
 
 def _print_line(item: dict[str, Any], json: bool) -> None:

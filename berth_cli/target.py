@@ -25,6 +25,10 @@ class Target:
         base = f"apps/{quote(self.tenant, safe='')}/{quote(self.app, safe='')}"
         return f"{base}/{rest}" if rest else base
 
+    def stream(self, rest: str) -> str:
+        """Below /streams/t/."""
+        return f"{quote(self.tenant, safe='')}/{quote(self.app, safe='')}/{rest}"
+
 
 def find(client: Client, name: str | None, start: Path | None = None) -> Target:
     """`name` is what --app was given."""

@@ -14,6 +14,7 @@ from tenants.apps.api import router as apps
 from tenants.audit.responses import DATABASE_BUSY, as_json
 from tenants.containers.api import router as containers
 from tenants.releases.api import router as releases
+from tenants.runs.api import router as runs
 
 api = NinjaAPI(
     title="Berth",
@@ -22,7 +23,7 @@ api = NinjaAPI(
     description="Send a token as `Authorization: Bearer berth_…`. An app is named by its tenant: `demo/shop`.",
     auth=TokenAuth(),
 )
-for _router in (accounts, apps, releases, containers):
+for _router in (accounts, apps, releases, containers, runs):
     api.add_router("", _router)
 
 

@@ -2,7 +2,8 @@
 
 BerthError              what happened, why, what to do next
 ├── BadInput            somebody's file, archive, form or request is wrong; trying again changes nothing
-│   └── TooLarge        more bytes than the limit that `summary` names
+│   ├── TooLarge        more bytes than the limit that `summary` names
+│   └── NeedsLength     a form of unknown length, which cannot be read to its end
 ├── Refused             understood, and not allowed (a limit, a policy, an isolation rule)
 │   └── TooMany         too many attempts from one address; `retry_after` says when to come back
 ├── NotFound            no such thing, or not yours: the two look the same on purpose
@@ -43,6 +44,10 @@ class BadInput(BerthError):
 
 
 class TooLarge(BadInput):
+    pass
+
+
+class NeedsLength(BadInput):
     pass
 
 

@@ -40,6 +40,16 @@ class LineReader:
         found = (self._take(record) for record in records)
         return [line for line in found if line is not None]
 
+    @property
+    def mid_line(self) -> bool:
+        """Whether a line was begun whose end has not come."""
+        return bool(self._parts)
+
+    def rest(self) -> list[LogLine]:
+        """Lines whose end has not come, as far as they did. None of them is given again."""
+        begun, self._parts = list(self._parts.values()), {}
+        return sorted(begun, key=lambda line: line.at)
+
     def _take(self, record: bytes) -> LogLine | None:
         fields = record.decode(errors="replace").split(" ", 3)
         if len(fields) < 4 or fields[2] not in ("P", "F"):

@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "tenants.apps",
     "tenants.releases",
     "tenants.containers",
+    "tenants.runs",
     "tenants.fleet",
     "paas",
 ]
@@ -163,10 +164,14 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "tenants.accounts.adapter.ClosedSignUp"
 ALLAUTH_TRUSTED_PROXY_COUNT = 1
+# The ingress alone reaches the web process (a Unix socket) and replaces what a client says here.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = SCHEME == "https"
-CSRF_COOKIE_SECURE = SCHEME == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SCHEME == "https"
+if SCHEME == "https":
+    # Apps live on neighbouring hosts: with this prefix a browser takes the cookie from this very host only.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -176,6 +181,10 @@ EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 SOURCE_MAX_BYTES = env.int("BERTH_SOURCE_MAX_BYTES", 256 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = env.str("BERTH_UPLOAD_TMP", None)
+
+# --- one-off commands ---------------------------------------------------------------------------
+RUN_SECONDS = env.int("BERTH_RUN_SECONDS", 3600)  # the longest that one may run
+RUNS_AT_ONCE = env.int("BERTH_RUNS_AT_ONCE", 4)  # of one tenant
 
 # --- queue --------------------------------------------------------------------------------------
 CELERY_BROKER_URL = f"redis+socket://{PATHS.valkey_socket}"

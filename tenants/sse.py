@@ -22,6 +22,9 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from paas.errors import BerthError, Refused
+from tenants.accounts.secrets import digest
+from tenants.accounts.tokens import TokenAuth, Unauthorized, live_tokens
+from tenants.audit.responses import as_json
 from tenants.pages import SignedInRequest
 
 HEARTBEAT = 15.0  # seconds; proxies and browsers drop a connection that stays silent
@@ -39,12 +42,23 @@ def event(name: str, data: object, *, id: str = "") -> bytes:
 def streamed(
     view: Callable[Concatenate[SignedInRequest, P], Coroutine[Any, Any, HttpResponseBase]],
 ) -> Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]:
-    """For a signed-in reader on one of our own pages; else 401 or 403, which ends an EventSource for good."""
+    """For a signed-in reader on one of our own pages; else 401 or 403, which ends an EventSource for good.
+
+    Or for a program with an API token, which is told of errors as the API does.
+    """
 
     @wraps(view)
     async def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if is_foreign(request):
             raise Refused("streams are for this dashboard's own pages")
+        if is_program(request):
+            try:
+                await sync_to_async(TokenAuth())(request)
+                return await view(cast(SignedInRequest, request), *args, **kwargs)
+            except Unauthorized as error:
+                return as_json(error, status=401)
+            except BerthError as error:
+                return as_json(error)
         user = await request.auser()
         if not user.is_authenticated:
             return HttpResponse("Sign in first.\n", status=401, content_type="text/plain")
@@ -52,6 +66,10 @@ def streamed(
         return await view(cast(SignedInRequest, request), *args, **kwargs)
 
     return checked
+
+
+def is_program(request: HttpRequest) -> bool:
+    return "Authorization" in request.headers
 
 
 def is_foreign(request: HttpRequest) -> bool:
@@ -76,15 +94,25 @@ def respond(request: SignedInRequest, events: Events, *, may: Callable[[], objec
 
 def _allowed(request: HttpRequest, may: Callable[[], object]) -> bool:
     """Asked afresh: the session may have been ended, the password changed, the membership taken away."""
-    fresh = HttpRequest()
-    fresh.session = import_module(settings.SESSION_ENGINE).SessionStore(request.session.session_key)
-    if not get_user(fresh).is_authenticated:
+    lives = _token_lives if is_program(request) else _session_lives
+    if not lives(request):
         return False
     try:
         may()
     except BerthError:
         return False
     return True
+
+
+def _token_lives(request: HttpRequest) -> bool:
+    _, _, secret = request.headers["Authorization"].partition(" ")
+    return live_tokens().filter(digest=digest(secret)).exists()
+
+
+def _session_lives(request: HttpRequest) -> bool:
+    fresh = HttpRequest()
+    fresh.session = import_module(settings.SESSION_ENGINE).SessionStore(request.session.session_key)
+    return get_user(fresh).is_authenticated
 
 
 async def paced(

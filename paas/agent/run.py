@@ -28,6 +28,7 @@ from paas.worker import engine, routes
 from paas.worker.sweep import clear_host, sweep
 from tenants.containers import observations
 from tenants.containers.models import Container
+from tenants.runs.models import Run
 
 log = structlog.get_logger()
 HEARTBEAT = "berth:agent"
@@ -50,6 +51,8 @@ class Agent:
         self._duties = [
             Duty("beat", beat, 5.0),
             Duty("sweep", sweep, 5.0),
+            # A firewall's restart often flushes everybody's rules: containers must not stay unfenced.
+            Duty("fences", engine.network().apply_base, 10.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._keep_logs, 1.0),
         ]
@@ -93,6 +96,9 @@ def ended(container_id: str) -> None:
     app_id = Container.objects.filter(pk=container_id, kind="process").values_list("app_id", flat=True).first()
     if app_id:
         wake("reconcile", app_id)
+    run_id = Run.objects.filter(container_id=container_id).values_list("pk", flat=True).first()
+    if run_id:
+        wake("run", run_id)
 
 
 def beat() -> None:

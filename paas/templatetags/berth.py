@@ -15,6 +15,7 @@ _TONES = {
     "app": {"running": "ok", "building": "busy", "deploying": "busy", "degraded": "warn", "crashed": "bad"},
     "build": {"succeeded": "ok", "queued": "busy", "running": "busy", "failed": "bad"},
     "release": {"live": "ok", "pending": "busy", "starting": "busy", "failed": "bad"},
+    "run": {"queued": "busy", "running": "busy", "failed": "bad", "timed-out": "bad"},
     "container": {"running": "ok", "creating": "busy", "created": "busy"},
 }
 
@@ -58,6 +59,14 @@ def span(value: timedelta | None) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = int(seconds) // 60
     return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def seconds(value: int) -> str:
+    """A limit: 45 s, 5 min, 1 h, 1 h 30 min."""
+    hours, minutes, rest = value // 3600, value // 60 % 60, value % 60
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
 
 
 @register.filter

@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 
 from paas import builder, live
 from paas.errors import BerthError, HostProblem
@@ -83,15 +84,19 @@ def _build(build: Build) -> None:
             observations.build_failed(build, ours.as_dict())
             raise
         else:
-            release = observations.build_succeeded(build, report)
-            outcome = (
-                f"released as v{release.version}" if release else "not released: a later deploy came first"
-            )
-            write(f"Built {report.image.digest[:19]}, {outcome}.\n".encode())
+            _succeed(build, report, write)
         finally:
             clear_containers(build)
             shutil.rmtree(folder, ignore_errors=True)
             live.changed(build.app.tenant_id, build.app_id, "build")
+
+
+@transaction.atomic
+def _succeed(build: Build, report: BuildReport, write: BuildLog) -> None:
+    """The log's last line is there before anybody can see that the build has ended: followers stop then."""
+    release = observations.build_succeeded(build, report)
+    outcome = f"released as v{release.version}" if release else "not released: a later deploy came first"
+    write(f"Built {report.image.digest[:19]}, {outcome}.\n".encode())
 
 
 def _make(build: Build, folder: Path, write: BuildLog) -> BuildReport:

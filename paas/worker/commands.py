@@ -1,10 +1,17 @@
-"""One command in a container under the same contract: a release command, a build step."""
+"""Commands in containers of their own, under the app's contract: build steps, release commands, one-off runs.
+
+All are brought up by launch.bring_up and judged by `look`. Who waits differs: a build and a roll-out cannot go
+on without their command's end and stay with it (`finished`); a run is left alone and looked at again when
+something happened to it (paas.worker.runs).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 from django.conf import settings
 
@@ -21,6 +28,40 @@ from tenants.releases.models import Release
 
 COMMAND_SECONDS = 1800.0
 POLL_SECONDS = 0.05
+EndedBy = Literal["itself", "cancel", "time limit"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a command's container came to its end, and who ended it."""
+
+    state: ContainerState
+    by: EndedBy
+
+
+def process(release: Release, name: str, args: Sequence[str]) -> ProcessSpec:
+    """A command beside the app's own processes, with the limits of its web process (or of its first)."""
+    known = sorted(serial.processes(release), key=lambda process: process.name != "web")
+    limits = known[0] if known else ProcessSpec(name=name, args=())
+    return ProcessSpec(
+        name=name, args=tuple(args), memory_bytes=limits.memory_bytes, cpu_millis=limits.cpu_millis
+    )
+
+
+def spec(row: Container, release: Release, process: ProcessSpec) -> ContainerSpec:
+    """The release's image and config, in a fresh container that no request is routed to."""
+    return process_container(row, release, serial.image(release), process)
+
+
+def look(row: Container, *, cancelled: bool, overdue: bool, grace: float = 0.0) -> End | None:
+    """None while it may go on. One that may not is asked to end, and killed `grace` seconds later."""
+    state = launch.observe(row)
+    if state.status in ("stopped", "absent"):
+        return End(state, "itself")
+    if not cancelled and not overdue:
+        return None
+    engine.runtime().stop(row.pk, timeout=grace)
+    return End(launch.observe(row), "cancel" if cancelled else "time limit")
 
 
 @contextmanager
@@ -40,42 +81,37 @@ def finished(
 
 def _until_ended(row: Container, log: Callable[[bytes], None], cancelled: Callable[[], bool]) -> ContainerState:
     """Poll its log and its state; a cancel kills it, the time limit is an error."""
-    output = Follower(settings.PATHS.container_log(row.pk), from_start=True)
     deadline = time.monotonic() + COMMAND_SECONDS
-    while True:
-        state = launch.observe(row)
-        for line in output.read():
-            log(line.text.encode() + b"\n")
-        if state.status in ("stopped", "absent"):
-            return state
-        if cancelled():
-            engine.runtime().stop(row.pk, timeout=0)
-            return launch.observe(row)
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                f"the command ran for more than {COMMAND_SECONDS / 60:g} minutes and was ended",
-                hint="make it shorter, or run the work in a worker process",
-            )
-        time.sleep(POLL_SECONDS)
+    with closing(Follower(settings.PATHS.container_log(row.pk), from_start=True)) as output:
+        while True:
+            end = look(row, cancelled=cancelled(), overdue=time.monotonic() > deadline)
+            for line in output.read():
+                log(line.text.encode() + b"\n")
+            if end is None:
+                time.sleep(POLL_SECONDS)
+            elif end.by == "time limit":
+                raise StepFailed(
+                    f"the command ran for more than {COMMAND_SECONDS / 60:g} minutes and was ended",
+                    hint="make it shorter, or run the work in a worker process",
+                )
+            else:
+                return end.state
 
 
 def run_command(app: App, release: Release) -> None:
     """The release command, before any container of the release starts; StepFailed if it fails."""
-    image = serial.image(release)
-    process = ProcessSpec(name="release", args=tuple(release.release_command))
+    wanted = process(release, "release", release.release_command)
     row = observations.new_container(
         app=app,
         release=release,
         build=None,
         kind=Container.Kind.COMMAND,
-        process_type="release",
+        process_type=wanted.name,
         index=1,
-        memory_limit=process.memory_bytes,
+        memory_limit=wanted.memory_bytes,
     )
     output: list[bytes] = []
-    with finished(
-        row, process_container(row, release, image, process), log=output.append, cancelled=lambda: False
-    ) as state:
+    with finished(row, spec(row, release, wanted), log=output.append, cancelled=lambda: False) as state:
         if state.exit_code != 0:
             raise StepFailed(
                 f"the release command {launch.describe_end(state)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from django.conf import settings
 
+from paas.logs import older
 from paas.worker import launch, routes
 from tenants.apps.models import App
 from tenants.containers.models import Container
@@ -17,6 +18,7 @@ def destroy(app: App) -> None:
     for row in app.containers.exclude(status=Container.Status.STOPPED).select_related("tenant"):
         launch.take_down(row, reason="the app was destroyed", grace=2.0)
     files = [settings.PATHS.container_log(pk) for pk in app.containers.values_list("pk", flat=True)]
+    files += [older(path) for path in files]
     files += [settings.PATHS.build_log(pk) for pk in app.builds.values_list("pk", flat=True)]
     files += [settings.PATHS.sources / pk for pk in app.sources.values_list("pk", flat=True)]
     App.objects.filter(pk=app.pk).update(serving_release_id="")

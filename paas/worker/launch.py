@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import structlog
 from django.conf import settings
 
-from paas.errors import BerthError
+from paas.errors import BerthError, Conflict
 from paas.network import address_of
 from paas.specs import ContainerSpec, ContainerState
 from paas.worker import engine
@@ -17,16 +20,29 @@ log = structlog.get_logger()
 
 def bring_up(row: Container, spec: ContainerSpec) -> None:
     """Create, wire and start; on any error the host is as if never tried, and the row says why."""
+    path = settings.PATHS.container_log(spec.id)
     try:
         engine.runtime().prepare_tenant(spec.tenant)
-        pid = engine.runtime().create(spec, settings.PATHS.container_log(spec.id))
+        _open_log(path)
+        pid = engine.runtime().create(spec, path)
         observations.created(row)
         engine.network().connect(spec.id, spec.tenant.id, spec.address, pid)
         engine.runtime().start(spec.id)
     except BerthError as error:
         take_down(row, reason=error.summary)
         raise
-    observations.started(row)
+    if not observations.started(row):
+        take_down(row, reason="its app was destroyed")
+        raise Conflict(f"{row} was taken down while it started", hint="its app was destroyed")
+
+
+def _open_log(path: Path) -> None:
+    """For the web process to read, from the first line to the last: conmon goes on with a file that is there,
+    but makes one for root alone when it must start over. While a container runs, the agent sees to that."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    path.chmod(0o640)
+    shutil.chown(path, group=settings.GROUP)
 
 
 def observe(row: Container) -> ContainerState:
@@ -45,6 +61,7 @@ def take_down(row: Container, *, reason: str, grace: float = 0.0) -> ContainerSt
 
 def record_end(row: Container, state: ContainerState, *, reason: str) -> None:
     """Its exit into the row, then everything of it off the host, and its address back."""
+    _open_log(settings.PATHS.container_log(row.pk))
     observations.stopped(
         row,
         exit_code=state.exit_code,

@@ -97,6 +97,7 @@ def _restart(app: App, release: Release, process: ProcessSpec, slot: Slot) -> No
     try:
         row = start_process(app, release, process, slot[1])
         wait_until_ready(app, release, [row])
+        routes.sync()  # now, not after the slots that are still to start
     except BerthError as error:
         log.warning("restart.failed", app=str(app), slot=slot, error=error.summary)
 

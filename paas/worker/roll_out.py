@@ -16,7 +16,7 @@ from paas.specs import ProcessSpec
 from paas.worker import launch, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
-from paas.worker.readiness import answers
+from paas.worker.readiness import answers, pause
 from paas.worker.translate import port_of, process_container
 from tenants.apps.models import App
 from tenants.containers import observations as containers
@@ -87,9 +87,8 @@ def start_process(app: App, release: Release, process: ProcessSpec, index: int) 
 def wait_until_ready(app: App, release: Release, rows: Sequence[Container]) -> None:
     """Return when all are ready; StepFailed with the reason when one is not, Superseded on a later intent."""
     check = serial.health(release)
-    deadline = time.monotonic() + check.timeout
+    began = time.monotonic()
     waiting = list(rows)
-    pause = 0.01
     while waiting:
         _fence(app)
         for row in list(waiting):
@@ -97,16 +96,14 @@ def wait_until_ready(app: App, release: Release, rows: Sequence[Container]) -> N
             if seen is None:
                 containers.ready(row)
                 waiting.remove(row)
-            elif time.monotonic() > deadline:
+            elif time.monotonic() - began > check.timeout:
                 launch.take_down(row, reason=f"not ready within {check.timeout:g} s: {seen}")
                 raise StepFailed(
                     f"{row} was not ready within {check.timeout:g} s: {seen}",
                     hint="listen on 0.0.0.0 and the port in $PORT, or set [health] in berth.toml",
                 )
         if waiting:
-            time.sleep(pause)
-            pause = min(pause * 1.5, check.interval)
-    routes.sync()
+            time.sleep(pause(time.monotonic() - began, check))
 
 
 def _look(row: Container, release: Release) -> str | None:

@@ -13,10 +13,13 @@ from paas.worker import engine
 from paas.worker.builds import requeue_interrupted
 from paas.worker.plan import slots, upkeep
 from paas.worker.reconcile import LIVE, past_lives
+from paas.worker.runs import is_due
+from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.releases import serial
 from tenants.releases.models import Build, Release
+from tenants.runs.models import Run
 
 LOST_AFTER = timedelta(seconds=20)  # a message older than this is taken for lost
 
@@ -27,6 +30,10 @@ def sweep() -> None:
         wake("reconcile", app_id)
     for build_id in [*requeue_interrupted(), *forgotten_builds()]:
         wake("build", build_id)
+    for run_id in [*forgotten_runs(), *due_runs()]:
+        wake("run", run_id)
+    for tenant_id in forgotten_quotas():
+        wake("quota", tenant_id)
 
 
 def unsettled_apps() -> set[str]:
@@ -68,6 +75,23 @@ def below_formation() -> set[str]:
 def forgotten_builds() -> list[str]:
     queued = Build.objects.filter(status=Build.Status.QUEUED, created_at__lt=timezone.now() - LOST_AFTER)
     return list(queued.values_list("pk", flat=True))
+
+
+def forgotten_runs() -> list[str]:
+    queued = Run.objects.filter(status=Run.Status.QUEUED, created_at__lt=timezone.now() - LOST_AFTER)
+    return list(queued.values_list("pk", flat=True))
+
+
+def due_runs() -> list[str]:
+    """Commands that ended unnoticed, ran out of time, or whose worker died while it started them."""
+    running = Run.objects.filter(status=Run.Status.RUNNING).select_related("container")
+    return [run.pk for run in running if is_due(run)]
+
+
+def forgotten_quotas() -> list[str]:
+    """Quotas that were set and neither applied nor refused."""
+    waiting = Tenant.objects.filter(quota_applied_at=None, quota_error="")
+    return list(waiting.filter(quota_set_at__lt=timezone.now() - LOST_AFTER).values_list("pk", flat=True))
 
 
 def clear_host() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from paas.worker import builds
+from paas.worker import builds, quota, runs
 from paas.worker import reconcile as apps
 
 
@@ -16,3 +16,13 @@ def build(build_id: str) -> None:
 @shared_task(name="berth.reconcile")  # type: ignore[untyped-decorator]
 def reconcile(app_id: str) -> None:
     apps.reconcile(app_id)
+
+
+@shared_task(name="berth.run")  # type: ignore[untyped-decorator]
+def run(run_id: str) -> None:
+    runs.settle(run_id)
+
+
+@shared_task(name="berth.quota")  # type: ignore[untyped-decorator]
+def apply_quota(tenant_id: str) -> None:
+    quota.apply_quota(tenant_id)

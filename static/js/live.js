@@ -1,7 +1,8 @@
 // Hears what changed and tells the page; parts that care fetch themselves again (hx-trigger="live:release from:body").
 // Only a page that is looked at listens: over HTTP/1.1 a browser has six connections for all of its tabs.
-const KINDS = ["app", "config", "build", "release", "containers", "usage"];
-const app = document.body.dataset.app;
+const KINDS = ["app", "config", "build", "release", "containers", "usage", "run"];
+const { app, tenant } = document.body.dataset;
+const about = tenant ? `?${new URLSearchParams({ tenant, app: app ?? "" })}` : "";
 const badge = document.getElementById("offline");
 let source, retry, wait = 1000, missed = false;
 
@@ -14,7 +15,7 @@ function offline(is) {
 function open() {
   clearTimeout(retry);
   if (document.hidden || source) return;
-  source = new EventSource("/streams/live/");
+  source = new EventSource(`/streams/live/${about}`);
   source.addEventListener("open", () => {
     wait = 1000;
     offline(false);

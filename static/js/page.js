@@ -1,4 +1,4 @@
-// What every page has: copying, dialogs, menus, showing secrets, filtering and sorting tables.
+// What every page has: copying, dialogs, menus, showing secrets.
 
 const say = (text) => {
   const place = document.getElementById("announce");
@@ -34,44 +34,12 @@ function reveal(button) {
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, shown ? "#eye" : "#eye-off"));
 }
 
-function filter(input) {
-  const wanted = input.value.trim().toLowerCase();
-  const rows = document.querySelectorAll(input.dataset.filter);
-  let shown = 0;
-  rows.forEach((row) => {
-    row.hidden = wanted !== "" && !(row.dataset.text ?? row.textContent).toLowerCase().includes(wanted);
-    shown += row.hidden ? 0 : 1;
-  });
-  const none = document.getElementById("filter-none");
-  if (none) none.hidden = shown > 0 || rows.length === 0;
-  if (wanted) say(`${shown} of ${rows.length} shown`);
-}
-
-function sort(button) {
-  const head = button.closest("th");
-  const rising = head.getAttribute("aria-sort") === "descending";
-  head.closest("tr").querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
-  head.setAttribute("aria-sort", rising ? "ascending" : "descending");
-  apply(head.closest("table"));
-}
-
-function apply(table) {
-  const head = table.querySelector("th[aria-sort]");
-  if (!head) return;
-  const sign = head.getAttribute("aria-sort") === "ascending" ? 1 : -1;
-  const key = (row) => row.cells[head.cellIndex].dataset.value ?? row.cells[head.cellIndex].textContent.trim();
-  const rows = [...table.tBodies[0].rows];
-  rows.sort((a, b) => sign * key(a).localeCompare(key(b), undefined, { numeric: true }));
-  table.tBodies[0].append(...rows);
-}
-
 document.addEventListener("click", (event) => {
   const at = (selector) => event.target.closest(selector);
   if (at("[data-copy], [data-copy-from]")) copy(at("[data-copy], [data-copy-from]"));
   if (at("[data-reveal]")) reveal(at("[data-reveal]"));
   if (at("[data-opens]")) document.getElementById(at("[data-opens]").dataset.opens)?.showModal();
   if (at("[data-closes]")) at("dialog")?.close();
-  if (at("th button[data-sort]")) sort(at("th button[data-sort]"));
   document.querySelectorAll("details.menu[open]").forEach((menu) => {
     if (!menu.contains(event.target)) menu.open = false;
   });
@@ -83,12 +51,11 @@ document.addEventListener("keydown", (event) => {
   }
   const typing = /^(input|textarea|select)$/i.test(event.target.tagName);
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
-    const search = document.querySelector("[data-filter], [data-log-search]");
+    const search = document.querySelector("[data-search], [data-log-search]");
     if (search) { event.preventDefault(); search.focus(); }
   }
 });
 document.addEventListener("input", (event) => {
-  if (event.target.matches("[data-filter]")) filter(event.target);
   // A dangerous button works only when the name is typed.
   if (event.target.matches("[data-must-equal]")) {
     event.target.form.querySelector("[type=submit]").disabled = event.target.value !== event.target.dataset.mustEqual;
@@ -105,11 +72,6 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("[type=submit]").forEach((button) => { button.disabled = false; });
-});
-// A part that was fetched again keeps the reader's order and filter.
-document.addEventListener("htmx:after:swap", () => {
-  document.querySelectorAll("table[data-sortable]").forEach(apply);
-  document.querySelectorAll("[data-filter]").forEach((input) => input.value && filter(input));
 });
 document.querySelector("[data-opens-now]")?.showModal();
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -36,12 +36,13 @@ function options(place, kind) {
   return {
     width: place.clientWidth,
     height: place.clientHeight,
-    padding: [8, 4, 0, 0],
+    padding: [8, 20, 0, 0],
     cursor: { y: false, drag: { x: false, y: false } },
     legend: { show: false },
-    scales: { y: { range: (u, low, high) => [0, Math.max(high * 1.2, kind === "memory" ? 33554432 : 50)] } },
+    // A minute at least, so that the first samples are a short line and not a stretched one.
+    scales: { x: { range: (u, low, high) => [Math.min(low, high - 60), high] }, y: { range: (u, low, high) => [0, Math.max(high * 1.2, kind === "memory" ? 33554432 : 50)] } },
     axes: [
-      { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 24, space: 90, font: "11px system-ui",
+      { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 24, space: 100, font: "11px system-ui",
         values: (u, marks) => marks.map((mark) => clock.format(mark * 1000)) },
       { stroke: ink, grid, ticks: { show: false }, size: 62, space: 28, font: "11px system-ui",
         incrs: kind === "memory" ? POWERS : undefined, values: (u, marks) => marks.map((mark) => show(mark)) },

@@ -6,6 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
 from paas.errors import NotFound, Refused
+from tenants.accounts.looks import note_look
 from tenants.accounts.models import Member, Role, Tenant, User
 from tenants.accounts.roles import includes
 
@@ -37,6 +38,19 @@ def tenant_for(user: Person, slug: str, needs: Role = Role.VIEWER) -> Tenant:
     return member.tenant
 
 
+def tenant_seen_by(user: Person, slug: str) -> Tenant:
+    """For a page that only shows: a member's tenant, or, to an administrator, any. That is noted."""
+    try:
+        return tenant_for(user, slug)
+    except NotFound:
+        tenant = Tenant.objects.filter(slug=slug).first()
+        if tenant is None or not is_admin(user):
+            raise
+    assert isinstance(user, User)
+    note_look(user, tenant)
+    return tenant
+
+
 def require(member: Member, needs: Role) -> None:
     role = Role(member.role)
     if not includes(role, needs):
@@ -47,8 +61,12 @@ def require(member: Member, needs: Role) -> None:
         )
 
 
+def is_admin(user: Person) -> bool:
+    return isinstance(user, User) and user.is_active and user.is_admin
+
+
 def admin(user: Person) -> User:
     """The administrator of the machine, or Refused. It gives no role in any tenant."""
-    if not isinstance(user, User) or not user.is_active or not user.is_admin:
+    if not isinstance(user, User) or not is_admin(user):
         raise Refused("this needs an administrator of the machine", hint="Ask one of them.")
     return user

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import available_timezones
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -70,13 +71,34 @@ def add_member(*, actor: User, tenant: Tenant, email: str, role: Role) -> tuple[
 
 
 @transaction.atomic
+def change_role(*, actor: User, member: Member, role: str) -> None:
+    """What they may do from now on. Conflict for the last owner: a tenant always has one."""
+    new, old = Role(checked(Member, "role", role)), Role(member.role)
+    if new == old:
+        return
+    _keep_an_owner(member)
+    if not Member.objects.filter(pk=member.pk, role=old).update(role=new):
+        raise Conflict(f"{member.user} is {old.value} no longer", hint="Look at the list again.")
+    member.role = new
+    email, was = member.user.email, old.value
+    record("member.role", actor=actor, tenant_id=member.tenant_id, email=email, role=new.value, was=was)
+
+
+@transaction.atomic
 def remove_member(*, actor: User, member: Member) -> None:
     """Conflict for the last owner: a tenant always has one."""
-    owners = Member.objects.select_for_update().filter(tenant=member.tenant, role=Role.OWNER)
-    if list(owners.values_list("pk", flat=True)) == [member.pk]:
-        raise Conflict(f"{member.user} is the last owner of {member.tenant}", hint="Make another owner first.")
+    _keep_an_owner(member)
     record("member.remove", actor=actor, tenant_id=member.tenant_id, email=member.user.email)
     member.delete()
+
+
+def _keep_an_owner(leaving: Member) -> None:
+    """The owners' rows are locked: of two who leave at once, the second is seen to be the last."""
+    owners = Member.objects.select_for_update().filter(tenant=leaving.tenant, role=Role.OWNER)
+    if [owner.pk for owner in owners] == [leaving.pk]:
+        raise Conflict(
+            f"{leaving.user} is the last owner of {leaving.tenant}", hint="Make another owner first."
+        )
 
 
 @transaction.atomic
@@ -103,6 +125,21 @@ def use_sign_in_link(secret: str) -> User:
     user = links.select_related("user").get().user
     record("link.use", actor=user)
     return user
+
+
+@transaction.atomic
+def save_profile(*, actor: User, name: str, time_zone: str) -> None:
+    """Their own name, which may be empty, and the zone used where their browser tells none."""
+    if time_zone not in available_timezones():
+        raise bad_field("time_zone", f"there is no time zone {time_zone!r}")
+    new = {"name": one_line("name", name, 120) if name.strip() else "", "time_zone": time_zone}
+    changes = {field: value for field, value in new.items() if getattr(actor, field) != value}
+    if not changes:
+        return
+    for field, value in changes.items():
+        setattr(actor, field, value)
+    actor.save(update_fields=list(changes))
+    record("profile.change", actor=actor, **changes)
 
 
 @transaction.atomic

@@ -1,27 +1,20 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from django import forms
 
 from tenants.accounts.models import ApiToken, Role, User
 
-if TYPE_CHECKING:
-    UserForm = forms.ModelForm[User]
-else:
-    UserForm = forms.ModelForm  # generic in its stubs only
 
-
-class ProfileForm(UserForm):
+class ProfileForm(forms.Form):
+    name = forms.CharField(
+        max_length=120, required=False, widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
     time_zone = forms.ChoiceField(
         choices=lambda: [(name, name.replace("_", " ")) for name in sorted(available_timezones())],
         help_text="Used where your browser does not tell its own.",
     )
-
-    class Meta:
-        model = User
-        fields = ["name", "time_zone"]
 
 
 class PasswordForm(forms.Form):
@@ -67,6 +60,10 @@ class TenantForm(forms.Form):
         help_text="Part of every address: 2 to 20 lower-case letters and digits, no hyphen. It stays.",
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
     )
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
 
 
 class MemberForm(forms.Form):

@@ -67,6 +67,10 @@ class Tenant(models.Model):
     cpu_millis = models.PositiveIntegerField(default=2000)
     pids = models.PositiveIntegerField(default=2048)
     disk_bytes = models.PositiveBigIntegerField(default=10 * 1024 * MIB)
+    quota_set_at = models.DateTimeField(null=True)  # null: as it was made
+    # --- observed
+    quota_applied_at = models.DateTimeField(null=True)  # the host holds the quota of `quota_set_at`
+    quota_error = models.CharField(max_length=300, blank=True)  # why it does not
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import HttpBearer
@@ -35,8 +35,7 @@ class TokenAuth(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
         failures.check(request)
-        live = ApiToken.objects.filter(revoked_at=None, user__is_active=True).select_related("user")
-        found = live.filter(digest=digest(token)).first()
+        found = live_tokens().filter(digest=digest(token)).first()
         if found is None:
             failures.failed(request)
             return None
@@ -45,6 +44,10 @@ class TokenAuth(HttpBearer):
         _note_use(found)
         request.user = found.user
         return found
+
+
+def live_tokens() -> QuerySet[ApiToken]:
+    return ApiToken.objects.filter(revoked_at=None, user__is_active=True).select_related("user")
 
 
 def _note_use(token: ApiToken) -> None:

@@ -1,8 +1,6 @@
-"""Signing in, one's own account, and who is a member of a tenant."""
+"""Signing in, and one's own account."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from allauth.account.views import LoginView
 from django.contrib import messages
@@ -15,13 +13,10 @@ from django.utils.cache import add_never_cache_headers
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from paas.errors import BerthError, NotFound
 from tenants.accounts import actions
-from tenants.accounts.access import admin, tenant_for
-from tenants.accounts.forms import MemberForm, PasswordForm, ProfileForm, TenantForm, TokenForm
-from tenants.accounts.models import ApiToken, Member, Role, Tenant, User
-from tenants.accounts.secrets import sign_in_url
-from tenants.pages import SignedInRequest, errors_in, form_page, said, signed_in
+from tenants.accounts.forms import PasswordForm, ProfileForm, TokenForm
+from tenants.accounts.models import ApiToken, User
+from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -67,14 +62,19 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 def account(request: SignedInRequest) -> HttpResponse:
-    form = ProfileForm(request.POST or None, instance=request.user)
-    if request.method == "POST" and form.is_valid():
-        form.save()
-        messages.success(request, "Your profile is saved.")
-        return redirect("account")
+    form = ProfileForm(request.POST) if request.method == "POST" else _profile(request.user)
+    if form.is_valid():
+        with errors_in(form):
+            actions.save_profile(actor=request.user, **form.cleaned_data)
+            messages.success(request, "Your profile is saved.")
+            return redirect("account")
     return form_page(
         request, "accounts/account.html", form, {"tokens": _tokens(request), "token_form": TokenForm()}
     )
+
+
+def _profile(user: User) -> ProfileForm:
+    return ProfileForm(initial={"name": user.name, "time_zone": user.time_zone})
 
 
 def _tokens(request: SignedInRequest) -> QuerySet[ApiToken]:
@@ -103,7 +103,7 @@ def create_token(request: SignedInRequest) -> HttpResponse:
         with errors_in(form):
             _, secret = actions.create_token(actor=request.user, **form.cleaned_data)
     context = {
-        "form": ProfileForm(instance=request.user),
+        "form": _profile(request.user),
         "tokens": _tokens(request),
         "token_form": TokenForm() if secret else form,
         "secret": secret,
@@ -117,85 +117,3 @@ def revoke_token(request: SignedInRequest, token_id: str) -> HttpResponse:
     actions.revoke_token(actor=request.user, token_id=token_id)
     messages.success(request, "The token is revoked and works no longer.")
     return redirect("account")
-
-
-# --- tenants and members ------------------------------------------------------------------------
-
-
-@signed_in
-def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
-    """Its members and limits; an owner invites here."""
-    found = tenant_for(request.user, slug)
-    if request.method != "POST":
-        return _tenant_page(request, found, MemberForm())
-    found = tenant_for(request.user, slug, needs=Role.OWNER)
-    form = MemberForm(request.POST)
-    if form.is_valid():
-        with errors_in(form):
-            member, secret = actions.add_member(actor=request.user, tenant=found, **form.cleaned_data)
-            return _added(request, found, member, secret)
-    return _tenant_page(request, found, form)
-
-
-def _added(request: SignedInRequest, found: Tenant, member: Member, secret: str | None) -> HttpResponse:
-    """A new person's link is shown once, in this very answer."""
-    if secret is None:
-        messages.success(request, f"{member.user} is now a member.")
-        return redirect("tenant", found.slug)
-    return _tenant_page(request, found, MemberForm(), {"link": sign_in_url(secret), "linked": member.user})
-
-
-def _tenant_page(
-    request: SignedInRequest, found: Tenant, form: MemberForm, context: dict[str, Any] | None = None
-) -> HttpResponse:
-    members = found.members.select_related("user").order_by("user__email")
-    mine = next((member.role for member in members if member.user_id == request.user.pk), None)
-    shown = {"tenant": found, "members": members, "is_owner": mine == Role.OWNER, **(context or {})}
-    return form_page(request, "accounts/tenant.html", form, shown)
-
-
-@require_POST
-@signed_in
-def remove_member(request: SignedInRequest, slug: str, member_id: int) -> HttpResponse:
-    found = tenant_for(request.user, slug, needs=Role.OWNER)
-    member = found.members.select_related("user", "tenant").filter(pk=member_id).first()
-    if member is None:
-        raise NotFound(f"{found} has no such member", hint="Look at the list of its members.")
-    try:
-        actions.remove_member(actor=request.user, member=member)
-    except BerthError as error:
-        messages.error(request, said(error))
-        return redirect("tenant", slug)
-    messages.success(request, f"{member.user} is no longer a member.")
-    return redirect("apps" if member.user_id == request.user.pk else reverse("tenant", args=[slug]))
-
-
-@signed_in
-def tenants(request: SignedInRequest) -> HttpResponse:
-    """An administrator's list of tenants and people, and the form that makes a tenant."""
-    actor = admin(request.user)
-    form = TenantForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        with errors_in(form):
-            made = actions.create_tenant(actor=actor, **form.cleaned_data)
-            messages.success(request, f"{made.name} is made, and you own it. Invite its people next.")
-            return redirect("tenant", made.slug)
-    return form_page(request, "accounts/tenants.html", form, _everyone(actor))
-
-
-def _everyone(actor: User) -> dict[str, Any]:
-    mine = set(Tenant.objects.filter(members__user=actor).values_list("pk", flat=True))
-    rows = Tenant.objects.prefetch_related("members__user")
-    return {"tenants": rows, "mine": mine, "people": User.objects.order_by("email")}
-
-
-@require_POST
-@signed_in
-def new_link(request: SignedInRequest, user_id: int) -> HttpResponse:
-    actor = admin(request.user)
-    person = User.objects.filter(pk=user_id, is_active=True).first()
-    if person is None:
-        raise NotFound("there is no such person", hint="Look at the list of people.")
-    link = sign_in_url(actions.make_sign_in_link(actor=actor, user=person))
-    context = {**_everyone(actor), "form": TenantForm(), "link": link, "linked": person}
-    return render(request, "accounts/tenants.html", context, status=201)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from paas.errors import NotFound
-from tenants.accounts.access import Person, memberships, require
-from tenants.accounts.models import Role
+from tenants.accounts.access import Person, is_admin, memberships, require
+from tenants.accounts.looks import note_look
+from tenants.accounts.models import Role, User
 from tenants.apps.models import App
 
 
@@ -19,6 +20,26 @@ def app_for(user: Person, tenant_slug: str, app_name: str, needs: Role = Role.VI
     """NotFound if there is no such app or it is not the user's; Refused if their role is too low."""
     app = apps_of(user).filter(tenant__slug=tenant_slug, name=app_name).first()
     if app is None:
-        raise NotFound(f"there is no app {tenant_slug}/{app_name} here", hint="Look at the list of your apps.")
+        raise _none(tenant_slug, app_name)
     require(memberships(user).select_related("tenant").get(tenant=app.tenant), needs)
     return app
+
+
+def app_seen_by(user: Person, tenant_slug: str, app_name: str) -> App:
+    """For a page that only shows: a member's app, or, to an administrator, anybody's. That is noted."""
+    try:
+        return app_for(user, tenant_slug, app_name)
+    except NotFound:
+        if not is_admin(user):
+            raise
+    rows = App.objects.filter(destroyed_at=None).select_related("tenant")
+    app = rows.filter(tenant__slug=tenant_slug, name=app_name).first()
+    if app is None:
+        raise _none(tenant_slug, app_name)
+    assert isinstance(user, User)
+    note_look(user, app.tenant, app_id=app.pk, app=app.name)
+    return app
+
+
+def _none(tenant_slug: str, app_name: str) -> NotFound:
+    return NotFound(f"there is no app {tenant_slug}/{app_name} here", hint="Look at the list of your apps.")

@@ -14,6 +14,7 @@ from paas.errors import (
     BerthError,
     Conflict,
     HostProblem,
+    NeedsLength,
     NotFound,
     Refused,
     StepFailed,
@@ -26,6 +27,7 @@ API = "/api/"
 # The first that fits: subclasses stand before their base.
 _STATUS: tuple[tuple[type[BerthError], int], ...] = (
     (TooLarge, 413),
+    (NeedsLength, 411),
     (BadInput, 400),
     (TooMany, 429),
     (Refused, 403),

@@ -29,8 +29,9 @@ def read_app_log(app: App, lines: int, since: str = "") -> list[AppLine]:
 
 def _tail(row: Container, lines: int) -> list[AppLine]:
     found = read_tail(settings.PATHS.container_log(row.pk), lines)
-    return [AppLine(line.at, str(row), line.stream, _shown(line)) for line in found]
+    return [AppLine(line.at, str(row), line.stream, shown(line)) for line in found]
 
 
-def _shown(line: LogLine) -> str:
+def shown(line: LogLine) -> str:
+    """Its text, and how much of it was cut off."""
     return f"{line.text} [and {line.cut:,} more characters]" if line.cut else line.text

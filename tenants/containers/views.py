@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from paas.errors import NotFound
-from tenants.apps.access import app_for
+from tenants.apps.access import app_seen_by
 from tenants.apps.models import App
 from tenants.containers import selectors
 from tenants.pages import SignedInRequest, signed_in
@@ -24,7 +24,7 @@ RECENT = 5
 @require_GET
 @signed_in
 def app(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
-    found = app_for(request.user, tenant, name)
+    found = app_seen_by(request.user, tenant, name)
     context = {**app_context(request, found, "overview"), **_usage(found), **_activity(found)}
     return render(request, "containers/app.html", context)
 
@@ -33,7 +33,7 @@ def app(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
 @signed_in
 def part(request: SignedInRequest, tenant: str, name: str, part: str) -> HttpResponse:
     """A part of an app's pages by itself, fetched again when something changed. `tab` is the page it is on."""
-    found = app_for(request.user, tenant, name)
+    found = app_seen_by(request.user, tenant, name)
     if part not in PARTS:
         raise NotFound("there is no such part of the page")
     context = app_context(request, found, request.GET.get("tab", "overview"))
@@ -73,7 +73,7 @@ def _loose_builds(app: App) -> list[Build]:
 @require_GET
 @signed_in
 def log(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
-    found = app_for(request.user, tenant, name)
+    found = app_seen_by(request.user, tenant, name)
     context = app_context(request, found, "log")
     serving = context["serving"] or context["latest_release"]
     processes = [process["name"] for process in serving.processes] if serving else []

@@ -1,11 +1,15 @@
-"""The machine, and who uses how much of it: for its administrators only (see accounts.access.admin)."""
+"""The machine, and who uses how much of it: for its administrators only (see accounts.access.admin).
+
+Sums are made by the database, so that a page costs a few queries however many apps there are.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
@@ -13,33 +17,18 @@ from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
 from tenants.fleet.models import Machine
 
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    memory_bytes: int = 0
-    cpu_millis: int = 0
-    containers: int = 0
+_LIVE = Q(containers__status__in=LIVE)
+# What a list can be sorted by, the largest first; names the other way.
+SORTS = ("memory", "cpu", "running", "name")
 
 
 @dataclass(frozen=True, slots=True)
-class AppUsage:
-    id: str
-    name: str
-    used: Used
+class Use:
+    """What the containers of a tenant use now, a build's steps included."""
 
-
-@dataclass(frozen=True, slots=True)
-class TenantUsage:
-    """`*_quota` is what the tenant's cgroup holds; `apps` by memory, the largest first."""
-
-    id: str
     slug: str
-    name: str
-    used: Used
-    memory_quota: int
-    cpu_quota: int
-    disk_quota: int
-    apps: tuple[AppUsage, ...]
+    memory_bytes: int
+    cpu_millis: int
 
 
 def machine() -> Machine | None:
@@ -47,34 +36,44 @@ def machine() -> Machine | None:
     return Machine.objects.first()
 
 
-def usage_by_tenant() -> list[TenantUsage]:
-    """All tenants, the largest user of memory first. A build's steps count as their app's."""
-    used = _used_by_app()
-    apps: dict[str, list[AppUsage]] = defaultdict(list)
-    for app in App.objects.only("pk", "name", "tenant_id"):
-        apps[app.tenant_id].append(AppUsage(app.pk, app.name, used.get(app.pk, Used())))
-    rows = [_tenant_usage(tenant, apps[tenant.pk]) for tenant in Tenant.objects.all()]
-    return sorted(rows, key=lambda row: (-row.used.memory_bytes, row.slug))
+def use_by_tenant() -> list[Use]:
+    """Tenants with a container, the largest user of memory first."""
+    rows = Container.objects.filter(status__in=LIVE).order_by().values(slug=F("tenant__slug"))
+    sums = rows.annotate(memory=Sum("memory_bytes"), cpu=Sum("cpu_millis"))
+    return [Use(row["slug"], row["memory"], row["cpu"]) for row in sums.order_by("-memory", "slug")]
 
 
-def _used_by_app() -> dict[str, Used]:
-    rows = Container.objects.filter(status__in=LIVE).order_by().values("app_id")
-    sums = rows.annotate(memory=Sum("memory_bytes"), cpu=Sum("cpu_millis"), number=Count("pk"))
-    return {row["app_id"]: Used(row["memory"], row["cpu"], row["number"]) for row in sums}
+def tenants(words: str = "", sort: str = "memory") -> QuerySet[Any]:
+    """Each with `memory` (bytes), `cpu` (1/1000 core), `processes`, `running` (containers), `apps_made`."""
+    counted = App.objects.filter(tenant=OuterRef("pk")).order_by().values("tenant").annotate(number=Count("pk"))
+    rows = _with_use(Tenant.objects.all())
+    rows = rows.annotate(apps_made=Coalesce(Subquery(counted.values("number")), 0))
+    if words:
+        rows = rows.filter(Q(slug__icontains=words) | Q(name__icontains=words))
+    order = () if sort == "name" else (f"-{_column(sort)}",)
+    found: QuerySet[Any] = rows.order_by(*order, "slug")
+    return found
 
 
-def _tenant_usage(tenant: Tenant, apps: list[AppUsage]) -> TenantUsage:
-    return TenantUsage(
-        id=tenant.pk,
-        slug=tenant.slug,
-        name=tenant.name,
-        used=Used(
-            sum(app.used.memory_bytes for app in apps),
-            sum(app.used.cpu_millis for app in apps),
-            sum(app.used.containers for app in apps),
-        ),
-        memory_quota=tenant.memory_bytes,
-        cpu_quota=tenant.cpu_millis,
-        disk_quota=tenant.disk_bytes,
-        apps=tuple(sorted(apps, key=lambda app: (-app.used.memory_bytes, app.name))),
+def apps(words: str = "", sort: str = "memory", tenant: Tenant | None = None) -> QuerySet[Any]:
+    """The same of each app, also of those being destroyed; with `tenant` of that one's only."""
+    found = App.objects.filter(tenant=tenant) if tenant else App.objects.all()
+    rows = _with_use(found.select_related("tenant"))
+    if words:
+        rows = rows.filter(Q(name__icontains=words) | Q(tenant__slug__icontains=words))
+    order = () if sort == "name" else (f"-{_column(sort)}",)
+    return rows.order_by(*order, "tenant__slug", "name")
+
+
+def _with_use(rows: QuerySet[Any]) -> QuerySet[Any]:
+    found: QuerySet[Any] = rows.annotate(
+        memory=Coalesce(Sum("containers__memory_bytes", filter=_LIVE), 0),
+        cpu=Coalesce(Sum("containers__cpu_millis", filter=_LIVE), 0),
+        processes=Coalesce(Sum("containers__pids", filter=_LIVE), 0),
+        running=Count("containers", filter=_LIVE),
     )
+    return found
+
+
+def _column(sort: str) -> str:
+    return sort if sort in SORTS else "memory"

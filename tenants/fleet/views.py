@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
+from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from tenants.accounts.access import admin, tenants_of
-from tenants.fleet import selectors
+from paas.errors import NotFound
+from tenants.accounts.access import admin, memberships
+from tenants.accounts.models import Role, Tenant
+from tenants.apps.models import App
+from tenants.fleet import actions, selectors
+from tenants.fleet.forms import QuotaForm
 from tenants.fleet.models import Machine
-from tenants.fleet.selectors import TenantUsage
-from tenants.pages import SignedInRequest, signed_in
+from tenants.fleet.quota import Quota
+from tenants.fleet.selectors import Use
+from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
 
 NAMED = 6  # tenants with a colour of their own in the bars
+PER_PAGE = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,41 +40,89 @@ class Segment:
 @require_GET
 @signed_in
 def machine(request: SignedInRequest) -> HttpResponse:
-    """The page, or for htmx its figures."""
-    user = admin(request.user)
-    seen, tenants = selectors.machine(), selectors.usage_by_tenant()
-    context = {
+    """The page, or for htmx its figures or its table.
+
+    `by` is tenant or app; `q` finds, `sort` orders, `page` turns.
+    """
+    admin(request.user)
+    if request.htmx:
+        if request.GET.get("part") == "table":
+            return render(request, "fleet/table.html", _table(request))
+        return render(request, "fleet/usage.html", _figures())
+    first_steps = App.objects.count() < 2 and memberships(request.user).exists()
+    context = {**_figures(), **_table(request), "first_steps": first_steps}
+    return render(request, "fleet/machine.html", context)
+
+
+def _figures() -> dict[str, Any]:
+    seen, uses = selectors.machine(), selectors.use_by_tenant()
+    return {
         "machine": seen,
-        "tenants": tenants,
-        "mine": set(tenants_of(user).values_list("pk", flat=True)),
-        "memory_parts": memory_parts(seen, tenants) if seen else [],
-        "cpu_parts": cpu_parts(seen, tenants) if seen else [],
+        "memory_parts": memory_parts(seen, uses) if seen else [],
+        "cpu_parts": cpu_parts(seen, uses) if seen else [],
     }
-    return render(request, "fleet/usage.html" if request.htmx else "fleet/machine.html", context)
 
 
-def memory_parts(seen: Machine, tenants: list[TenantUsage]) -> list[Segment]:
+def _table(request: SignedInRequest) -> dict[str, Any]:
+    by = "app" if request.GET.get("by") == "app" else "tenant"
+    words, sort = request.GET.get("q", "").strip(), request.GET.get("sort", "memory")
+    sort = sort if sort in selectors.SORTS else "memory"
+    rows = selectors.apps(words, sort) if by == "app" else selectors.tenants(words, sort)
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    return {"by": by, "words": words, "sort": sort, "page": page}
+
+
+@signed_in
+def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
+    """One tenant: what it uses, its quota to change, its apps; for htmx one of the parts."""
+    actor, found = admin(request.user), _tenant(slug)
+    form = QuotaForm(Quota.of(found), request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        with errors_in(form):
+            changed = actions.set_quota(actor=actor, tenant=found, quota=form.quota())
+            messages.success(request, "The quota is saved." if changed else "Nothing to change.")
+            return redirect("machine_tenant", slug)
+    words = request.GET.get("q", "").strip()
+    rows = selectors.apps(words, "memory", found)
+    context = {
+        "tenant": found,
+        "owners": found.members.filter(role=Role.OWNER).select_related("user").order_by("user__email")[:5],
+        "words": words,
+        "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
+    }
+    if request.htmx:
+        part = "tenant_apps" if request.GET.get("part") == "apps" else "tenant_use"
+        return render(request, f"fleet/{part}.html", context)
+    return form_page(request, "fleet/tenant.html", form, context)
+
+
+def _tenant(slug: str) -> Tenant:
+    found: Tenant | None = selectors.tenants().filter(slug=slug).first()
+    if found is None:
+        raise NotFound(f"there is no tenant {slug!r}", hint="Look at the list of tenants.")
+    return found
+
+
+def memory_parts(seen: Machine, uses: list[Use]) -> list[Segment]:
     used = seen.memory_bytes - seen.memory_available_bytes
-    amounts = [(row.slug, row.used.memory_bytes) for row in tenants]
-    return segments(amounts, total_used=used, whole=seen.memory_bytes)
+    return segments([(use.slug, use.memory_bytes) for use in uses], total_used=used, whole=seen.memory_bytes)
 
 
-def cpu_parts(seen: Machine, tenants: list[TenantUsage]) -> list[Segment]:
+def cpu_parts(seen: Machine, uses: list[Use]) -> list[Segment]:
     """In the order of memory, so that a tenant has one colour in both bars."""
-    amounts = [(row.slug, row.used.cpu_millis) for row in tenants]
+    amounts = [(use.slug, use.cpu_millis) for use in uses]
     return segments(amounts, total_used=seen.cpu_millis, whole=seen.cores * 1000)
 
 
 def segments(amounts: list[tuple[str, int]], *, total_used: int, whole: int) -> list[Segment]:
-    """The first few by name, the other tenants together, then the rest of the machine."""
+    """The first few by name, the other tenants together, then the rest of the machine; never past its end."""
     if whole <= 0:
         return []
     named, others = amounts[:NAMED], sum(amount for _, amount in amounts[NAMED:])
     rest = max(0, total_used - sum(amount for _, amount in amounts))
     rows = [*named, *([("other tenants", others)] if others else []), ("this machine itself", rest)]
-    widths = [100 * amount / whole for _, amount in rows]
-    starts = [0.0, *accumulate(widths)]
+    starts = [0.0, *accumulate(100 * amount / whole for _, amount in rows)]
     return [
-        Segment(label, amount, round(start, 3), round(width, 3))
-        for (label, amount), start, width in zip(rows, starts, widths, strict=False)
+        Segment(label, amount, round(min(start, 100), 3), round(max(0, min(end, 100) - start), 3))
+        for (label, amount), start, end in zip(rows, starts, starts[1:], strict=False)
     ]

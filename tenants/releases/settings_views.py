@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from paas.errors import NotFound
 from tenants.accounts.models import Role
-from tenants.apps.access import app_for
+from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
 from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
 from tenants.releases import actions, selectors
@@ -28,7 +28,7 @@ from tenants.releases.views import app_context, tell
 def config(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     """Names for every member; values are fetched one by one, by those who may change them."""
     if request.method != "POST":
-        return _config_page(request, app_for(request.user, tenant, name), ConfigVarForm())
+        return _config_page(request, app_seen_by(request.user, tenant, name), ConfigVarForm())
     app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
     form = ConfigVarForm(request.POST)
     if form.is_valid() and _set(request, app, form, {form.cleaned_data["key"]: form.cleaned_data["value"]}):
@@ -108,7 +108,10 @@ def _defaults(app: App) -> list[str]:
 @signed_in
 def settings_page(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     """Formation, address, restart, and the way to destroy."""
-    app = app_for(request.user, tenant, name, needs=Role.DEVELOPER if request.method == "POST" else Role.VIEWER)
+    if request.method == "POST":
+        app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
+    else:
+        app = app_seen_by(request.user, tenant, name)
     current = following.current(app)
     processes = {process["name"]: process for process in current.processes} if current else {}
     form = FormationForm({key: process["count"] for key, process in processes.items()}, request.POST or None)

@@ -9,12 +9,12 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http.response import HttpResponseBase
 
-from tenants.apps.access import app_for
+from tenants.apps.access import app_for, app_seen_by
 from tenants.pages import SignedInRequest
 from tenants.releases.access import build_for
 from tenants.releases.logs import ENDED, read_build_log
 from tenants.releases.models import Build
-from tenants.sse import Events, event, respond, streamed
+from tenants.sse import Events, event, is_program, respond, streamed
 
 PAUSE = 0.3
 TAIL = 1024 * 1024  # a longer log is shown from here; the whole is there to download
@@ -26,7 +26,8 @@ async def build_log(request: SignedInRequest, tenant: str, name: str, build_id: 
     """Events: `lines` (a list of texts; its id is the byte offset to go on from), `skipped`, `end`."""
 
     def may() -> Build:
-        return build_for(app_for(request.user, tenant, name), build_id)
+        see = app_for if is_program(request) else app_seen_by
+        return build_for(see(request.user, tenant, name), build_id)
 
     found = await sync_to_async(may)()
     return respond(request, follow(found, _start(request)), may=may)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Protocol
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParserError
 
+from paas.errors import NeedsLength
 from tenants.checks import bad_field
 from tenants.releases.models import Source
 from tenants.releases.sources import kind_of, too_large
@@ -21,6 +23,12 @@ _KINDS = {
     "application/zip": Source.Kind.ZIP,
     "application/x-zip-compressed": Source.Kind.ZIP,
 }
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
 Upload = tuple[Source.Kind, str, Iterable[bytes]]
 
 
@@ -41,11 +49,24 @@ def read_upload(request: HttpRequest) -> Upload:
 
 
 def _body(request: HttpRequest) -> Iterator[bytes]:
-    while chunk := request.read(CHUNK):
+    """Django reads as much as Content-Length says; a chunked body says its end itself (RFC 9112, 7.1)."""
+    body: Readable = request.META["wsgi.input"] if _is_chunked(request) else request
+    while chunk := body.read(CHUNK):
         yield chunk
 
 
+def _is_chunked(request: HttpRequest) -> bool:
+    """Without a length, and with a server in front that ends `wsgi.input` where the body ends."""
+    return not request.META.get("CONTENT_LENGTH") and bool(request.META.get("wsgi.input_terminated"))
+
+
 def _from_form(request: HttpRequest) -> Upload:
+    if _is_chunked(request):
+        raise NeedsLength(
+            "a form cannot be sent in chunks",
+            hint="Send it with a Content-Length, or the archive itself as the body.",
+            details={"field": "source"},
+        )
     try:
         file = request.FILES.get("source")
     except MultiPartParserError as error:

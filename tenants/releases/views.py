@@ -18,7 +18,7 @@ from paas.errors import BerthError, NotFound
 from tenants.accounts.access import role_in
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
-from tenants.apps.access import app_for
+from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
 from tenants.apps.selectors import app_card
 from tenants.audit.responses import status_of
@@ -41,6 +41,7 @@ def app_context(request: SignedInRequest, app: App, tab: str) -> dict[str, Any]:
         "tab": tab,
         "may_change": role is not None and includes(role, Role.DEVELOPER),
         "may_destroy": role == Role.OWNER,
+        "as_administrator": role is None,
         "serving": selectors.serving_release(app),
         "latest_release": release,
         "latest_build": build,
@@ -80,7 +81,7 @@ def _deploy(request: SignedInRequest, app: App) -> Build:
 @require_GET
 @signed_in
 def builds(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
-    app = app_for(request.user, tenant, name)
+    app = app_seen_by(request.user, tenant, name)
     rows = app.builds.select_related("source", "created_by").prefetch_related("releases")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     template = "releases/build_list.html" if request.htmx else "releases/builds.html"
@@ -91,7 +92,7 @@ def builds(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
 @signed_in
 def build(request: SignedInRequest, tenant: str, name: str, build_id: str) -> HttpResponse:
     """The page, or for htmx its head, which changes while the log below goes on."""
-    app = app_for(request.user, tenant, name)
+    app = app_seen_by(request.user, tenant, name)
     found = build_for(app, build_id)
     context = {
         **app_context(request, app, "builds"),
@@ -106,7 +107,7 @@ def build(request: SignedInRequest, tenant: str, name: str, build_id: str) -> Ht
 @signed_in
 def build_log(request: SignedInRequest, tenant: str, name: str, build_id: str) -> HttpResponseBase:
     """The whole log as a file: never shown as a page, whatever a build wrote into it."""
-    app = app_for(request.user, tenant, name)
+    app = app_seen_by(request.user, tenant, name)
     found = build_for(app, build_id)
     path = settings.PATHS.build_log(found.pk)
     if not path.exists():
@@ -129,7 +130,7 @@ def cancel(request: SignedInRequest, tenant: str, name: str, build_id: str) -> H
 @require_GET
 @signed_in
 def releases(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
-    app = app_for(request.user, tenant, name)
+    app = app_seen_by(request.user, tenant, name)
     rows = app.releases.select_related("created_by", "build__source").defer("config")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     template = "releases/release_list.html" if request.htmx else "releases/releases.html"

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.platform import Platform
 
 pytestmark = pytest.mark.e2e
+TABLE = "beberth"  # of the platform's copy, whose prefix is "be"
 
 
 def test_a_container_that_dies_comes_back(platform: Platform) -> None:
@@ -38,6 +39,21 @@ def test_down_leaves_apps_serving_and_up_adopts_them(platform: Platform) -> None
     platform.up("--no-example")
     assert [c["id"] for c in platform.containers("hello")] == before
     assert platform.app("hello").status == 200
+
+
+def test_rules_that_somebody_flushed_come_back(platform: Platform) -> None:
+    (container,) = platform.containers("hello")
+    subprocess.run(["nft", "delete", "table", "inet", TABLE], check=True)
+    end = time.monotonic() + 30
+    while container["id"] not in _bindings():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    assert platform.app("hello").status == 200
+
+
+def _bindings() -> str:
+    listing = ["nft", "list", "set", "inet", TABLE, "bindings"]
+    return subprocess.run(listing, capture_output=True, text=True, check=False).stdout
 
 
 def _kill_container(container_id: str) -> None:

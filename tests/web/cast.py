@@ -19,6 +19,9 @@ from tenants.apps.models import App
 from tenants.releases import observations
 from tenants.releases.actions import start_build, upload_source
 from tenants.releases.models import Build, Release
+from tenants.runs.actions import start_run
+from tenants.runs.command import Command
+from tenants.runs.models import Run
 
 GZIP = b"\x1f\x8b\x08\x00 stands for an archive"
 
@@ -78,6 +81,11 @@ def report(*, processes: Iterable[ProcessSpec] = (), env: tuple[tuple[str, str],
 def make_build(app: App, actor: User, name: str = "shop") -> Build:
     source = upload_source(actor=actor, app=app, kind="tar.gz", name=name, chunks=[GZIP])
     return start_build(actor=actor, app=app, source=source)
+
+
+def make_run(app: App, actor: User, command: Command = "true") -> Run:
+    app.refresh_from_db()
+    return start_run(actor=actor, app=app, command=command)
 
 
 def released(app: App, actor: User, made: BuildReport | None = None) -> Release:

@@ -21,8 +21,10 @@ from tenants.accounts.models import Role, Tenant, User
 from tenants.apps.models import App
 from tenants.fleet.models import Machine
 from tenants.releases.models import Build, Release, Source
+from tenants.runs.models import Run
 
 PASSWORD = "a berth for every boat"
+RUN = "facade5eed01"
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
@@ -214,10 +216,36 @@ def _settle(app: Any, releases: list[Any], wanted: Wanted) -> None:
         release.save(update_fields=["status", "error", "live_at"])
     app.serving_release_id = serving.pk
     app.save()
+    if app.name == "shop":
+        _runs(app, serving)
     numbers: dict[str, int] = {}
     for kind, status, ready in wanted.containers:
         numbers[kind] = numbers.get(kind, 0) + 1
         _container(app, serving, kind, numbers[kind], status, ready)
+
+
+def _runs(app: Any, release: Any) -> None:
+    """The last of them is RUN."""
+    commands: tuple[tuple[Any, str, int | None], ...] = (
+        ("python manage.py clearsessions", "exited", 0),
+        (["python", "-c", "print('<b>bold</b>')"], "exited", 1),
+        ("python manage.py rebuild_index --all", "timed-out", 143),
+        ("python manage.py migrate", "running", None),
+    )
+    for number, (command, status, code) in enumerate(commands, start=1):
+        going = status == "running"
+        Run.objects.create(
+            id=RUN if going else f"{number:012x}",
+            app=app,
+            release=release,
+            command=command,
+            time_limit=3600,
+            created_by=release.created_by,
+            status=status,
+            started_at=_now() - timedelta(seconds=40),
+            finished_at=None if going else _now(),
+            exit_code=code,
+        )
 
 
 def _container(app: Any, release: Any, kind: str, index: int, status: str, ready: bool) -> None:

@@ -10,7 +10,7 @@ import pytest
 from paas.api import api
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
-from tests.web.cast import GZIP, Cast, make_build
+from tests.web.cast import GZIP, Cast, make_build, make_run, released
 
 OPEN = None  # any valid token
 APP = "apps/{tenant}/{app}"
@@ -44,6 +44,11 @@ MATRIX = {
     ("PATCH", f"{APP}/config"): Row(Role.DEVELOPER, 200, {"changes": {"A": "1"}}),
     ("GET", f"{APP}/containers"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/logs"): Row(Role.VIEWER, 200),
+    ("POST", f"{APP}/runs"): Row(Role.DEVELOPER, 202, {"command": ["true"]}),
+    ("GET", f"{APP}/runs"): Row(Role.VIEWER, 200),
+    ("GET", f"{APP}/runs/{{run}}"): Row(Role.VIEWER, 200),
+    ("GET", f"{APP}/runs/{{run}}/log"): Row(Role.VIEWER, 200),
+    ("POST", f"{APP}/runs/{{run}}/cancel"): Row(Role.DEVELOPER, 202, {}),
 }
 WHO = ("owner", "developer", "viewer", "stranger", "admin", "nobody", "revoked", "reader")
 
@@ -74,7 +79,8 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     build = make_build(cast.app, cast.developer)
     if path.endswith("rollback"):
         _newer_release(cast)
-    url = path.format(tenant="demo", app="shop", build=build.pk, version=1)
+    run = make_run(cast.app, cast.developer)
+    url = path.format(tenant="demo", app="shop", build=build.pk, version=1, run=run.pk)
     client = _client(cast, who)
     response = client.call(method, url, row.body, content_type=row.content_type)
     assert response.status_code == expected(row, method, path, who), response.content
@@ -110,6 +116,10 @@ def test_ids_nested_under_another_app_are_not_found(cast: Cast) -> None:
     for method, rest in (("GET", ""), ("GET", "/log"), ("POST", "/cancel")):
         assert client.call(method, f"apps/demo/shop/builds/{foreign.pk}{rest}", {}).status_code == 404
     assert client.call("GET", "apps/demo/shop/releases/7").status_code == 404
+    released(cast.others_app, cast.stranger)
+    theirs = make_run(cast.others_app, cast.stranger)
+    for method, rest in (("GET", ""), ("GET", "/log"), ("POST", "/cancel")):
+        assert client.call(method, f"apps/demo/shop/runs/{theirs.pk}{rest}", {}).status_code == 404
 
 
 def test_a_person_who_is_shut_out_is_so_at_once(cast: Cast) -> None:

@@ -19,8 +19,9 @@ from tenants.apps.state import Facts, State, state_of
 from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.containers.selectors import live_containers, past_containers
+from tenants.fleet import selectors
 from tenants.fleet.observations import machine_sampled
-from tenants.fleet.selectors import machine, usage_by_tenant
+from tenants.fleet.selectors import machine
 from tenants.releases.actions import restart
 from tests.web.cast import Cast, go_live, make_build, released
 
@@ -160,10 +161,12 @@ def test_the_machine_and_who_uses_it(cast: Cast) -> None:
     row = container(cast)
     observations.started(row)
     Container.objects.update(memory_bytes=50, cpu_millis=9)
-    first, second = usage_by_tenant()
-    assert (first.slug, first.used.memory_bytes, first.used.containers) == ("demo", 50, 1)
-    assert first.apps[0].name == "shop" and first.memory_quota == cast.tenant.memory_bytes
-    assert (second.slug, second.used.memory_bytes) == ("other", 0)
+    first, second = selectors.tenants()
+    assert (first.slug, first.memory, first.cpu, first.running, first.apps_made) == ("demo", 50, 9, 1, 1)
+    assert (second.slug, second.memory) == ("other", 0)
+    assert [use.slug for use in selectors.use_by_tenant()] == ["demo"], "who runs nothing is in no bar"
+    shop, blog = selectors.apps()
+    assert (shop.name, shop.memory, blog.name, blog.memory) == ("shop", 50, "blog", 0)
 
 
 @pytest.mark.parametrize(

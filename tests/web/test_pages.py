@@ -24,7 +24,7 @@ ROOT = Path(settings.BASE_DIR)
 TEMPLATES = sorted(
     path.relative_to(ROOT / "templates").as_posix() for path in (ROOT / "templates").rglob("*.html")
 )
-TABS = ("", "releases/", "builds/", "log/", "config/", "settings/")
+TABS = ("", "releases/", "builds/", "log/", "runs/", "config/", "settings/")
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -30,6 +30,8 @@ PAGES = (
     f"{SHOP}releases/",
     f"{SHOP}builds/",
     f"{SHOP}log/",
+    f"{SHOP}runs/",
+    f"{SHOP}runs/{seed.RUN}/",
     f"{SHOP}config/",
     f"{SHOP}settings/",
     "/t/acme/billing/",
@@ -38,7 +40,7 @@ PAGES = (
     "/t/harbor/tides/",
     "/t/acme/none/",
 )
-WIDE = ("/", "/machine/", SHOP, f"{SHOP}log/", "/t/acme/billing/")
+WIDE = ("/", "/machine/", SHOP, f"{SHOP}log/", f"{SHOP}runs/{seed.RUN}/", "/t/acme/billing/")
 SIGNED_OUT = ("/sign-in/", "/sign-in/link/none")
 
 

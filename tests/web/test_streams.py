@@ -20,7 +20,7 @@ from tenants.accounts.models import User
 from tenants.containers import streams as app_stream
 from tenants.releases import streams as build_stream
 from tenants.releases.models import Build
-from tests.web.cast import Cast, make_build
+from tests.web.cast import Cast, make_build, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,14 +51,15 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("who", ["owner", "viewer", "stranger", "admin", "nobody"])
 def test_access(cast: Cast, who: str) -> None:
-    build = make_build(cast.app, cast.developer)
+    build, started = make_build(cast.app, cast.developer), make_run(cast.app, cast.developer)
     user = None if who == "nobody" else getattr(cast, who)
-    ok = {"owner": 200, "viewer": 200, "nobody": 401}.get(who, 404)
+    ok = {"owner": 200, "viewer": 200, "admin": 200, "nobody": 401}.get(who, 404)
 
     async def look() -> None:
-        for path in ("log/", f"builds/{build.pk}/log/"):
+        for path in ("log/", f"builds/{build.pk}/log/", f"runs/{started.pk}/log/"):
             response = await get(user, f"/streams/t/demo/shop/{path}")
-            assert response.status_code == ok
+            members_alone = who == "admin" and path.startswith("runs/")
+            assert response.status_code == (404 if members_alone else ok)
             response.close()
         response = await get(user, "/streams/live/")
         assert response.status_code == (401 if who == "nobody" else 200)
@@ -149,7 +150,9 @@ def test_an_app_log_goes_on_by_time_and_sees_new_containers(cast: Cast) -> None:
         assert b"event: caught-up" in await anext(events)
         await sync_to_async(container)(2, ["x", "y", "z"])
         later = await asyncio.wait_for(anext(events), 8)
-        assert [(line[0], line[3]) for line in data_of(later)] == [("web.2", "y"), ("web.2", "z")]
+        assert [(line[0], line[3]) for line in data_of(later)] == [("web.2", text) for text in "xyz"], (
+            "x is older than b, and still new"
+        )
         await events.aclose()
 
     run(look)

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from paas.specs import HealthCheck
-from paas.worker.readiness import answers
+from paas.worker.readiness import answers, pause
 
 HERE = IPv4Address("127.0.0.1")
 
@@ -46,6 +46,13 @@ def port() -> Iterator[int]:
 def test_what_counts_as_ready(port: int, path: str | None, ready: bool, seen: str) -> None:
     got, why = answers(HERE, port, HealthCheck(path=path))
     assert got is ready and seen in why
+
+
+def test_looks_are_frequent_at_first_and_late_by_a_tenth_at_most() -> None:
+    check = HealthCheck(interval=0.2)
+    assert [pause(waited, check) for waited in (0.0, 0.05, 0.5, 1.9, 30.0)] == pytest.approx(
+        [0.01, 0.01, 0.05, 0.19, 0.2]
+    )
 
 
 def test_nothing_listens() -> None:

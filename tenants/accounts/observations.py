@@ -1,0 +1,21 @@
+"""What is true of a tenant on the host. Only the worker writes here."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from tenants.accounts.models import Tenant
+
+
+def quota_applied(tenant: Tenant) -> bool:
+    """The host holds the quota that `tenant` was read with; False if another was set meanwhile."""
+    return _same_quota(tenant, quota_applied_at=timezone.now(), quota_error="")
+
+
+def quota_refused(tenant: Tenant, reason: str) -> bool:
+    return _same_quota(tenant, quota_applied_at=None, quota_error=reason[:300])
+
+
+def _same_quota(tenant: Tenant, **columns: object) -> bool:
+    same = Tenant.objects.filter(pk=tenant.pk, quota_set_at=tenant.quota_set_at)
+    return bool(same.update(**columns))
