@@ -115,5 +115,4 @@ class Paths:
 
     @property
     def caddy_admin_socket(self) -> Path:
-        """In a folder of Caddy's own, for it and root: whoever talks to it decides where requests go."""
-        return self.run / "ingress" / "admin.sock"
+        return self.run / "sockets" / "caddy.sock"
