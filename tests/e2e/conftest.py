@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,15 @@ FLAGS = [
 
 
 @pytest.fixture(scope="package")
-def platform() -> Iterator[Platform]:
+def alone() -> Iterator[None]:
+    """The platform under test has one address and one run folder: a second run of these tests waits here."""
+    with open("/run/lock/berth-e2e.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="package")
+def platform(alone: None) -> Iterator[Platform]:
     """From nothing to a running platform with the example app; nothing of it is left afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="berth-e2e-", dir="/var/tmp"))
     folder.chmod(0o711)

@@ -124,7 +124,7 @@ def ingress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
     folder = tmp_path_factory.mktemp("in")
     paths = Paths(state=folder, run=folder)
     for place in (paths.web_socket, paths.caddy_admin_socket):
-        place.parent.mkdir()
+        place.parent.mkdir(exist_ok=True)
     ingress = Ingress(free_port(), paths, Caddy(paths.caddy_admin_socket), folder / "boot.json")
     settings = SimpleNamespace(PORT=ingress.port, DASHBOARD_HOST=DASHBOARD, DOMAIN=DOMAIN, PATHS=paths)
     write_boot_config(ingress.boot_config, settings)
