@@ -184,9 +184,12 @@ class Cgroup:
 
     # --- processes
     def attach(self, pid: int) -> None:
+        """Move a process here; one that has ended meanwhile is fine. The first move after a quiet while waits
+        for an RCU grace period, about 10 ms (percpu_down_write in kernel/cgroup/cgroup.c)."""
         for folder in self.folders:
             if folder.is_dir():
-                _write(folder / "cgroup.procs", pid)
+                with suppress(ProcessLookupError):
+                    _write(folder / "cgroup.procs", pid)
 
     def pids(self) -> list[int]:
         """Every process in it and below it."""
@@ -323,6 +326,8 @@ def _rmdir(folder: Path) -> None:
 def _write(file: Path, value: int | str) -> None:
     try:
         file.write_text(str(value))
+    except ProcessLookupError:
+        raise
     except OSError as error:
         raise HostProblem(
             f"cannot write {value} to {file}: {error.strerror}", hint="see bin/up --check"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from paas.linux.cgroups import CPU_PERIOD_USEC, quota_usec, shares_v1
+from paas.runtime import seccomp
 from paas.runtime.inside import DEFAULT_PATH, Identity
-from paas.runtime.seccomp import profile
 from paas.specs import ID_RANGE_SIZE, MIB, BindMount, ContainerSpec
 
 # /dev is a tmpfs of the container's own, so the init needs no place in the image.
@@ -54,7 +54,6 @@ _LOCKED = ["nosuid", "noexec", "nodev"]
 class Host:
     """What of this machine a config depends on."""
 
-    machine: str  # uname -m
     cgroup_version: int
     swap_accounting: bool
     init: Path
@@ -78,6 +77,7 @@ def oci_config(
         "hostname": spec.hostname,
         "mounts": [*_own_mounts(spec, host), *map(_bind, binds)],
         "linux": _linux(spec, cgroup, host),
+        "annotations": {seccomp.PROGRAM_ANNOTATION: seccomp.program()},
     }
 
 
@@ -162,7 +162,7 @@ def _linux(spec: ContainerSpec, cgroup: str, host: Host) -> dict[str, Any]:
         "cgroupsPath": cgroup,
         "resources": _resources(spec, host),
         "sysctl": SYSCTLS,
-        "seccomp": profile(host.machine),
+        "seccomp": seccomp.KILL_ALL,
         "maskedPaths": list(MASKED_PATHS),
         "readonlyPaths": list(READ_ONLY_PATHS),
     }

@@ -71,9 +71,9 @@ def first_program(names: Sequence[str]) -> Path:
 
 @contextmanager
 def begun(launch: Launch, cgroup: Cgroup) -> Iterator[Callable[[], int]]:
-    """Start conmon and, while the caller gets the bundle ready, move it to `cgroup`: the kernel waits about
-    10 ms for that. To call what this gives has conmon create the container, and returns the id of its first
-    process, which waits for start. Errors: HostProblem with what the runtime said. Then conmon has ended.
+    """Start conmon while the caller gets the bundle ready. To call what this gives has it create the container,
+    and returns the id of the container's first process, which waits for start; conmon is in `cgroup` then.
+    Errors: HostProblem with what the runtime said. Then conmon has ended.
     """
     argv = launch.argv(*(str(first_program([name])) for name in ("conmon", "crun")))
     with ExitStack() as undo:
@@ -83,15 +83,18 @@ def begun(launch: Launch, cgroup: Cgroup) -> Iterator[Callable[[], int]]:
         undo.callback(_end, process)
         start_read.close()
         sync_write.close()
-        # It waits for a byte before its first fork, so that all of it is born in the right cgroup.
         mover = undo.enter_context(ThreadPoolExecutor(1, thread_name_prefix="cgroup"))
-        moved = mover.submit(cgroup.attach, process.pid)
+        # It waits for a byte before its first fork. Where this move is through by then, all of it is born in
+        # the right cgroup; where not, its wait is at least over when the runtime moves the container.
+        mover.submit(cgroup.attach, process.pid)
 
         def create() -> int:
-            moved.result()
             start_write.write(b".")
             _wait_for_daemon(process)
-            return _read_pid(sync_read, launch.container_id)
+            moved = mover.submit(cgroup.attach, _read_daemon(launch))
+            pid = _read_pid(sync_read, launch.container_id)
+            moved.result()
+            return pid
 
         yield create
 
@@ -134,6 +137,18 @@ def _wait_for_daemon(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
         raise HostProblem("conmon does not start", retryable=True) from None
+
+
+def _read_daemon(launch: Launch) -> int:
+    """The id that conmon's first process left of the one that stays."""
+    try:
+        return int(launch.conmon_pid_file.read_text())
+    except (FileNotFoundError, ValueError):
+        raise HostProblem(
+            f"conmon does not start for container {launch.container_id}",
+            hint="see bin/up --check for what this host lacks",
+            retryable=True,
+        ) from None
 
 
 def _read_pid(sync: FileIO, container_id: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import resource
 import shutil
 from collections.abc import Iterator, Sequence
@@ -253,7 +252,6 @@ def this_host() -> Host:
     """What containers' configs depend on, looked up once a process."""
     tree = host_tree()
     return Host(
-        machine=platform.machine(),
         cgroup_version=tree.version,
         swap_accounting=swap_accounting(tree),
         init=conmon.first_program(INITS),

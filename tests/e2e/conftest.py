@@ -21,7 +21,7 @@ FLAGS = [
 @pytest.fixture(scope="package")
 def alone() -> Iterator[None]:
     """The platform under test has one address and one run folder: a second run of these tests waits here."""
-    with open("/run/lock/berth-e2e.lock", "w") as lock:
+    with Path("/run/lock/berth-e2e.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
