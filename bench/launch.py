@@ -16,6 +16,7 @@ from pathlib import Path
 from bench import docker as peer
 from bench.answers import first_answer, tcp
 from bench.figures import table
+from paas.linux import cgroups
 from paas.network import Network, address_of, host_resolvers, resolv_conf
 from paas.runtime import Runtime
 from paas.settings import BASE_IMAGE, PATHS, UID_BASE
@@ -61,11 +62,13 @@ class Bench:
             trace.setdefault(part, []).append(now - last)
             last = now
 
+        cgroups.expect_moves()
         self.runtime.prepare_tenant(self.tenant)
         mark("prepare tenant")
-        pid = self.runtime.create(spec, log)
-        mark("create")
-        self.network.connect(spec.id, spec.tenant.id, spec.address, pid)
+        with self.network.connecting(spec.id, spec.tenant.id, spec.address) as connect:
+            pid = self.runtime.create(spec, log)
+            mark("create")
+            connect(pid)
         mark("connect")
         self.runtime.start(spec.id)
         mark("start")

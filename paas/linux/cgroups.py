@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 from paas.errors import HostProblem
@@ -102,6 +103,22 @@ def swap_accounting(tree: Tree) -> bool:
         return (tree.root("memory") / "memory.memsw.usage_in_bytes").exists()
     # memory.swap.max is in every cgroup but the root one.
     return any(MOUNT_POINT.glob("*/memory.swap.max"))
+
+
+def expect_moves() -> None:
+    """Begin now, beside the caller, the wait that the first move of a process costs (see `Cgroup.attach`): a
+    thread moves us to where we are, which takes the kernel the same lock."""
+    Thread(target=_move_nowhere, name="cgroup", daemon=True).start()
+
+
+def _move_nowhere() -> None:
+    controller, root = host_tree().roots[0]
+    wanted = controller if host_tree().version == 1 else ""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, own = line.split(":", 2)
+        if wanted in controllers.split(","):
+            with suppress(OSError):  # only its wait is wanted
+                (root / own.lstrip("/") / "cgroup.procs").write_text("0")
 
 
 class Cgroup:

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,8 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.linux import command
-from paas.network import addresses, links, plan
+from paas.network import addresses, links, nft, plan
 from paas.network.links import Pair, problems_with
 from paas.network.plan import Endpoint, Policy
 
@@ -72,7 +71,7 @@ class Network:
         with self._locked(fcntl.LOCK_EX), problems_with("take down the container network"):
             for container_id in self.connected():
                 links.delete_link(self._interface(container_id))
-            self._nft(plan.drop_table(self.prefix))
+            nft.demand(plan.drop_table(self.prefix))
             links.let_go(self.container_prefix, self.host_address)
             self._restore_sysctls()
         self._lock_file.unlink(missing_ok=True)
@@ -84,16 +83,25 @@ class Network:
 
         Raises Conflict where another container has the address.
         """
+        with self.connecting(container_id, tenant_id, address) as connect:
+            connect(pid)
+
+    @contextmanager
+    def connecting(
+        self, container_id: str, tenant_id: str, address: IPv4Address
+    ) -> Iterator[Callable[[int], None]]:
+        """`connect` in two halves: the rules let the container's packets in while the caller makes it, and then
+        gives the id of its first process to what this gives. It is connected at the end of the `with`, or
+        where that fails, by whatever, nothing is left.
+        """
         endpoint = Endpoint(container_id, tenant_id, address)
-        with problems_with(f"connect container {container_id}"), _network_namespace(pid) as netns:
-            if self._is_connected(endpoint, netns):
-                return
-            try:
-                self._join(endpoint, netns)
-            except BaseException:
-                with suppress(HostProblem):  # the first failure is the one to tell
-                    self.disconnect(container_id, address)
-                raise
+        try:
+            with self._admitting(endpoint):
+                yield lambda pid: self._join(endpoint, pid)
+        except BaseException:
+            with suppress(HostProblem):  # the first failure is the one to tell
+                self.disconnect(container_id, address)
+            raise
 
     def disconnect(self, container_id: str, address: IPv4Address) -> None:
         """Take the container off the network, whatever is left of it. Again is fine."""
@@ -102,7 +110,7 @@ class Network:
             with self._locked(fcntl.LOCK_SH):
                 # A late call must not touch an address that another container has by now.
                 if tenant_id := self._tenant_of(container_id, address):
-                    self._nft(plan.remove(self.prefix, Endpoint(container_id, tenant_id, address)))
+                    nft.demand(plan.remove(self.prefix, Endpoint(container_id, tenant_id, address)))
 
     def connected(self) -> set[str]:
         """The ids of the containers that have an interface now."""
@@ -116,32 +124,33 @@ class Network:
 
     # --- steps
 
-    def _join(self, endpoint: Endpoint, netns: int) -> None:
-        name = self._interface(endpoint.container_id)
-        pair = Pair(name, endpoint.address, source=self.host_address, label=_label(endpoint))
-        links.delete_link(name)  # half made by a call that was killed
+    @contextmanager
+    def _admitting(self, endpoint: Endpoint) -> Iterator[None]:
         with self._locked(fcntl.LOCK_SH), ThreadPoolExecutor(1, thread_name_prefix="nft") as beside:
-            admitted = beside.submit(self._nft, plan.add(self.prefix, endpoint), check=False)
-            links.join_host(pair, netns)
-            links.join_container(pair, netns).result()
-        if admitted.result().status != 0:
+            admitted = beside.submit(nft.run, plan.add(self.prefix, endpoint))
+            yield
+        if not admitted.result().done:
             # The address still belongs to a container that ended unnoticed, or somebody flushed the rules.
             with self._locked(fcntl.LOCK_EX):
                 self._replace_table()
 
-    def _is_connected(self, endpoint: Endpoint, netns: int) -> bool:
-        return (
-            endpoint.container_id in self.connected()
-            and self._tenant_of(endpoint.container_id, endpoint.address) == endpoint.tenant_id
-            and links.is_joined(netns)
-        )
+    def _join(self, endpoint: Endpoint, pid: int) -> None:
+        name = self._interface(endpoint.container_id)
+        pair = Pair(name, endpoint.address, source=self.host_address, label=_label(endpoint))
+        problems = problems_with(f"connect container {endpoint.container_id}")
+        with problems, _network_namespace(pid) as netns:
+            if links.exists(name) and links.is_joined(netns):
+                return
+            links.delete_link(name)  # half made by a call that was killed
+            links.join_host(pair, netns)
+            links.join_container(pair, netns).result()
 
     def _tenant_of(self, container_id: str, address: IPv4Address) -> str | None:
-        answer = self._nft(plan.look_up(self.prefix, container_id, address), check=False)
-        return plan.tenant_in(answer.stdout) if answer.status == 0 else None
+        answer = nft.run(plan.look_up(self.prefix, container_id, address))
+        return plan.tenant_in(answer.output) if answer.done else None
 
     def _replace_table(self) -> None:
-        self._nft(plan.replace(self.prefix, self.policy, self._endpoints()))
+        nft.demand(plan.replace(self.prefix, self.policy, self._endpoints()))
 
     def _endpoints(self) -> list[Endpoint]:
         labels = links.labels()
@@ -150,10 +159,7 @@ class Network:
 
     def _ruleset_is_current(self) -> bool:
         listing = f"list chain inet {plan.table(self.prefix)} {plan.version(self.prefix, self.policy)}\n"
-        return self._nft(listing, check=False).status == 0
-
-    def _nft(self, text: str, *, check: bool = True) -> command.Completed:
-        return command.run(["nft", "-f", "-"], input=text, timeout=30, check=check)
+        return nft.run(listing).done
 
     def _interface(self, container_id: str) -> str:
         return addresses.interface_of(self.prefix, container_id)

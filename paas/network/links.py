@@ -1,8 +1,4 @@
-"""Links, addresses, routes and neighbours, by netlink: the only file that imports pyroute2.
-
-Never `IPRoute(netns=…)`, which forks: a socket that a thread opens after setns(2) belongs to that
-network namespace for good, and a thread is cheap.
-"""
+"""Links, addresses, routes and neighbours of the host and of a container, by rtnetlink."""
 
 from __future__ import annotations
 
@@ -10,23 +6,27 @@ import ctypes
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, TypeVar
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from typing import TypeVar
 
 from paas.errors import Conflict, HostProblem
-from paas.network import addresses
+from paas.network import addresses, rtnetlink
+from paas.network.rtnetlink import CREATE, EXCLUSIVE, REPLACE, Request
 
 IFF_UP, IFF_NOARP = 0x1, 0x80  # linux/if.h
-NUD_PERMANENT = 0x80  # linux/neighbour.h
-RTNH_F_ONLINK = 0x4  # linux/rtnetlink.h
-SCOPE_LINK, SCOPE_HOST = 253, 254
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD = 1, 3, 18, 20, 28  # linux/if_link.h
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1  # linux/if_link.h, linux/veth.h
+IFA_ADDRESS, IFA_LOCAL = 1, 2  # linux/if_addr.h
+NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80  # linux/neighbour.h
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC = 1, 4, 5, 7  # linux/rtnetlink.h, and down to MAIN_TABLE
+RTN_UNICAST, RTN_BLACKHOLE = 1, 6
+RTNH_F_ONLINK = 0x4
+SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_HOST = 0, 253, 254
 PROTO_STATIC = 4
 MAIN_TABLE = 254
 CLONE_NEWNET = 0x40000000
@@ -49,14 +49,13 @@ class Pair:
 
 @contextmanager
 def problems_with(what: str) -> Iterator[None]:
-    """Turn netlink's and the kernel's errors into Berth's."""
+    """Turn the kernel's errors into Berth's."""
     try:
         yield
-    except (NetlinkError, OSError) as error:
-        number = error.code if isinstance(error, NetlinkError) else (error.errno or 0)
-        reason = os.strerror(number) if number else str(error)
+    except OSError as error:
+        number = error.errno or 0
         raise HostProblem(
-            f"cannot {what}: {reason}",
+            f"cannot {what}: {error.strerror or error}",
             hint="the machine's log (dmesg) may say more",
             details={"errno": errno.errorcode.get(number, str(number))},
             retryable=True,
@@ -69,34 +68,48 @@ def join_host(pair: Pair, netns: int) -> None:
     The peer stays down until `join_container`, so that the host's end has no carrier, and IPv6 no
     chance to speak, before its sysctls are set. Raises Conflict where another link has the address.
     """
-    peer = {"ifname": INSIDE, "net_ns_fd": netns, "address": addresses.container_mac(pair.address)}
-    mac = addresses.host_mac(pair.address)
-    with IPRoute() as ip:
-        ip.link("add", ifname=pair.name, kind="veth", address=mac, peer=peer)
-        index = socket.if_nametoindex(pair.name)
-        ip.link("set", index=index, ifalias=pair.label, flags=IFF_UP | IFF_NOARP, change=IFF_UP | IFF_NOARP)
-        _set_host_sysctls(pair.name)
-        _add_neighbour(ip, index, pair.address, addresses.container_mac(pair.address))
-        _add_route(ip, index, pair)
-
-
-def _add_route(ip: Any, index: int, pair: Pair) -> None:
+    rtnetlink.send(Request(rtnetlink.NEWLINK, CREATE | EXCLUSIVE, _veth(pair, netns)))
+    index = socket.if_nametoindex(pair.name)
+    _set_host_sysctls(pair.name)
+    alias = {IFLA_IFALIAS: rtnetlink.text(pair.label)}
     try:
-        ip.route(
-            "add",
-            dst=f"{pair.address}/32",
-            oif=index,
-            scope=SCOPE_LINK,
-            proto=PROTO_STATIC,
-            prefsrc=str(pair.source),
+        rtnetlink.send(
+            Request(rtnetlink.SETLINK, 0, rtnetlink.link(alias, index=index, flags=IFF_UP | IFF_NOARP)),
+            _add_neighbour(index, pair.address, addresses.container_mac(pair.address)),
+            _add_route(index, pair),
         )
-    except NetlinkError as error:
-        if error.code == errno.EEXIST:
-            raise Conflict(
-                f"address {pair.address} belongs to a running container",
-                hint="give this container another address",
-            ) from error
-        raise
+    except FileExistsError as error:  # of these, a route alone can be there
+        raise Conflict(
+            f"address {pair.address} belongs to a running container", hint="give this container another address"
+        ) from error
+
+
+def _veth(pair: Pair, netns: int) -> bytes:
+    peer = {
+        IFLA_IFNAME: rtnetlink.text(INSIDE),
+        IFLA_ADDRESS: rtnetlink.mac(addresses.container_mac(pair.address)),
+        IFLA_NET_NS_FD: rtnetlink.number(netns),
+    }
+    info = {
+        IFLA_INFO_KIND: rtnetlink.text("veth"),
+        IFLA_INFO_DATA: rtnetlink.attributes({VETH_INFO_PEER: rtnetlink.link(peer)}),
+    }
+    own = {
+        IFLA_IFNAME: rtnetlink.text(pair.name),
+        IFLA_ADDRESS: rtnetlink.mac(addresses.host_mac(pair.address)),
+        IFLA_LINKINFO: rtnetlink.attributes(info),
+    }
+    return rtnetlink.link(own)
+
+
+def _add_route(index: int, pair: Pair) -> Request:
+    values = {
+        RTA_DST: pair.address.packed,
+        RTA_OIF: rtnetlink.number(index),
+        RTA_PREFSRC: pair.source.packed,
+    }
+    body = rtnetlink.route(values, length=32, protocol=PROTO_STATIC, scope=SCOPE_LINK, kind=RTN_UNICAST)
+    return Request(rtnetlink.NEWROUTE, CREATE | EXCLUSIVE, body)
 
 
 def join_container(pair: Pair, netns: int) -> Future[None]:
@@ -110,32 +123,43 @@ def is_joined(netns: int) -> bool:
 
 
 def _has_default_route() -> bool:
-    with IPRoute() as ip:
-        return any(route["dst_len"] == 0 for route in ip.get_routes(family=socket.AF_INET, table=MAIN_TABLE))
+    return any(route.length == 0 and route.table == MAIN_TABLE for route in rtnetlink.routes())
 
 
 def _join_from_inside(pair: Pair) -> None:
     _write_sysctl(f"ipv6/conf/{INSIDE}/disable_ipv6", "1")
     index = socket.if_nametoindex(INSIDE)
-    with IPRoute() as ip:
-        ip.link("set", index=LOOPBACK, flags=IFF_UP, change=IFF_UP)
-        ip.addr("add", index=index, address=str(pair.address), prefixlen=32)
-        ip.link("set", index=index, flags=IFF_UP | IFF_NOARP, change=IFF_UP | IFF_NOARP)
-        _add_neighbour(ip, index, addresses.GATEWAY, addresses.host_mac(pair.address))
-        ip.route(
-            "add",
-            dst="0.0.0.0/0",
-            gateway=str(addresses.GATEWAY),
-            oif=index,
-            flags=RTNH_F_ONLINK,
-            proto=PROTO_STATIC,
-        )
+    rtnetlink.send(
+        Request(rtnetlink.SETLINK, 0, rtnetlink.link({}, index=LOOPBACK, flags=IFF_UP)),
+        _add_address(index, pair.address),
+        Request(rtnetlink.SETLINK, 0, rtnetlink.link({}, index=index, flags=IFF_UP | IFF_NOARP)),
+        _add_neighbour(index, addresses.GATEWAY, addresses.host_mac(pair.address)),
+        _add_default_route(index),
+    )
 
 
-def _add_neighbour(ip: Any, index: int, address: IPv4Address, mac: str) -> None:
+def _add_address(
+    index: int, address: IPv4Address, *, scope: int = SCOPE_UNIVERSE, again: int = EXCLUSIVE
+) -> Request:
+    values = {IFA_LOCAL: address.packed, IFA_ADDRESS: address.packed}
+    body = rtnetlink.address(values, index=index, length=32, scope=scope)
+    return Request(rtnetlink.NEWADDR, CREATE | again, body)
+
+
+def _add_neighbour(index: int, address: IPv4Address, mac: str) -> Request:
     # Permanent entries do not count against net.ipv4.neigh.default.gc_thresh3, which is 1,024 for the
     # machine with all of its network namespaces.
-    ip.neigh("replace", dst=str(address), lladdr=mac, ifindex=index, state=NUD_PERMANENT)
+    values = {NDA_DST: address.packed, NDA_LLADDR: rtnetlink.mac(mac)}
+    body = rtnetlink.neighbour(values, index=index, state=NUD_PERMANENT)
+    return Request(rtnetlink.NEWNEIGH, CREATE | REPLACE, body)
+
+
+def _add_default_route(index: int) -> Request:
+    values = {RTA_GATEWAY: addresses.GATEWAY.packed, RTA_OIF: rtnetlink.number(index)}
+    body = rtnetlink.route(
+        values, length=0, protocol=PROTO_STATIC, scope=SCOPE_UNIVERSE, kind=RTN_UNICAST, flags=RTNH_F_ONLINK
+    )
+    return Request(rtnetlink.NEWROUTE, CREATE | EXCLUSIVE, body)
 
 
 def _set_host_sysctls(interface: str) -> None:
@@ -173,52 +197,80 @@ def within(netns: int, action: Callable[[], T]) -> Future[T]:
         thread.shutdown(wait=False)  # takes no more work, and ends after this one
 
 
+def exists(name: str) -> bool:
+    return _index(name) is not None
+
+
 def delete_link(name: str) -> None:
     """Delete a link, and by that its peer, route and neighbour. No link is fine."""
+    index = _index(name)
+    if index is not None:
+        with _absence_is_fine():  # its namespace may end meanwhile
+            rtnetlink.send(Request(rtnetlink.DELLINK, 0, rtnetlink.link({}, index=index)))
+
+
+def _index(name: str) -> int | None:
     try:
-        index = socket.if_nametoindex(name)
+        return socket.if_nametoindex(name)
     except OSError:  # it has no errno, and only one meaning
-        return
-    with IPRoute() as ip:
-        _ignoring_absence(lambda: ip.link("del", index=index))  # its namespace may end meanwhile
+        return None
 
 
 def labels() -> dict[str, str]:
     """The alias of each link that has one, by name."""
-    with IPRoute() as ip:
-        links = [(link.get_attr("IFLA_IFNAME"), link.get_attr("IFLA_IFALIAS")) for link in ip.get_links()]
-    return {name: alias for name, alias in links if alias}
+    return {
+        _text(link[IFLA_IFNAME]): _text(link[IFLA_IFALIAS])
+        for link in rtnetlink.links()
+        if IFLA_IFALIAS in link
+    }
 
 
 def keep_within(prefix: IPv4Network, host_address: IPv4Address) -> None:
     """Cover the whole prefix by a blackhole, first of all; give the host its address there."""
-    with IPRoute() as ip:
-        ip.route("replace", dst=str(prefix), type="blackhole", proto=PROTO_STATIC)
-        ip.addr("replace", index=LOOPBACK, address=str(host_address), prefixlen=32, scope=SCOPE_HOST)
+    rtnetlink.send(Request(rtnetlink.NEWROUTE, CREATE | REPLACE, _blackhole(prefix)))
+    rtnetlink.send(_add_address(LOOPBACK, host_address, scope=SCOPE_HOST, again=REPLACE))
 
 
 def let_go(prefix: IPv4Network, host_address: IPv4Address) -> None:
     """Undo `keep_within`; not there is fine."""
-    with IPRoute() as ip:
-        _ignoring_absence(lambda: ip.addr("del", index=LOOPBACK, address=str(host_address), prefixlen=32))
-        _ignoring_absence(lambda: ip.route("del", dst=str(prefix), type="blackhole"))
+    values = {IFA_LOCAL: host_address.packed, IFA_ADDRESS: host_address.packed}
+    with _absence_is_fine():
+        rtnetlink.send(Request(rtnetlink.DELADDR, 0, rtnetlink.address(values, index=LOOPBACK, length=32)))
+    with _absence_is_fine():
+        rtnetlink.send(Request(rtnetlink.DELROUTE, 0, _blackhole(prefix)))
 
 
-def _ignoring_absence(action: Callable[[], object]) -> None:
+def _blackhole(prefix: IPv4Network) -> bytes:
+    values = {RTA_DST: prefix.network_address.packed}
+    return rtnetlink.route(
+        values, length=prefix.prefixlen, protocol=PROTO_STATIC, scope=SCOPE_UNIVERSE, kind=RTN_BLACKHOLE
+    )
+
+
+@contextmanager
+def _absence_is_fine() -> Iterator[None]:
     try:
-        action()
-    except NetlinkError as error:
-        if error.code not in (errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL):
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL):
             raise
 
 
 def routes_inside(prefix: IPv4Network) -> dict[IPv4Network, str | None]:
     """Routes of the main table to the prefix or parts of it, each with its interface's name."""
     found: dict[IPv4Network, str | None] = {}
-    with IPRoute() as ip:
-        for route in ip.get_routes(family=socket.AF_INET, table=MAIN_TABLE):
-            target, index = route.get_attr("RTA_DST"), route.get_attr("RTA_OIF")
-            network = IPv4Network(f"{target}/{route['dst_len']}") if target else None
-            if network and network.subnet_of(prefix):
-                found[network] = socket.if_indextoname(index) if index else None
+    for route in rtnetlink.routes():
+        if route.table == MAIN_TABLE and RTA_DST in route.attributes:
+            network = IPv4Network((route.attributes[RTA_DST], route.length))
+            if network.subnet_of(prefix):
+                found[network] = _interface(route)
     return found
+
+
+def _interface(route: rtnetlink.Route) -> str | None:
+    index = int.from_bytes(route.attributes.get(RTA_OIF, b""), sys.byteorder)
+    return socket.if_indextoname(index) if index else None
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode()

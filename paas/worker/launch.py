@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 
 from paas.errors import BerthError, Conflict
+from paas.linux import cgroups
 from paas.network import address_of
 from paas.specs import ContainerSpec, ContainerState
 from paas.worker import engine
@@ -20,13 +21,15 @@ log = structlog.get_logger()
 
 def bring_up(row: Container, spec: ContainerSpec) -> None:
     """Create, wire and start; on any error the host is as if never tried, and the row says why."""
+    cgroups.expect_moves()
     path = settings.PATHS.container_log(spec.id)
     try:
         engine.runtime().prepare_tenant(spec.tenant)
         _open_log(path)
-        pid = engine.runtime().create(spec, path)
-        observations.created(row)
-        engine.network().connect(spec.id, spec.tenant.id, spec.address, pid)
+        with engine.network().connecting(spec.id, spec.tenant.id, spec.address) as connect:
+            pid = engine.runtime().create(spec, path)
+            observations.created(row)
+            connect(pid)
         engine.runtime().start(spec.id)
     except BerthError as error:
         take_down(row, reason=error.summary)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.linux import cgroups
 from paas.linux.cgroups import Cgroup, detect, host_tree, quota_usec, shares_v1
 from paas.specs import MIB, Limits
 
@@ -115,3 +116,18 @@ def _reap_in_background(pid: int) -> None:
     from threading import Thread  # noqa: PLC0415
 
     Thread(target=os.waitpid, args=(pid, 0), daemon=True).start()
+
+
+@pytest.mark.kernel
+def test_to_expect_moves_moves_nobody() -> None:
+    before = Path("/proc/self/cgroup").read_text()
+    cgroups._move_nowhere()
+    assert Path("/proc/self/cgroup").read_text() == before
+
+
+@pytest.mark.kernel
+def test_a_process_that_has_ended_need_not_move(top: Cgroup) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    top.attach(process.pid)
+    assert top.pids() == []

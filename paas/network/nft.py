@@ -1,0 +1,84 @@
+"""nft(8) without its process: libnftables(3) by ctypes. A launch waits for it, and the process takes 6 ms."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from paas.errors import HostProblem
+
+_NAME = "libnftables.so.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What nft(8) would print on its two streams, and whether it would end with 0."""
+
+    output: str
+    error: str
+    done: bool
+
+
+def run(text: str) -> Answer:
+    """Carry out a ruleset in nft's language, as one transaction, in the calling thread's network namespace.
+
+    HostProblem: without the library, or the right to.
+    """
+    library = _library()
+    with _context(library) as context:
+        failed = library.nft_run_cmd_from_buffer(context, text.encode())
+        output, error = (
+            read(context).decode(errors="replace")
+            for read in (library.nft_ctx_get_output_buffer, library.nft_ctx_get_error_buffer)
+        )
+    return Answer(output, error, not failed)
+
+
+def demand(text: str) -> None:
+    """`run`, where a failure is HostProblem with what nftables says."""
+    answer = run(text)
+    if not answer.done:
+        raise HostProblem(
+            f"nftables refuses the container network's rules: {answer.error.strip()}",
+            hint="see bin/up --check for what this host lacks",
+            retryable=True,
+        )
+
+
+@contextmanager
+def _context(library: Any) -> Iterator[int]:
+    """A context has a netlink socket and a cache of its own: one for each call, and no thread shares any."""
+    context = library.nft_ctx_new(0)
+    if not context:
+        raise HostProblem("cannot open nftables' netlink socket", hint="see bin/up --check")
+    try:
+        library.nft_ctx_buffer_output(context)
+        library.nft_ctx_buffer_error(context)
+        yield context
+    finally:
+        library.nft_ctx_free(context)
+
+
+@cache
+def _library() -> Any:
+    try:
+        library = ctypes.CDLL(_NAME)
+    except OSError as error:
+        raise HostProblem(f"cannot load {_NAME}: {error}", hint="install nftables (bin/up does)") from error
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    _declare(library.nft_ctx_new, pointer, ctypes.c_uint32)
+    _declare(library.nft_ctx_free, None, pointer)
+    _declare(library.nft_ctx_buffer_output, ctypes.c_int, pointer)
+    _declare(library.nft_ctx_buffer_error, ctypes.c_int, pointer)
+    _declare(library.nft_ctx_get_output_buffer, text, pointer)
+    _declare(library.nft_ctx_get_error_buffer, text, pointer)
+    _declare(library.nft_run_cmd_from_buffer, ctypes.c_int, pointer, text)
+    return library
+
+
+def _declare(function: Callable[..., Any], result: Any, *arguments: Any) -> None:
+    function.restype, function.argtypes = result, arguments  # type: ignore[attr-defined]
