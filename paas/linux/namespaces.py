@@ -52,7 +52,18 @@ def _pin(path: Path) -> None:
     # A mount namespace can only be bound onto a private mount, or it could contain itself.
     mounts.make_private(path.parent)
     path.touch()
-    run(["unshare", f"--mount={path}", "--propagation", "slave", "--", "true"])
+    # The kernel refuses to bind a namespace that is older than the one it is bound in (mnt_ns_loop(),
+    # EINVAL), and tells by their ids. Since Linux 6.18 each CPU deals ids from a batch of its own, so a new
+    # namespace can have the lower one; on the CPU that made the present namespace it never has.
+    for cpu in sorted(os.sched_getaffinity(0)):
+        on_cpu = ["taskset", "--cpu-list", str(cpu)]
+        made = run([*on_cpu, "unshare", f"--mount={path}", "--propagation", "slave", "--", "true"], check=False)
+        if made.status == 0:
+            return
+    raise HostProblem(
+        f"cannot pin a mount namespace at {path}: {made.stderr.strip()}",
+        hint="run bin/up again from a login shell of the host, not from inside a container",
+    )
 
 
 def _furnish(inside: list[str]) -> None:

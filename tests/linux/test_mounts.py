@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,20 @@ def test_a_pinned_namespace_hides_its_mounts(place: Path) -> None:
     assert not pin.exists()
     assert not mounts.is_mounted(pin.parent)
     namespaces.unpin(pin)
+
+
+@pytest.mark.kernel
+def test_a_namespace_is_pinned_from_a_namespace_that_any_cpu_made(place: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from paas.linux import namespaces\n"
+        "pin = Path(sys.argv[1])\n"
+        "for _ in range(8): namespaces.pin_mount_namespace(pin); namespaces.unpin(pin)"
+    )
+    everywhere = ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0)))
+    for cpu in os.sched_getaffinity(0):
+        made_here = ["taskset", "--cpu-list", str(cpu), "unshare", "--mount"]
+        anywhere = ["taskset", "--cpu-list", everywhere]
+        run([*made_here, *anywhere, sys.executable, "-c", program, place / "ns" / "mount"])
 
 
 @pytest.mark.kernel
