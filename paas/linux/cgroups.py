@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +22,8 @@ from paas.errors import HostProblem
 from paas.specs import Limits, Usage
 
 MOUNT_POINT = Path("/sys/fs/cgroup")
+# On v1 crun makes a folder for each container here as well: in the v2 tree, or whatever is here instead.
+UNIFIED = MOUNT_POINT / "unified"
 CPU_PERIOD_USEC = 100_000
 WANTED = ("cpu", "memory", "pids", "io", "cpuset")
 # Where limits are kept: what a slice needs on v1; the runtime adds the other hierarchies for containers.
@@ -139,6 +141,10 @@ class Cgroup:
 
     def folder(self, controller: str) -> Path:
         return self.tree.root(controller) / self.name[1:]
+
+    @property
+    def _unified(self) -> Path:
+        return UNIFIED / self.name[1:]
 
     def exists(self) -> bool:
         return any(folder.is_dir() for folder in self.folders)
@@ -283,13 +289,15 @@ class Cgroup:
     # --- removing
     def remove(self) -> None:
         """Remove it and all below it, in every hierarchy. It must hold no process (see kill)."""
-        for folder in self.folders:
+        for folder in (*self.folders, self._unified):
             for place in _deepest_first(folder):
+                with suppress(OSError):  # in a v2 tree it cannot, and need not, be removed
+                    (place / "cgroup.procs").unlink()
                 _rmdir(place)
 
     def remove_if_empty(self) -> None:
         """Remove it unless it has children or processes."""
-        for folder in self.folders:
+        for folder in (*self.folders, self._unified):
             with suppress(FileNotFoundError, OSError):
                 folder.rmdir()
 
@@ -310,7 +318,8 @@ def _limit_cpu_v1(folder: Path, quota: int) -> None:
     for child in below:
         if _read_int(child / "cpu.cfs_quota_us") > quota:
             _write(child / "cpu.cfs_quota_us", quota)
-    _write(itself / "cpu.cfs_quota_us", quota)
+    # A child that was removed just now counts until the kernel has forgotten it.
+    _patiently(lambda: _write(itself / "cpu.cfs_quota_us", quota), errno.EINVAL)
 
 
 def _enable(folder: Path, available: frozenset[str]) -> None:
@@ -327,17 +336,29 @@ def _deepest_first(folder: Path) -> Iterator[Path]:
 
 def _rmdir(folder: Path) -> None:
     """rmdir; the kernel may hold a cgroup for a moment after its last process was reaped."""
-    for pause in (0.001, 0.01, 0.05, 0.2, 0.5, None):
+
+    def remove() -> None:
         try:
             folder.rmdir()
         except FileNotFoundError:
-            return
+            pass
         except OSError as error:
-            if error.errno != errno.EBUSY or pause is None:
-                raise HostProblem(f"cannot remove cgroup {folder}: {error.strerror}", retryable=True) from error
-            time.sleep(pause)
-        else:
-            return
+            summary = f"cannot remove cgroup {folder}: {error.strerror}"
+            raise HostProblem(summary, retryable=True) from error
+
+    _patiently(remove, errno.EBUSY)
+
+
+def _patiently(action: Callable[[], None], refusal: int) -> None:
+    """Try again for a moment while the kernel refuses with the error number `refusal`."""
+    for pause in (0.001, 0.01, 0.05, 0.2, 0.5):
+        try:
+            return action()
+        except HostProblem as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != refusal:
+                raise
+        time.sleep(pause)
+    return action()
 
 
 def _write(file: Path, value: int | str) -> None:

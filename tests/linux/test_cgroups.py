@@ -74,6 +74,17 @@ def test_limits_can_go_up_and_down(top: Cgroup) -> None:
 
 
 @pytest.mark.kernel
+def test_a_child_that_was_removed_just_now_holds_no_limit_up(top: Cgroup) -> None:
+    large, small = Limits(64 * MIB, 0, 2000, 100, 9), Limits(64 * MIB, 0, 500, 100, 9)
+    for _ in range(3):
+        top.create(large)
+        child = Cgroup(f"{ROOT}/child")
+        child.create(large)
+        child.remove()
+        top.limit(small)
+
+
+@pytest.mark.kernel
 def test_processes_are_found_below_and_killed(top: Cgroup, sleeper: int) -> None:
     leaf = Cgroup(f"{ROOT}/a/b")
     leaf.create(Limits())

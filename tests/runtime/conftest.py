@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import pytest
 
-from paas.linux.cgroups import Cgroup, host_tree
+from paas.linux.cgroups import UNIFIED, Cgroup, host_tree
 from paas.linux.namespaces import enter_private_mount_namespace
 from paas.logs import read_tail
 from paas.paths import Paths
@@ -123,7 +123,11 @@ class Bed:
     def leftovers(self, container_id: str) -> list[str]:
         """Every trace of a container on this host but its log."""
         found = [str(path) for path in self.paths.run.rglob(f"*{container_id}*")]
-        found += [str(path) for root in host_tree().folders for path in root.glob(f"br*/**/{container_id}")]
+        found += [
+            str(path)
+            for root in (*host_tree().folders, UNIFIED)
+            for path in root.glob(f"br*/**/{container_id}")
+        ]
         found += [
             line for line in Path("/proc/self/mountinfo").read_text().splitlines() if container_id in line
         ]
