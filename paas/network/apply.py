@@ -143,7 +143,7 @@ class Network:
                 return
             links.delete_link(name)  # half made by a call that was killed
             links.join_host(pair, netns)
-            links.join_container(pair, netns).result()
+            links.join_container(pair, netns)
 
     def _tenant_of(self, container_id: str, address: IPv4Address) -> str | None:
         answer = nft.run(plan.look_up(self.prefix, container_id, address))

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from paas.network import addresses, rtnetlink
 from paas.network.rtnetlink import CREATE, EXCLUSIVE, REPLACE, Request
 
 IFF_UP, IFF_NOARP = 0x1, 0x80  # linux/if.h
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD = 1, 3, 18, 20, 28  # linux/if_link.h
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_OPERSTATE = 1, 3, 16  # linux/if_link.h
+IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD = 18, 20, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1  # linux/if_link.h, linux/veth.h
 IFA_ADDRESS, IFA_LOCAL = 1, 2  # linux/if_addr.h
 NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80  # linux/neighbour.h
@@ -30,7 +32,9 @@ SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_HOST = 0, 253, 254
 PROTO_STATIC = 4
 MAIN_TABLE = 254
 CLONE_NEWNET = 0x40000000
+OPERSTATE_UP = b"\x06"  # RFC 2863, linux/if.h
 INSIDE = "eth0"
+ACTIVE_SECONDS = 10.0  # a link is active a millisecond after both ends are up, or something is wrong
 LOOPBACK = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -112,9 +116,13 @@ def _add_route(index: int, pair: Pair) -> Request:
     return Request(rtnetlink.NEWROUTE, CREATE | EXCLUSIVE, body)
 
 
-def join_container(pair: Pair, netns: int) -> Future[None]:
-    """Start wiring up the container's end: `eth0` with its /32, and everything else by the gateway."""
-    return within(netns, lambda: _join_from_inside(pair))
+def join_container(pair: Pair, netns: int) -> None:
+    """Wire up the container's end: `eth0` with its /32, and everything else by the gateway. Both ends can send
+    and receive then.
+    """
+    inside = within(netns, lambda: _join_from_inside(pair))
+    inside.result()
+    _wait_until_active(socket.if_nametoindex(pair.name))
 
 
 def is_joined(netns: int) -> bool:
@@ -136,6 +144,19 @@ def _join_from_inside(pair: Pair) -> None:
         _add_neighbour(index, addresses.GATEWAY, addresses.host_mac(pair.address)),
         _add_default_route(index),
     )
+    _wait_until_active(index)
+
+
+def _wait_until_active(index: int) -> None:
+    """A link that has come up drops what it is given until the kernel's link watch has been there (dev_activate
+    in net/sched/sch_generic.c): a first SYN would be sent again after a second. The watch holds the lock that
+    our question takes, and sets the state before it lets go. TimeoutError when it never comes.
+    """
+    end = time.monotonic() + ACTIVE_SECONDS
+    while rtnetlink.link_attributes(index)[IFLA_OPERSTATE] != OPERSTATE_UP:
+        if time.monotonic() > end:
+            raise TimeoutError(errno.ETIMEDOUT, "its link does not come up")
+        time.sleep(0.0005)
 
 
 def _add_address(

@@ -108,13 +108,21 @@ def send(*requests: Request) -> None:
 
 def links() -> list[Attributes]:
     """Each link's attributes (IFLA_*)."""
-    return [_attributes(body[_LINK.size :]) for body in _dump(Request(GETLINK, 0, _LINK.pack(0, 0, 0, 0, 0)))]
+    every = Request(GETLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+    return [_attributes(body[_LINK.size :]) for body in _answers(every, _DUMP)]
+
+
+def link_attributes(index: int) -> Attributes:
+    """One link's attributes (IFLA_*). OSError: there is none with this index."""
+    (body,) = _answers(Request(GETLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)), _ACKNOWLEDGE)
+    return _attributes(body[_LINK.size :])
 
 
 def routes() -> list[Route]:
     """Every IPv4 route of every table."""
     found = []
-    for body in _dump(Request(GETROUTE, 0, _ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))):
+    every = Request(GETROUTE, 0, _ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))
+    for body in _answers(every, _DUMP):
         _, length, _, _, table, *_ = _ROUTE.unpack_from(body)
         found.append(Route(length, table, _attributes(body[_ROUTE.size :])))
     return found
@@ -138,20 +146,26 @@ def _acknowledged(sock: socket.socket, wanted: int) -> Iterator[int]:
         for kind, body in _messages(sock.recv(_BUFFER)):
             if kind == _ERROR:
                 wanted -= 1
-                yield -int.from_bytes(body[:4], sys.byteorder, signed=True)
+                yield _failure(body)
 
 
-def _dump(request: Request) -> Iterator[bytes]:
+def _answers(request: Request, flags: int) -> Iterator[bytes]:
+    """What the kernel says of a question, up to the end of a dump or to its acknowledgement."""
     with _opened() as sock:
-        sock.send(_pack(request, _DUMP, 0))
+        sock.send(_pack(request, flags, 0))
         while True:
             for kind, body in _messages(sock.recv(_BUFFER)):
-                if kind == _DONE:
-                    return
-                if kind == _ERROR:
-                    failure = -int.from_bytes(body[:4], sys.byteorder, signed=True)
+                failure = _failure(body) if kind == _ERROR else 0
+                if failure:
                     raise OSError(failure, os.strerror(failure))
+                if kind in (_DONE, _ERROR):
+                    return
                 yield body
+
+
+def _failure(body: bytes) -> int:
+    """The errno of an acknowledgement, 0 for success."""
+    return -int.from_bytes(body[:4], sys.byteorder, signed=True)
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:

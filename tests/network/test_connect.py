@@ -248,3 +248,20 @@ def test_many_at_once(network: Network, container: Make) -> None:
     for number, peer in enumerate(peers):
         assert f'"bx{number:012x}" . {PREFIX[16 + number]}' in listing
         assert "default via" in peer("run", "ip", "route")
+
+
+def test_the_first_packet_arrives(network: Network, container: Make) -> None:
+    """Right after `connect` both ends send: a link that is up but not yet active would drop silently."""
+    peer, lost = container(), []
+    for number in range(60):
+        address = PREFIX[16 + number]
+        network.connect(ID, TENANT, address, peer.pid)
+        try:
+            with socket.create_connection((str(address), 9), timeout=0.5):
+                pytest.fail("nothing listens there")
+        except ConnectionRefusedError:
+            pass
+        except TimeoutError:
+            lost.append(number)
+        network.disconnect(ID, address)
+    assert lost == []
