@@ -81,7 +81,8 @@ class Runtime:
         life, _ = self._known(container_id)
         if life.started_mark.exists():
             return
-        self._crun("start", container_id)
+        if not conmon.let_run(self.paths.runtime / container_id):
+            self._crun("start", container_id)  # to hear what is wrong
         life.started_mark.touch()
 
     def stop(self, container_id: str, *, signal: str | None = None, timeout: float | None = None) -> None:

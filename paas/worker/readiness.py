@@ -9,12 +9,12 @@ from ipaddress import IPv4Address
 from paas.specs import HealthCheck
 
 ATTEMPT_SECONDS = 5.0
-FIRST_PAUSE_SECONDS = 0.01
+FIRST_PAUSE_SECONDS = 0.005
 
 
 def pause(waited: float, check: HealthCheck) -> float:
-    """Seconds until the next attempt: readiness is seen late by a tenth of the wait at most."""
-    return min(max(FIRST_PAUSE_SECONDS, waited / 10), check.interval)
+    """Seconds until the next attempt: readiness is seen late by a twentieth of the wait at most."""
+    return min(max(FIRST_PAUSE_SECONDS, waited / 20), check.interval)
 
 
 def answers(address: IPv4Address, port: int, check: HealthCheck) -> tuple[bool, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.errors import BadInput, Conflict, HostProblem, NotFound, Refused, StepFailed
+from paas.errors import BadInput, CommandFailed, Conflict, HostProblem, NotFound, Refused, StepFailed
 from paas.linux.cgroups import host_tree
 from paas.logs import read_tail
 from tests.runtime.conftest import BASE, CGROUP_ROOT, Bed
@@ -82,6 +82,15 @@ def test_stop_of_what_has_only_been_created(bed: Bed) -> None:
     assert bed.runtime.state(spec.id).status == "stopped"
     bed.runtime.delete(spec.id)
     assert bed.leftovers(spec.id) == []
+
+
+def test_start_of_what_ended_before_says_so(bed: Bed) -> None:
+    spec = bed.spec("sleep 60")
+    pid = bed.runtime.create(spec, bed.log(spec))
+    os.kill(pid, signal.SIGKILL)
+    assert bed.runtime.wait(spec.id, 10).status == "stopped"
+    with pytest.raises(CommandFailed, match="is not running"):
+        bed.runtime.start(spec.id)
 
 
 def test_delete_takes_down_what_runs(bed: Bed) -> None:
