@@ -1,0 +1,63 @@
+"""An image's bill of materials as a CycloneDX 1.6 document (ECMA-424)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from paas.contents.packages import Package
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an image comes from. Digests as "sha256:…"; `steps` are (instruction, DiffID or "") in order."""
+
+    source: str
+    base: str
+    builder: str
+    version: str  # Berth's own
+    steps: tuple[tuple[str, str], ...] = ()
+    built_at: str = ""  # RFC 3339
+
+
+def bill(name: str, digest: str, packages: Iterable[Package], made: Provenance) -> dict[str, Any]:
+    """`name` as people call the app, `digest` of the image's manifest."""
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": _metadata(name, digest, made),
+        "components": [_component(package) for package in packages],
+    }
+
+
+def _metadata(name: str, digest: str, made: Provenance) -> dict[str, Any]:
+    subject = {
+        "type": "container",
+        "bom-ref": digest,
+        "name": name,
+        "version": digest,
+        "hashes": [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}],
+    }
+    facts = [("source", made.source), ("base", made.base), ("builder", made.builder)]
+    facts += [(f"step:{number}", " ".join(step).strip()) for number, step in enumerate(made.steps, 1)]
+    return {
+        **({"timestamp": made.built_at} if made.built_at else {}),
+        "tools": {"components": [{"type": "application", "name": "berth", "version": made.version}]},
+        "component": subject,
+        "properties": [{"name": f"berth:{key}", "value": value} for key, value in facts if value],
+    }
+
+
+def _component(package: Package) -> dict[str, Any]:
+    place = [{"name": "berth:place", "value": f"/{package.place}"}] if package.place else []
+    return {
+        "type": "library",
+        "bom-ref": f"{package.purl}#{package.place}" if package.place else package.purl,
+        "name": package.name,
+        "version": package.version,
+        "purl": package.purl,
+        **({"properties": place} if place else {}),
+    }

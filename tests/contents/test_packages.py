@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from paas.contents import Package, Stack, packages
+from paas.contents.bill import Provenance, bill
+from tests.contents.conftest import Layer
+
+STATUS = """\
+Package: bash
+Status: install ok installed
+Architecture: amd64
+Version: 5.2.15-2+b7
+Description: a shell
+ Status: install ok installed
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1.0
+"""
+SITE = "app/.venv/lib/python3.11/site-packages"
+
+
+def found(*folders: Path, live: bool = False) -> list[tuple[str, str, str]]:
+    with Stack(folders, live=live) as stack:
+        return [(p.ecosystem, p.name, p.version) for p in packages(stack)]
+
+
+def test_each_ecosystem(layer: Layer) -> None:
+    base = layer({"var/lib/dpkg/status": STATUS})
+    app = layer(
+        {
+            f"{SITE}/flask-3.1.0.dist-info/METADATA": "Name: Flask\nVersion: 3.1.0\n\nBody: Version: 9\n",
+            "app/node_modules/ms/package.json": '{"name": "ms", "version": "2.1.3"}',
+            "app/node_modules/@scope/x/package.json": '{"name": "@scope/x", "version": "1.0.0"}',
+            "app/node_modules/ms/node_modules/in/package.json": '{"name": "in", "version": "0.1.0"}',
+            "app/node_modules/.bin/tool": "not a package",
+        }
+    )
+    assert found(base, app) == [
+        ("deb", "bash", "5.2.15-2+b7"),
+        ("npm", "@scope/x", "1.0.0"),
+        ("npm", "in", "0.1.0"),
+        ("npm", "ms", "2.1.3"),
+        ("pypi", "Flask", "3.1.0"),
+    ]
+
+
+def test_what_a_later_layer_removed_or_replaced(layer: Layer) -> None:
+    one = layer(
+        {
+            f"{SITE}/a-1.dist-info/METADATA": "Name: a\nVersion: 1\n",
+            f"{SITE}/b-1.dist-info/METADATA": "Name: b\nVersion: 1\n",
+        }
+    )
+    other = layer({f"{SITE}/a-1.dist-info": None, f"{SITE}/b-1.dist-info/METADATA": "Name: b\nVersion: 1.1\n"})
+    assert found(one, other) == [("pypi", "b", "1.1")]
+
+
+def test_descriptions_that_are_none(layer: Layer) -> None:
+    strange = {
+        "a": "[]",
+        "b": "{",
+        "c": '{"name": 1, "version": "1"}',
+        "d": '{"name": "d"}',
+        "e": "[" * 100_000,
+    }
+    assert found(layer({f"node_modules/{name}/package.json": text for name, text in strange.items()})) == []
+
+
+def test_a_live_folder_is_looked_at_each_time(layer: Layer) -> None:
+    base, upper = layer({"a": "1"}), layer({"b": "2"})
+    assert found(base, upper, live=True) == []
+    folder = upper / "node_modules" / "late"
+    folder.mkdir(parents=True)
+    (folder / "package.json").write_text('{"name": "late", "version": "1.0.0"}')
+    assert found(base, upper, live=True) == [("npm", "late", "1.0.0")]
+
+
+def test_this_pythons_own_packages_as_pip_lists_them() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    site = next(Path(path) for path in sys.path if path.endswith("site-packages"))
+    ours = {name.lower().replace("_", "-") for _, name, _ in found(site.parent)}
+    if listed.returncode == 0:
+        assert {row["name"].lower().replace("_", "-") for row in json.loads(listed.stdout)} <= ours
+    assert {"django", "pytest"} <= ours
+
+
+def test_the_bill_is_valid_cyclonedx() -> None:
+    deb = Package("deb", "libc++1", "1:14.0+b1", "amd64")
+    twice = [Package("npm", "@scope/x", "1.0.0", place=f"app/{place}") for place in ("a", "b")]
+    made = Provenance("sha256:" + "a" * 64, "sha256:" + "b" * 64, "python", "0.1.0", (("RUN x", ""),))
+    document = bill("demo/hello", "sha256:" + "c" * 64, [deb, *twice], made)
+    assert [part["purl"] for part in document["components"]] == [
+        "pkg:deb/debian/libc%2B%2B1@1:14.0%2Bb1?arch=amd64",
+        "pkg:npm/%40scope/x@1.0.0",
+        "pkg:npm/%40scope/x@1.0.0",
+    ]
+    errors = _validate(document)
+    assert errors is None, errors
+
+
+def _validate(document: dict[str, object]) -> object:
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415 - heavy
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
+    return JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document))
