@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from berth_cli import apps, deploy, output, releases, run
+from berth_cli import apps, deploy, inside, output, releases, run
 from berth_cli.errors import CliError
 
 cli = typer.Typer(
@@ -26,6 +26,8 @@ cli.add_typer(run.runs, name="runs")
 cli.command("logs")(releases.logs)
 cli.add_typer(releases.config, name="config")
 cli.command("releases")(releases.releases)
+cli.command("image")(inside.image)
+cli.command("diff")(inside.diff)
 cli.command("rollback")(releases.rollback)
 cli.command("ps")(releases.ps)
 cli.command("scale")(releases.scale)

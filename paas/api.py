@@ -13,6 +13,7 @@ from tenants.accounts.tokens import TokenAuth, Unauthorized
 from tenants.apps.api import router as apps
 from tenants.audit.responses import DATABASE_BUSY, as_json
 from tenants.containers.api import router as containers
+from tenants.inspections.api import router as inspections
 from tenants.releases.api import router as releases
 from tenants.runs.api import router as runs
 
@@ -23,7 +24,7 @@ api = NinjaAPI(
     description="Send a token as `Authorization: Bearer berth_…`. An app is named by its tenant: `demo/shop`.",
     auth=TokenAuth(),
 )
-for _router in (accounts, apps, releases, containers, runs):
+for _router in (accounts, apps, releases, containers, inspections, runs):
     api.add_router("", _router)
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 log = structlog.get_logger()
-What = Literal["app", "config", "build", "release", "containers", "usage", "run"]
+What = Literal["app", "config", "build", "release", "containers", "usage", "run", "inspection"]
 MACHINE = "live:machine"  # the administrator's channel
 
 

@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "tenants.apps",
     "tenants.releases",
     "tenants.containers",
+    "tenants.inspections",
     "tenants.runs",
     "tenants.fleet",
     "paas",

@@ -155,6 +155,14 @@ class Runtime:
         stubs.remove(upper, facts.stubs)
         return upper
 
+    def written(self, container_id: str) -> tuple[Path, tuple[str, ...]]:
+        """Where a container's changes are while it runs, in overlayfs's form, with ids from 0; and the paths in
+        it ("srv/x") that the runtime had to make. What is read there is the tenant's, and may change meanwhile.
+        """
+        _, facts = self._known(container_id)
+        upper = self._space(facts.tenant_id).scratch(container_id) / rootfs.UPPER
+        return upper, tuple(path.lstrip("/") for path in facts.stubs)
+
     @contextmanager
     def plain_rootfs(self, tenant: TenantSpec, layers: Sequence[str]) -> Iterator[PlainRootfs]:
         """The layers as a writable folder with ids as on disk, for steps that only copy files."""

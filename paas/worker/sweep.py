@@ -17,6 +17,7 @@ from paas.worker.runs import is_due
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container
+from tenants.inspections.models import Inspection
 from tenants.releases import serial
 from tenants.releases.models import Build, Release
 from tenants.runs.models import Run
@@ -32,6 +33,8 @@ def sweep() -> None:
         wake("build", build_id)
     for run_id in [*forgotten_runs(), *due_runs()]:
         wake("run", run_id)
+    for inspection_id in forgotten_inspections():
+        wake("inspect", inspection_id)
     for tenant_id in forgotten_quotas():
         wake("quota", tenant_id)
 
@@ -86,6 +89,13 @@ def due_runs() -> list[str]:
     """Commands that ended unnoticed, ran out of time, or whose worker died while it started them."""
     running = Run.objects.filter(status=Run.Status.RUNNING).select_related("container")
     return [run.pk for run in running if is_due(run)]
+
+
+def forgotten_inspections() -> list[str]:
+    queued = Inspection.objects.filter(
+        status=Inspection.Status.QUEUED, created_at__lt=timezone.now() - LOST_AFTER
+    )
+    return list(queued.values_list("pk", flat=True))
 
 
 def forgotten_quotas() -> list[str]:

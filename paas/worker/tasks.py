@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from paas.worker import builds, quota, runs
+from paas.worker import builds, inspections, quota, runs
 from paas.worker import reconcile as apps
 
 
@@ -21,6 +21,11 @@ def reconcile(app_id: str) -> None:
 @shared_task(name="berth.run")  # type: ignore[untyped-decorator]
 def run(run_id: str) -> None:
     runs.settle(run_id)
+
+
+@shared_task(name="berth.inspect")  # type: ignore[untyped-decorator]
+def inspect(inspection_id: str) -> None:
+    inspections.inspect(inspection_id)
 
 
 @shared_task(name="berth.quota")  # type: ignore[untyped-decorator]

@@ -16,6 +16,9 @@ from tenants.accounts.actions import create_tenant, create_token, revoke_token
 from tenants.accounts.models import Member, Role, Tenant, User
 from tenants.apps.actions import create_app
 from tenants.apps.models import App
+from tenants.containers.models import Container
+from tenants.inspections.actions import look_inside
+from tenants.inspections.models import Inspection
 from tenants.releases import observations
 from tenants.releases.actions import start_build, upload_source
 from tenants.releases.models import Build, Release
@@ -23,6 +26,7 @@ from tenants.runs.actions import start_run
 from tenants.runs.command import Command
 from tenants.runs.models import Run
 
+LAYER = "sha256:" + "b" * 64
 GZIP = b"\x1f\x8b\x08\x00 stands for an archive"
 
 
@@ -68,7 +72,7 @@ def _encoded(body: Any) -> bytes:
 def report(*, processes: Iterable[ProcessSpec] = (), env: tuple[tuple[str, str], ...] = ()) -> BuildReport:
     """What a small build gives; tests change one thing of it."""
     return BuildReport(
-        image=ImageSpec(digest="sha256:" + "a" * 64, layers=("sha256:" + "b" * 64,)),
+        image=ImageSpec(digest="sha256:" + "a" * 64, layers=(LAYER,)),
         processes=tuple(processes) or (ProcessSpec(name="web", args=("python", "app.py")),),
         health=HealthCheck(path="/"),
         env=env,
@@ -86,6 +90,24 @@ def make_build(app: App, actor: User, name: str = "shop") -> Build:
 def make_run(app: App, actor: User, command: Command = "true") -> Run:
     app.refresh_from_db()
     return start_run(actor=actor, app=app, command=command)
+
+
+def make_container(app: App) -> Container:
+    """A web process of the app's newest release, running as far as the rows say."""
+    release = app.releases.first()
+    return Container.objects.create(
+        tenant=app.tenant,
+        app=app,
+        release=release,
+        kind="process",
+        process_type="web",
+        memory_limit=1,
+        status="running",
+    )
+
+
+def make_inspection(app: App, actor: User) -> Inspection:
+    return look_inside(actor=actor, app=app, release=app.releases.latest("version"))
 
 
 def released(app: App, actor: User, made: BuildReport | None = None) -> Release:

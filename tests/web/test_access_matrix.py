@@ -10,7 +10,16 @@ import pytest
 from paas.api import api
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
-from tests.web.cast import GZIP, Cast, make_build, make_run, released
+from tests.web.cast import (
+    GZIP,
+    LAYER,
+    Cast,
+    make_build,
+    make_container,
+    make_inspection,
+    make_run,
+    released,
+)
 
 OPEN = None  # any valid token
 APP = "apps/{tenant}/{app}"
@@ -37,6 +46,11 @@ MATRIX = {
     ("POST", f"{APP}/builds/{{build}}/cancel"): Row(Role.DEVELOPER, 202, {}),
     ("GET", f"{APP}/releases"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/releases/{{version}}"): Row(Role.VIEWER, 200),
+    ("POST", f"{APP}/releases/{{version}}/image"): Row(Role.VIEWER, 202, {}),
+    ("POST", f"{APP}/releases/{{version}}/layers/{{layer}}"): Row(Role.VIEWER, 202, {}),
+    ("POST", f"{APP}/releases/{{version}}/compare/{{before}}"): Row(Role.VIEWER, 202, {}),
+    ("POST", f"{APP}/containers/{{container}}/changes"): Row(Role.VIEWER, 202, {}),
+    ("GET", f"{APP}/inspections/{{inspection}}"): Row(Role.VIEWER, 200),
     ("POST", f"{APP}/releases/rollback"): Row(Role.DEVELOPER, 201, {"version": 1}),
     ("POST", f"{APP}/restart"): Row(Role.DEVELOPER, 201, {}),
     ("POST", f"{APP}/scale"): Row(Role.DEVELOPER, 200, {"formation": {"web": 2}}),
@@ -80,7 +94,9 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     if path.endswith("rollback"):
         _newer_release(cast)
     run = make_run(cast.app, cast.developer)
-    url = path.format(tenant="demo", app="shop", build=build.pk, version=1, run=run.pk)
+    ids = {"build": build.pk, "run": run.pk, "container": make_container(cast.app).pk}
+    ids |= {"version": 1, "before": 1, "layer": LAYER, "inspection": make_inspection(cast.app, cast.viewer).pk}
+    url = path.format(tenant="demo", app="shop", **ids)
     client = _client(cast, who)
     response = client.call(method, url, row.body, content_type=row.content_type)
     assert response.status_code == expected(row, method, path, who), response.content
@@ -120,6 +136,9 @@ def test_ids_nested_under_another_app_are_not_found(cast: Cast) -> None:
     theirs = make_run(cast.others_app, cast.stranger)
     for method, rest in (("GET", ""), ("GET", "/log"), ("POST", "/cancel")):
         assert client.call(method, f"apps/demo/shop/runs/{theirs.pk}{rest}", {}).status_code == 404
+    container, asked = make_container(cast.others_app), make_inspection(cast.others_app, cast.stranger)
+    assert client.call("POST", f"apps/demo/shop/containers/{container.pk}/changes", {}).status_code == 404
+    assert client.call("GET", f"apps/demo/shop/inspections/{asked.pk}").status_code == 404
 
 
 def test_a_person_who_is_shut_out_is_so_at_once(cast: Cast) -> None:

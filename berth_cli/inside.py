@@ -1,0 +1,123 @@
+"""Looking inside: an image's layers and packages, and how releases and containers differ."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from berth_cli import output
+from berth_cli.client import Client
+from berth_cli.errors import CliError
+from berth_cli.options import AppName, Json, connect_to
+from berth_cli.target import Target
+
+POLL_FIRST, POLL_MOST = 0.05, 0.5
+GIVE_UP_SECONDS = 120.0
+SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+def image(
+    version: Annotated[str | None, typer.Argument(help="A release, as v3; the newest if not given")] = None,
+    packages: Annotated[bool, typer.Option("--packages", help="List the packages inside")] = False,
+    app: AppName = None,
+    json: Json = False,
+) -> None:
+    """What a release's image is made of: its layers, or the packages in it."""
+    client, target = connect_to(app)
+    found = _ask(client, target, f"releases/{_number(client, target, version)}/image")
+    if json:
+        output.as_json(found)
+    elif packages:
+        rows = [(p["ecosystem"], p["name"], p["version"], p["place"]) for p in found["answer"]["packages"]]
+        output.table(("KIND", "PACKAGE", "VERSION", "PLACE"), rows)
+    else:
+        layers = [
+            (y["diff_id"][7:19], output.mib(y["size"]), y["files"], y["others"], y["instruction"][:80])
+            for y in reversed(found["answer"]["layers"])
+        ]
+        output.table(("LAYER", "SIZE", "FILES", "OTHER APPS", "MADE BY"), layers)
+
+
+def diff(
+    before: Annotated[str | None, typer.Argument(help="A release, as v3; the one before if not given")] = None,
+    after: Annotated[str | None, typer.Argument(help="A release; the newest if not given")] = None,
+    container: Annotated[
+        str | None, typer.Option("--container", "-c", help="A running container, as web.1, against its image")
+    ] = None,
+    app: AppName = None,
+    json: Json = False,
+) -> None:
+    """How two releases differ, or what a running container changed. Exit status 1 only for errors."""
+    client, target = connect_to(app)
+    if container:
+        found = _ask(client, target, f"containers/{_container(client, target, container)}/changes")
+    else:
+        later = _number(client, target, after)
+        earlier = _number(client, target, before) if before else later - 1
+        if earlier < 1:
+            raise CliError("there is no release before that one", "Name two: berth diff v1 v2")
+        found = _ask(client, target, f"releases/{later}/compare/{earlier}")
+    if json:
+        output.as_json(found)
+    else:
+        _show(found)
+
+
+def _ask(client: Client, target: Target, question: str) -> dict[str, Any]:
+    asked: dict[str, Any] = client.post(target.path(question))
+    end, pause = time.monotonic() + GIVE_UP_SECONDS, POLL_FIRST
+    while asked["status"] == "queued":
+        if time.monotonic() > end:
+            raise CliError("no worker has answered yet", "Ask again later.")
+        time.sleep(pause)
+        pause = min(pause * 1.5, POLL_MOST)
+        asked = client.get(target.path(f"inspections/{asked['id']}"))
+    if asked["status"] != "answered":
+        error = asked["error"] or {}
+        raise CliError(error.get("summary", "this could not be looked at"), error.get("hint", ""))
+    return asked
+
+
+def _number(client: Client, target: Target, version: str | None) -> int:
+    if version is None:
+        found = client.get(target.path("releases"))
+        if not found:
+            raise CliError(f"{target} has no release yet", "Deploy it first.")
+        return int(found[0]["version"])
+    number = version.removeprefix("v")
+    if not number.isdecimal():
+        raise CliError(f"{version!r} is not a release", "Name one as v3; see berth releases.")
+    return int(number)
+
+
+def _container(client: Client, target: Target, name: str) -> str:
+    """The id of "web.1", or of the id itself."""
+    rows = client.get(target.path("containers"))
+    for row in rows:
+        if name in (row["id"], f"{row['process']}.{row['index']}"):
+            return str(row["id"])
+    known = ", ".join(f"{row['process']}.{row['index']}" for row in rows) or "none"
+    raise CliError(f"{target} has no running container {name}", f"Running: {known}")
+
+
+def _show(found: dict[str, Any]) -> None:
+    answer, lines = found["answer"], []
+    for setting in found["settings"]:
+        lines.append(f"{setting['group']}: {setting['name']}: {_either(setting)}")
+    for package in answer["packages"]:
+        lines.append(f"{package['ecosystem']} {package['name']}: {_either(package)}")
+    for change in answer["files"]:
+        aspects = f" ({', '.join(change['aspects'])})" if change["aspects"] not in ([], ["content"]) else ""
+        lines.append(f"{SIGNS[change['what']]} /{change['path']}{aspects}")
+        lines += [f"    {line}" for line in change["text"].splitlines()]
+    if answer["more"]:
+        lines.append(f"and {answer['more']:,} more files")
+    for line in lines or ["No difference."]:
+        output.line(line)
+
+
+def _either(pair: dict[str, Any]) -> str:
+    before, after = ("none" if pair[side] is None else pair[side] for side in ("before", "after"))
+    return f"{before} -> {after}"

@@ -1,0 +1,176 @@
+"""Looking inside images and containers for those who asked: rows -> folders of the store -> an answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from paas.contents import Change, Changes, Entry, Package, Stack, compare, packages
+from paas.contents.masking import masking
+from paas.errors import BerthError, HostProblem, NotFound
+from paas.specs import ImageSpec
+from paas.worker import engine, lock
+from tenants.inspections import observations
+from tenants.inspections.differences import secrets_of
+from tenants.inspections.models import Inspection
+from tenants.releases import serial
+from tenants.releases.models import Release
+
+log = structlog.get_logger()
+Answer = dict[str, Any]
+MOST_FILES = 20_000
+
+
+def inspect(inspection_id: str) -> None:
+    """Answer a question that waits; a second message for it finds it answered, or somebody at it."""
+    with lock.held(f"inspection-{inspection_id}") as mine:
+        related = ("app__tenant", "release", "before", "container")
+        waiting = Inspection.objects.select_related(*related).filter(status=Inspection.Status.QUEUED)
+        found = waiting.filter(pk=inspection_id).first() if mine else None
+        if found is not None:
+            _answer(found)
+
+
+def _answer(inspection: Inspection) -> None:
+    try:
+        answer = _ANSWERS[Inspection.Kind(inspection.kind)](inspection)
+    except BerthError as error:
+        observations.failed(inspection, error.as_dict())
+    except Exception:
+        # Anything else is our own mistake: who asked is told so, the worker's log has the trace.
+        ours = HostProblem("this could not be looked at", hint="tell the administrator when it happened")
+        observations.failed(inspection, ours.as_dict())
+        raise
+    else:
+        observations.answered(inspection, answer)
+
+
+# --- an image
+def _image(inspection: Inspection) -> Answer:
+    assert inspection.release is not None
+    image = serial.image(inspection.release)
+    with _stack(image) as stack:
+        inside = packages(stack)
+    return {"layers": list(_layers(image)), "packages": [asdict(package) for package in inside]}
+
+
+def _layers(image: ImageSpec) -> Iterator[dict[str, Any]]:
+    """Bottom first, each with what made it and how many other apps have it."""
+    store = engine.store()
+    makers = [step.created_by for step in store.history(image.digest) if not step.empty_layer]
+    apps = _apps_by_layer()
+    for number, diff_id in enumerate(image.layers):
+        info = store.layer_info(diff_id)
+        yield {
+            "diff_id": diff_id,
+            "instruction": makers[number] if number < len(makers) else "",
+            "size": info.size,
+            "files": info.files,
+            "others": max(apps[diff_id] - 1, 0),
+        }
+
+
+def _apps_by_layer() -> Counter[str]:
+    """How many apps have a release with each layer, on the whole machine."""
+    pairs = {
+        (app_id, layer)
+        for app_id, layers in Release.objects.values_list("app_id", "image__layers").distinct()
+        for layer in layers or ()
+    }
+    return Counter(layer for _, layer in pairs)
+
+
+def _layer(inspection: Inspection) -> Answer:
+    files: list[dict[str, Any]] = []
+    more = 0
+    with Stack([_folder(inspection.layer)]) as alone:
+        for mark in alone.marks(0):
+            if len(files) == MOST_FILES:
+                more += 1
+                continue
+            entry = alone.entry(mark.path)
+            files.append({"path": mark.path, **(_facts(entry) if entry else {"kind": "removed"})})
+    return {"files": files, "more": more}
+
+
+# --- differences
+def _releases(inspection: Inspection) -> Answer:
+    before, after = inspection.before, inspection.release
+    assert before is not None and after is not None
+    with _stack(serial.image(before)) as left, _stack(serial.image(after)) as right:
+        return _difference(left, right, mask=masking(secrets_of(before, after)))
+
+
+def _container(inspection: Inspection) -> Answer:
+    row, release = inspection.container, inspection.release
+    assert row is not None and release is not None
+    image = serial.image(release)
+    upper, made_by_us = engine.runtime().written(row.pk)
+    with _stack(image) as left, _stack(image, upper=upper) as right:
+        return _difference(left, right, leave_out=made_by_us, mask=masking(secrets_of(release)))
+
+
+def _difference(left: Stack, right: Stack, **options: Any) -> Answer:
+    found: Changes = compare(left, right, **options)
+    return {
+        "files": [_told(change) for change in found.found],
+        "more": found.more,
+        "packages": _package_changes(packages(left), packages(right)),
+    }
+
+
+def _told(change: Change) -> dict[str, Any]:
+    return {
+        "path": change.path,
+        "what": change.what,
+        "aspects": list(change.aspects),
+        "before": _facts(change.left) if change.left else None,
+        "after": _facts(change.right) if change.right else None,
+        "text": change.text,
+    }
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "mode": f"{entry.mode:04o}",
+        "owner": f"{entry.uid}:{entry.gid}",
+        "size": entry.size,
+        "target": entry.target,
+    }
+
+
+def _package_changes(before: tuple[Package, ...], after: tuple[Package, ...]) -> list[dict[str, Any]]:
+    """By name and place, so that an upgrade is one line."""
+    one, other = ({(p.ecosystem, p.name, p.place): p.version for p in found} for found in (before, after))
+    return [
+        {"ecosystem": key[0], "name": key[1], "place": key[2], "before": one.get(key), "after": other.get(key)}
+        for key in sorted(one.keys() | other.keys())
+        if one.get(key) != other.get(key)
+    ]
+
+
+def _stack(image: ImageSpec, *, upper: Path | None = None) -> Stack:
+    folders = [_folder(diff_id) for diff_id in image.layers]
+    return Stack([*folders, upper], live=True) if upper else Stack(folders)
+
+
+def _folder(diff_id: str) -> Path:
+    if not engine.store().has_layer(diff_id):
+        raise NotFound(
+            f"layer {diff_id[:19]} is not in the image store any more", hint="build it again: deploy"
+        )
+    return engine.store().layer_path(diff_id)
+
+
+_ANSWERS: dict[Inspection.Kind, Callable[[Inspection], Answer]] = {
+    Inspection.Kind.IMAGE: _image,
+    Inspection.Kind.LAYER: _layer,
+    Inspection.Kind.RELEASES: _releases,
+    Inspection.Kind.CONTAINER: _container,
+}

@@ -1,0 +1,87 @@
+"""How two releases differ in what their rows say: config vars, formation, the image's settings. Pure.
+
+Values of config vars are secrets of the app: that one changed is told, never what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tenants.releases.models import Release
+
+HIDDEN = "(hidden)"
+_IMAGE = {
+    "entrypoint": "Entrypoint",
+    "cmd": "Command",
+    "workdir": "Working folder",
+    "user": "User",
+    "exposed_port": "Port",
+    "stop_signal": "Stop signal",
+}
+_PROCESS = {"args": "command", "count": "count", "memory_bytes": "memory", "cpu_millis": "cpu"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`before` or `after` is None where there is nothing of the name."""
+
+    group: str  # "config", "formation", "image" or "health"
+    name: str
+    before: str | None
+    after: str | None
+
+
+def differences(before: Release, after: Release) -> list[Difference]:
+    return [
+        *_config(before, after),
+        *_between("formation", _formation(before), _formation(after)),
+        *_between("image", _image(before), _image(after)),
+        *_between("health", _shown(before.health), _shown(after.health)),
+    ]
+
+
+def secrets_of(*releases: Release) -> frozenset[str]:
+    """The values of config vars, which no text that is shown may hold; berth.toml's defaults are no secrets."""
+    return frozenset(
+        value
+        for release in releases
+        for name, value in release.config.items()
+        if release.defaults.get(name) != value
+    )
+
+
+def _config(before: Release, after: Release) -> Iterator[Difference]:
+    for name in sorted(before.config.keys() | after.config.keys()):
+        one, other = before.config.get(name), after.config.get(name)
+        if one != other:
+            yield Difference("config", name, None if one is None else HIDDEN, None if other is None else HIDDEN)
+
+
+def _between(group: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    for name in [*before, *(name for name in after if name not in before)]:
+        if before.get(name) != after.get(name):
+            yield Difference(group, name, before.get(name), after.get(name))
+
+
+def _formation(release: Release) -> dict[str, str]:
+    return {
+        f"{process['name']} {shown}": _text(process.get(key))
+        for process in release.processes
+        for key, shown in _PROCESS.items()
+    }
+
+
+def _image(release: Release) -> dict[str, str]:
+    image = release.image
+    settings = {shown: _text(image[key]) for key, shown in _IMAGE.items() if image.get(key)}
+    return settings | {f"ENV {name}": str(value) for name, value in image.get("env", [])}
+
+
+def _shown(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in values.items() if value not in (None, "", [])}
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,140 @@
+"""Looking inside, on the real engine: what a container did to its files, what a deploy changed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paas.errors import Conflict, NotFound
+from paas.oci.config import History, ImageConfig
+from paas.specs import ProcessSpec
+from paas.worker import engine, inspections, launch
+from paas.worker.roll_out import start_process
+from tenants.containers.models import Container
+from tenants.inspections import actions
+from tenants.inspections.models import Inspection
+from tenants.releases.models import Release
+from tenants.releases.serial import to_json
+from tests.worker.host import Host
+
+pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
+
+
+def answer(inspection: Inspection) -> dict[str, Any]:
+    inspections.inspect(inspection.pk)
+    inspection.refresh_from_db()
+    assert inspection.status == "answered", inspection.error
+    found: dict[str, Any] | None = inspection.answer
+    assert found is not None
+    return found
+
+
+def released(host: Host, tmp_path: Path, version: int, files: dict[str, str]) -> Release:
+    """A release on an image of its own: one layer of these files."""
+    upper = tmp_path / f"v{version}"
+    for name, text in files.items():
+        path = upper / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    layer = engine.store().commit_changeset(upper)
+    step = History(f"COPY for v{version}")
+    image = engine.store().put_image(ImageConfig().with_layer(layer.diff_id, step))
+    first = host.release
+    release = Release(
+        app=host.cast.app,
+        version=version,
+        cause=Release.Cause.DEPLOY,
+        image=to_json(image),
+        processes=[{**first.processes[0], "count": version}],
+        health=first.health,
+    )
+    release.config = {**first.config, "TOKEN": "s3cret-token"}
+    release.save()
+    return release
+
+
+def test_how_two_releases_differ(host: Host, tmp_path: Path) -> None:
+    before = released(host, tmp_path, 2, {"app/main.py": "key = 's3cret-token'\nprint(1)\n", "old": ""})
+    after = released(host, tmp_path, 3, {"app/main.py": "key = 's3cret-token'\nprint(2)\n", "new": ""})
+    cast = host.cast
+    found = answer(actions.compare(actor=cast.viewer, app=cast.app, before=before, release=after))
+    assert {(f["path"], f["what"]) for f in found["files"]} == {
+        ("app/main.py", "changed"),
+        ("old", "removed"),
+        ("new", "added"),
+    }
+    (text,) = (f["text"] for f in found["files"] if f["path"] == "app/main.py")
+    assert "-print(1)\n+print(2)" in text
+    assert "s3cret-token" not in text and "••••••" in text
+
+
+def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
+    release = released(host, tmp_path, 2, {"node_modules/ms/package.json": '{"name":"ms","version":"2.1.3"}'})
+    cast = host.cast
+    asked = actions.look_inside(actor=cast.viewer, app=cast.app, release=release)
+    found = answer(asked)
+    assert actions.look_inside(actor=cast.owner, app=cast.app, release=release).pk == asked.pk
+    (layer,) = found["layers"]
+    assert (layer["instruction"], layer["files"], layer["others"]) == ("COPY for v2", 3, 0)
+    assert [(p["name"], p["version"]) for p in found["packages"]] == [("ms", "2.1.3")]
+    listed = answer(
+        actions.list_layer(actor=cast.viewer, app=cast.app, release=release, layer=layer["diff_id"])
+    )
+    assert [f["path"] for f in listed["files"]][-1] == "node_modules/ms/package.json"
+    with pytest.raises(NotFound):
+        actions.list_layer(actor=cast.viewer, app=cast.app, release=host.release, layer=layer["diff_id"])
+
+
+def test_what_a_container_changed(host: Host) -> None:
+    script = "echo blue > /tmp/colour; rm /etc/group; echo 'key=blue-secret' >> /etc/passwd; sleep 60"
+    host.release.config = {"COLOUR": "blue-secret"}
+    host.release.image = {**host.release.image, "user": "0:0"}
+    host.release.save()
+    row = _running(host, script)
+    cast = host.cast
+    found = answer(actions.changes_of(actor=cast.viewer, app=cast.app, container=row))
+    assert {(f["path"], f["what"]) for f in found["files"]} == {
+        ("etc/group", "removed"),
+        ("etc/passwd", "changed"),
+        ("tmp/colour", "added"),
+    }
+    assert "blue-secret" not in str(found)
+    again = actions.changes_of(actor=cast.viewer, app=cast.app, container=row)
+    assert again.status == "queued"  # a container goes on: each look is a new one
+    launch.take_down(row, reason="test")
+    with pytest.raises(Conflict):
+        actions.changes_of(actor=cast.viewer, app=cast.app, container=row)
+    inspections.inspect(again.pk)
+    again.refresh_from_db()
+    assert again.status == "failed" and again.error
+    assert again.error["summary"] == f"no container {row.pk} on this host"
+
+
+def _running(host: Host, script: str) -> Container:
+    process = ProcessSpec(name="web", args=("/bin/sh", "-c", script), memory_bytes=64 << 20)
+    row = start_process(host.cast.app, host.release, process, 1)
+    upper, _ = engine.runtime().written(row.pk)
+    end = time.monotonic() + 10
+    while "blue-secret" not in (_text(upper / "etc/passwd")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    row.refresh_from_db()
+    return row
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def test_an_image_that_is_gone_is_an_answer_too(host: Host) -> None:
+    cast = host.cast
+    host.release.image = {**host.release.image, "layers": ["sha256:" + "9" * 64]}
+    host.release.save()
+    asked = actions.look_inside(actor=cast.viewer, app=cast.app, release=host.release)
+    inspections.inspect(asked.pk)
+    asked.refresh_from_db()
+    assert asked.status == "failed" and asked.error
+    assert asked.error["summary"] == "layer sha256:999999999999 is not in the image store any more"
