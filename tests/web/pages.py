@@ -24,3 +24,8 @@ class Browser(Client):
             path,
             headers={"HX-Request": "true", "HX-Current-URL": f"http://{settings.DASHBOARD_HOST}/t/demo/shop/"},
         )
+
+
+def markup(response: Any) -> str:
+    """The page with each run of whitespace as one space, as a browser takes it."""
+    return " ".join(response.content.decode().split())

@@ -45,6 +45,13 @@ def test_templates_compile_and_run_nothing_inline(name: str) -> None:
         assert forbidden not in text, f"{name} has {forbidden}"
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_templates_are_laid_out_to_be_read(name: str) -> None:
+    """One element a line, indented by its structure: a long line hides from a review what changed in it."""
+    for number, line in enumerate((ROOT / "templates" / name).read_text().splitlines(), start=1):
+        assert len(line) <= 140 and line == line.rstrip() and "\t" not in line, f"{name}:{number}"
+
+
 def test_vendored_files_are_those_that_were_checked() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "bin" / "vendor", "--check"], check=False, capture_output=True

@@ -22,7 +22,7 @@ from tenants.runs.command import MOST_BYTES
 from tenants.runs.logs import read_run_log
 from tenants.runs.models import Run
 from tests.web.cast import Cast, make_run, released
-from tests.web.pages import Browser
+from tests.web.pages import Browser, markup
 
 SECRET = "psql postgres://shop:very-secret@db/shop"
 RUNS = "apps/demo/shop/runs"
@@ -289,7 +289,7 @@ def test_pages_say_how_it_ended(cast: Cast) -> None:
     observations.ended(late, Run.Status.TIMED_OUT, exit_code=143, reason="was ended by signal 15")
     observations.failed(bad, BadInput("no such file: nope", hint="looked in /bin").as_dict())
     browser = Browser(cast.owner)
-    page = browser.get(f"/t/demo/shop/runs/{late.pk}/").content.decode()
-    assert "It ran longer than 1 h and was ended." in page and ", it was ended by signal 15" in page
+    page = markup(browser.get(f"/t/demo/shop/runs/{late.pk}/"))
+    assert "It ran longer than 1 h and was ended." in page and "</span>, it was ended by signal 15" in page
     page = browser.get(f"/t/demo/shop/runs/{bad.pk}/").content.decode()
     assert "No such file: nope." in page and "Run again" in page and "Stop" not in page
