@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import IntegrityError, models, transaction
 
-from paas.errors import BadInput
+from paas.errors import BadInput, Conflict
 
 
 def bad_field(field: str, summary: str, *, hint: str = "") -> BadInput:
@@ -47,3 +49,13 @@ def encodable(field: str, value: str) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise bad_field(field, f"{field} is not valid Unicode text", hint="Send it as UTF-8.") from None
+
+
+@contextmanager
+def unless_taken(taken: Conflict) -> Iterator[None]:
+    """To insert a row with a unique name: the constraint picks one of two who race, the other is told."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError:
+        raise taken from None

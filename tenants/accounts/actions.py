@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from zoneinfo import available_timezones
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -15,7 +16,7 @@ from tenants.accounts.access import admin
 from tenants.accounts.models import ApiToken, IdRange, Member, Role, SignInLink, Tenant, User
 from tenants.accounts.secrets import TOKEN_PREFIX, digest, new_secret
 from tenants.audit.actions import record
-from tenants.checks import bad_field, checked, one_line
+from tenants.checks import bad_field, checked, one_line, unless_taken
 from tenants.ids import new_id
 
 LINK_LIFE = timedelta(hours=24)
@@ -27,12 +28,14 @@ def create_tenant(*, actor: User, slug: str, name: str) -> Tenant:
     """Only an administrator makes tenants, and becomes the owner of what they make."""
     admin(actor)
     slug, name = checked(Tenant, "slug", slug), one_line("name", name, 80)
-    if Tenant.objects.filter(slug=slug).exists():
-        raise Conflict(
-            f"there is a tenant {slug} already", hint="Choose another slug.", details={"field": "slug"}
-        )
+    taken = Conflict(
+        f"there is a tenant {slug} already", hint="Choose another slug.", details={"field": "slug"}
+    )
+    if Tenant.objects.filter(slug=slug).exists():  # before a range is given out for nothing
+        raise taken
     pk = new_id()
-    tenant = Tenant.objects.create(pk=pk, slug=slug, name=name, range_index=_next_range(pk))
+    with unless_taken(taken):
+        tenant = Tenant.objects.create(pk=pk, slug=slug, name=name, range_index=_next_range(pk))
     Member.objects.create(tenant=tenant, user=actor, role=Role.OWNER)
     record("tenant.create", actor=actor, tenant_id=tenant.pk, slug=slug)
     return tenant
@@ -53,21 +56,26 @@ def add_member(*, actor: User, tenant: Tenant, email: str, role: Role) -> tuple[
     and wait there until another tenant trusts that address.
     """
     email, role = checked(User, "email", email.strip().lower()), Role(checked(Member, "role", role))
-    user, secret = User.objects.filter(email=email).first(), None
-    if user is None:
-        if not actor.is_admin:
-            raise Refused(
-                f"nobody here has the address {email}",
-                hint="Ask an administrator of the machine to add this person first.",
-                details={"field": "email"},
-            )
-        user = User.objects.create_user(email)
-        secret = make_sign_in_link(actor=actor, user=user)
-    if Member.objects.filter(tenant=tenant, user=user).exists():
-        raise Conflict(f"{email} is a member of {tenant} already", details={"field": "email"})
-    member = Member.objects.create(tenant=tenant, user=user, role=role)
+    user, secret = _person(actor, email)
+    with unless_taken(Conflict(f"{email} is a member of {tenant} already", details={"field": "email"})):
+        member = Member.objects.create(tenant=tenant, user=user, role=role)
     record("member.add", actor=actor, tenant_id=tenant.pk, email=email, role=role.value)
     return member, secret
+
+
+def _person(actor: User, email: str) -> tuple[User, str | None]:
+    """Who has the address; if nobody has, a new person and the secret of their first sign-in link."""
+    found = User.objects.filter(email=email).first()
+    if found is not None:
+        return found, None
+    if not actor.is_admin:
+        raise Refused(
+            f"nobody here has the address {email}",
+            hint="Ask an administrator of the machine to add this person first.",
+            details={"field": "email"},
+        )
+    user, made = User.objects.get_or_create(email=email, defaults={"password": make_password(None)})
+    return user, make_sign_in_link(actor=actor, user=user) if made else None
 
 
 @transaction.atomic
@@ -94,7 +102,7 @@ def remove_member(*, actor: User, member: Member) -> None:
 
 def _keep_an_owner(leaving: Member) -> None:
     """The owners' rows are locked: of two who leave at once, the second is seen to be the last."""
-    owners = Member.objects.select_for_update().filter(tenant=leaving.tenant, role=Role.OWNER)
+    owners = Member.objects.select_for_update().filter(tenant=leaving.tenant, role=Role.OWNER).order_by("pk")
     if [owner.pk for owner in owners] == [leaving.pk]:
         raise Conflict(
             f"{leaving.user} is the last owner of {leaving.tenant}", hint="Make another owner first."
@@ -115,16 +123,15 @@ def make_sign_in_link(*, actor: User | None, user: User) -> str:
 @transaction.atomic
 def use_sign_in_link(secret: str) -> User:
     """Whom the link signs in. The conditional update lets one of two racing visitors in, not both."""
-    now = timezone.now()
-    links = SignInLink.objects.filter(digest=digest(secret), user__is_active=True)
-    if links.filter(used_at=None, expires_at__gt=now).update(used_at=now) != 1:
+    now, links = timezone.now(), SignInLink.objects.filter(digest=digest(secret))
+    link = links.select_related("user").filter(user__is_active=True).first()
+    if link is None or not links.filter(used_at=None, expires_at__gt=now).update(used_at=now):
         raise Refused(
             "this sign-in link was used before, or is older than 24 hours",
             hint="Ask an administrator for a new one, or sign in with your password.",
         )
-    user = links.select_related("user").get().user
-    record("link.use", actor=user)
-    return user
+    record("link.use", actor=link.user)
+    return link.user
 
 
 @transaction.atomic

@@ -15,22 +15,21 @@ from paas.queue import wake
 from tenants.accounts.models import Tenant, User
 from tenants.apps.models import App
 from tenants.audit.actions import record
-from tenants.checks import bad_field, checked
+from tenants.checks import bad_field, checked, unless_taken
 
 
 @transaction.atomic
 def create_app(*, actor: User, tenant: Tenant, name: str, stage: str = "production") -> App:
     name, stage = checked(App, "name", name), _stage(stage)
     _check_host(tenant, name)
-    former = App.objects.filter(tenant=tenant, name=name).first()
-    if former is not None:
-        going = former.destroyed_at is not None
+    in_full, field = f"{tenant.slug}/{name}", {"field": "name"}
+    if App.objects.filter(tenant=tenant, name=name, destroyed_at__isnull=False).exists():
         raise Conflict(
-            f"{former} is still being destroyed" if going else f"there is an app {former} already",
-            hint="Wait a few seconds and try again." if going else "Choose another name.",
-            details={"field": "name"},
+            f"{in_full} is still being destroyed", hint="Wait a few seconds and try again.", details=field
         )
-    app = App.objects.create(tenant=tenant, name=name, stage=stage)
+    taken = Conflict(f"there is an app {in_full} already", hint="Choose another name.", details=field)
+    with unless_taken(taken):
+        app = App.objects.create(tenant=tenant, name=name, stage=stage)
     record("app.create", actor=actor, tenant_id=tenant.pk, app_id=app.pk, name=name, stage=stage)
     changed(tenant.pk, app.pk, "app")
     return app

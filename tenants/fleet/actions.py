@@ -19,7 +19,7 @@ from tenants.fleet.quota import Quota, check_quota
 def set_quota(*, actor: User, tenant: Tenant, quota: Quota) -> bool:
     """False if it was that already. The worker brings the host to it; what runs goes on running."""
     admin(actor)
-    tenant = Tenant.objects.select_for_update().get(pk=tenant.pk)
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     changes = quota.changes_from(Quota.of(tenant))
     if not changes and not tenant.quota_error:
         return False

@@ -19,8 +19,11 @@ _GOING = (Release.Status.PENDING, Release.Status.STARTING, Release.Status.LIVE)
 
 
 def lock(app: App) -> App:
-    """The app's row, locked until the transaction ends (on SQLite the transaction itself is the lock)."""
-    locked = App.objects.select_for_update(of=("self",)).select_related("tenant")
+    """The app's row, locked until the transaction ends (on SQLite the transaction itself is the lock).
+
+    Rows that name the app can be made meanwhile: `no_key` leaves them the lock that a foreign key asks for.
+    """
+    locked = App.objects.select_for_update(of=("self",), no_key=True).select_related("tenant")
     found = locked.filter(pk=app.pk, destroyed_at=None).first()
     if found is None:
         raise NotFound(f"{app} was destroyed meanwhile")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from paas.errors import NotFound
@@ -23,9 +24,8 @@ _UNDER_WAY = (Release.Status.PENDING, Release.Status.STARTING)
 @transaction.atomic
 def claim_build(build_id: str, claim: str) -> Build | None:
     """queued -> running, for one worker only. None if it is another's, was cancelled, or its app is gone."""
-    queued = Build.objects.filter(
-        pk=build_id, status=Build.Status.QUEUED, cancel_asked_at=None, app__destroyed_at=None
-    )
+    wanted = Exists(App.objects.filter(pk=OuterRef("app_id"), destroyed_at=None))
+    queued = Build.objects.filter(wanted, pk=build_id, status=Build.Status.QUEUED, cancel_asked_at=None)
     if not queued.update(status=Build.Status.RUNNING, claim=claim, started_at=timezone.now()):
         return None
     build = Build.objects.select_related("app__tenant", "source", "created_by").get(pk=build_id)
@@ -112,7 +112,7 @@ def release_starting(release: Release) -> bool:
 @transaction.atomic
 def release_serving(release: Release) -> bool:
     """Traffic is about to go to it; it is live once the router has taken that."""
-    app = App.objects.select_for_update().filter(pk=release.app_id, destroyed_at=None).first()
+    app = App.objects.select_for_update(no_key=True).filter(pk=release.app_id, destroyed_at=None).first()
     if app is None or not app.releases.filter(pk=release.pk, status__in=_UNDER_WAY).exists():
         return False
     App.objects.filter(pk=app.pk).update(serving_release_id=release.pk)
@@ -122,7 +122,7 @@ def release_serving(release: Release) -> bool:
 @transaction.atomic
 def release_live(release: Release) -> bool:
     """starting -> live: traffic goes to it from now on, and the one before is retired."""
-    app = App.objects.select_for_update().filter(pk=release.app_id, destroyed_at=None).first()
+    app = App.objects.select_for_update(no_key=True).filter(pk=release.app_id, destroyed_at=None).first()
     if app is None or app.releases.filter(status=Release.Status.LIVE, version__gt=release.version).exists():
         return False
     if not _move(release, _UNDER_WAY, status=Release.Status.LIVE, live_at=timezone.now(), error=None):

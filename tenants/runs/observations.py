@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from paas.live import changed
@@ -22,9 +22,8 @@ def claim(run: Run, *, process_type: str, memory_limit: int) -> Container | None
 
     None if another has it, it was cancelled, or its app is gone.
     """
-    waiting = Run.objects.filter(
-        pk=run.pk, status=Run.Status.QUEUED, cancel_asked_at=None, app__destroyed_at=None
-    )
+    wanted = Exists(App.objects.filter(pk=OuterRef("app_id"), destroyed_at=None))
+    waiting = Run.objects.filter(wanted, pk=run.pk, status=Run.Status.QUEUED, cancel_asked_at=None)
     if not waiting.update(status=Run.Status.RUNNING):
         return None
     row = new_container(
