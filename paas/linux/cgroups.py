@@ -10,7 +10,6 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -19,12 +18,13 @@ from threading import Thread
 from typing import Literal
 
 from paas.errors import HostProblem
+from paas.linux import cgroup_limits
+from paas.linux.cgroup_limits import deepest_first, patiently, read_field, read_int, write
 from paas.specs import Limits, Usage
 
 MOUNT_POINT = Path("/sys/fs/cgroup")
 # On v1 crun makes a folder for each container here as well: in the v2 tree, or whatever is here instead.
 UNIFIED = MOUNT_POINT / "unified"
-CPU_PERIOD_USEC = 100_000
 WANTED = ("cpu", "memory", "pids", "io", "cpuset")
 # Where limits are kept: what a slice needs on v1; the runtime adds the other hierarchies for containers.
 LIMITING = ("cpu", "memory", "pids")
@@ -103,8 +103,10 @@ def swap_accounting(tree: Tree) -> bool:
     """Whether a limit on swap can be set (v1 needs swapaccount=1 on some kernels)."""
     if tree.version == 1:
         return (tree.root("memory") / "memory.memsw.usage_in_bytes").exists()
-    # memory.swap.max is in every cgroup but the root one.
-    return any(MOUNT_POINT.glob("*/memory.swap.max"))
+    # In every cgroup that memory is controlled in, and none need be yet; in the root one only for a namespace.
+    root = tree.root("memory")
+    limited = [*root.glob("memory.max"), *root.glob("*/memory.max")]
+    return not limited or any(file.with_name("memory.swap.max").exists() for file in limited)
 
 
 def expect_moves() -> None:
@@ -161,49 +163,18 @@ class Cgroup:
             self.limit(limits)
 
     def _create_v2(self) -> None:
-        folder = MOUNT_POINT
+        folder = self.tree.folders[0]
         for part in self.name[1:].split("/"):
             _enable(folder, self.tree.controllers)
             folder = folder / part
             folder.mkdir(exist_ok=True)
 
     def limit(self, limits: Limits) -> None:
-        """Set every limit; what runs in it keeps running."""
+        """Set every limit; what runs in it keeps running. Errors: HostProblem when it holds more memory."""
         if self.tree.version == 2:
-            self._limit_v2(limits)
+            cgroup_limits.set_v2(self.folders[0], limits)
         else:
-            self._limit_v1(limits)
-
-    def _limit_v2(self, limits: Limits) -> None:
-        folder = self.folder("memory")
-        _write(folder / "memory.max", limits.memory_bytes)
-        if (folder / "memory.swap.max").exists():
-            _write(folder / "memory.swap.max", limits.swap_bytes)
-        _write(folder / "cpu.max", f"{quota_usec(limits.cpu_millis)} {CPU_PERIOD_USEC}")
-        _write(folder / "cpu.weight", limits.cpu_weight)
-        _write(folder / "pids.max", limits.pids)
-
-    def _limit_v1(self, limits: Limits) -> None:
-        self._limit_memory_v1(limits)
-        cpu = self.folder("cpu")
-        _write(cpu / "cpu.cfs_period_us", CPU_PERIOD_USEC)
-        _limit_cpu_v1(cpu, quota_usec(limits.cpu_millis))
-        _write(cpu / "cpu.shares", shares_v1(limits.cpu_weight))
-        _write(self.folder("pids") / "pids.max", limits.pids)
-
-    def _limit_memory_v1(self, limits: Limits) -> None:
-        memory = self.folder("memory")
-        names = ["memory.limit_in_bytes"]
-        if (memory / "memory.memsw.limit_in_bytes").exists():
-            names.append("memory.memsw.limit_in_bytes")
-        values = {names[0]: limits.memory_bytes, names[-1]: limits.memory_bytes + limits.swap_bytes}
-        if len(names) == 1:
-            values = {names[0]: limits.memory_bytes}
-        # memory <= memory+swap must hold after each write: which goes first depends on where they were.
-        if limits.memory_bytes > _read_int(memory / names[-1]):
-            names.reverse()
-        for name in names:
-            _write(memory / name, values[name])
+            cgroup_limits.set_v1(self.folder, limits)
 
     # --- processes
     def attach(self, pid: int) -> None:
@@ -212,7 +183,7 @@ class Cgroup:
         for folder in self.folders:
             if folder.is_dir():
                 with suppress(ProcessLookupError):
-                    _write(folder / "cgroup.procs", pid)
+                    write(folder / "cgroup.procs", pid)
 
     def pids(self) -> list[int]:
         """Every process in it and below it."""
@@ -270,27 +241,27 @@ class Cgroup:
         """Memory less the file cache that can go at once (as Docker counts it). Zeros when absent."""
         if self.tree.version == 2:
             folder = self.folder("memory")
-            used = _read_int(folder / "memory.current") - _field(folder / "memory.stat", "inactive_file")
-            cpu = _field(folder / "cpu.stat", "usage_usec")
+            used = read_int(folder / "memory.current") - read_field(folder / "memory.stat", "inactive_file")
+            cpu = read_field(folder / "cpu.stat", "usage_usec")
         else:
             memory = self.folder("memory")
-            used = _read_int(memory / "memory.usage_in_bytes")
-            used -= _field(memory / "memory.stat", "total_inactive_file")
-            cpu = _read_int(self.folder("cpuacct") / "cpuacct.usage") // 1000
-        pids = _read_int(self.folder("pids") / "pids.current")
+            used = read_int(memory / "memory.usage_in_bytes")
+            used -= read_field(memory / "memory.stat", "total_inactive_file")
+            cpu = read_int(self.folder("cpuacct") / "cpuacct.usage") // 1000
+        pids = read_int(self.folder("pids") / "pids.current")
         return Usage(memory_bytes=max(used, 0), cpu_usec=cpu, pids=pids, oom_kills=self.oom_kills())
 
     def oom_kills(self) -> int:
         """Processes of it that the kernel killed for want of memory, by its own or a parent's limit."""
         folder = self.folder("memory")
         name = "memory.events" if self.tree.version == 2 else "memory.oom_control"
-        return _field(folder / name, "oom_kill")
+        return read_field(folder / name, "oom_kill")
 
     # --- removing
     def remove(self) -> None:
         """Remove it and all below it, in every hierarchy. It must hold no process (see kill)."""
         for folder in (*self.folders, self._unified):
-            for place in _deepest_first(folder):
+            for place in deepest_first(folder):
                 with suppress(OSError):  # in a v2 tree it cannot, and need not, be removed
                     (place / "cgroup.procs").unlink()
                 _rmdir(place)
@@ -302,36 +273,12 @@ class Cgroup:
                 folder.rmdir()
 
 
-def quota_usec(cpu_millis: int) -> int:
-    """A cpu limit as microseconds in each period; the kernel refuses less than one millisecond."""
-    return max(cpu_millis * CPU_PERIOD_USEC // 1000, 1000)
-
-
-def shares_v1(weight: int) -> int:
-    """v2's cpu.weight (default 100) on v1's scale of cpu.shares (default 1,024, least 2)."""
-    return max(weight * 1024 // 100, 2)
-
-
-def _limit_cpu_v1(folder: Path, quota: int) -> None:
-    """v1 refuses a parent with less than any descendant's: those come down first, the deepest before all."""
-    *below, itself = _deepest_first(folder)
-    for child in below:
-        if _read_int(child / "cpu.cfs_quota_us") > quota:
-            _write(child / "cpu.cfs_quota_us", quota)
-    # A child that was removed just now counts until the kernel has forgotten it.
-    _patiently(lambda: _write(itself / "cpu.cfs_quota_us", quota), errno.EINVAL)
-
-
 def _enable(folder: Path, available: frozenset[str]) -> None:
+    """Have the controllers in the children: one write, which the kernel takes whole or not at all."""
     on = (folder / "cgroup.subtree_control").read_text().split()
-    for name in WANTED:
-        if name in available and name not in on:
-            _write(folder / "cgroup.subtree_control", f"+{name}")
-
-
-def _deepest_first(folder: Path) -> Iterator[Path]:
-    for place, _, _ in os.walk(folder, topdown=False):
-        yield Path(place)
+    missing = [f"+{name}" for name in WANTED if name in available and name not in on]
+    if missing:
+        write(folder / "cgroup.subtree_control", " ".join(missing))
 
 
 def _rmdir(folder: Path) -> None:
@@ -346,47 +293,7 @@ def _rmdir(folder: Path) -> None:
             summary = f"cannot remove cgroup {folder}: {error.strerror}"
             raise HostProblem(summary, retryable=True) from error
 
-    _patiently(remove, errno.EBUSY)
-
-
-def _patiently(action: Callable[[], None], refusal: int) -> None:
-    """Try again for a moment while the kernel refuses with the error number `refusal`."""
-    for pause in (0.001, 0.01, 0.05, 0.2, 0.5):
-        try:
-            return action()
-        except HostProblem as error:
-            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != refusal:
-                raise
-        time.sleep(pause)
-    return action()
-
-
-def _write(file: Path, value: int | str) -> None:
-    try:
-        file.write_text(str(value))
-    except ProcessLookupError:
-        raise
-    except OSError as error:
-        raise HostProblem(
-            f"cannot write {value} to {file}: {error.strerror}", hint="see bin/up --check"
-        ) from error
-
-
-def _read_int(file: Path) -> int:
-    try:
-        text = file.read_text().strip()
-    except (FileNotFoundError, OSError):
-        return 0
-    return int(text) if text.lstrip("-").isdigit() else 0
-
-
-def _field(file: Path, name: str) -> int:
-    """The number after `name` in a flat-keyed file; 0 when either is absent."""
-    try:
-        lines: Iterable[str] = file.read_text().splitlines()
-    except (FileNotFoundError, OSError):
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)
+    patiently(remove, errno.EBUSY)
 
 
 def _read_pids(folder: Path) -> list[int]:

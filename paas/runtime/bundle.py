@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paas.linux.cgroups import CPU_PERIOD_USEC, quota_usec, shares_v1
+from paas.linux.cgroup_limits import CPU_PERIOD_USEC, quota_usec, shares_v1
 from paas.runtime import seccomp
 from paas.runtime.inside import DEFAULT_PATH, Identity
 from paas.specs import ID_RANGE_SIZE, MIB, BindMount, ContainerSpec

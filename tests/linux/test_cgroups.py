@@ -2,16 +2,24 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from subprocess import PIPE
+from threading import Thread
 
 import pytest
 
+from paas.errors import HostProblem
 from paas.linux import cgroups
-from paas.linux.cgroups import Cgroup, detect, host_tree, quota_usec, shares_v1
+from paas.linux.cgroups import Cgroup, Tree, detect, host_tree, parse_mountinfo
 from paas.specs import MIB, Limits
 
 ROOT = f"/brl{os.getpid()}"
+MOUNTINFO = Path("/proc/self/mountinfo")
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
     "24 23 0:22 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755\n"
@@ -34,11 +42,6 @@ def test_detect_v1_with_joined_controllers_and_v2_beside() -> None:
     assert tree.root("cpu") == tree.root("cpuacct") == Path("/sys/fs/cgroup/cpu,cpuacct")
     assert tree.root("name=systemd") == Path("/sys/fs/cgroup/systemd")
     assert len(tree.folders) == 3
-
-
-def test_units() -> None:
-    assert [quota_usec(millis) for millis in (1000, 250, 1)] == [100_000, 25_000, 1000]
-    assert [shares_v1(weight) for weight in (100, 1, 10_000)] == [1024, 10, 102_400]
 
 
 @pytest.mark.parametrize("name", ["relative", "/a/../b"])
@@ -66,11 +69,8 @@ def sleeper() -> Iterator[int]:
 def test_limits_can_go_up_and_down(top: Cgroup) -> None:
     for limits in (Limits(), Limits(64 * MIB, 0, 200, 10, 5), Limits(1024 * MIB, 2048 * MIB, 4000, 500, 999)):
         top.create(limits)
-        names = (
-            ("memory.max", "pids.max") if host_tree().version == 2 else ("memory.limit_in_bytes", "pids.max")
-        )
-        assert int((top.folder("memory") / names[0]).read_text()) == limits.memory_bytes
-        assert int((top.folder("pids") / names[1]).read_text()) == limits.pids
+        assert limited_memory(top) == limits.memory_bytes
+        assert int((top.folder("pids") / "pids.max").read_text()) == limits.pids
 
 
 @pytest.mark.kernel
@@ -82,6 +82,66 @@ def test_a_child_that_was_removed_just_now_holds_no_limit_up(top: Cgroup) -> Non
         child.create(large)
         child.remove()
         top.limit(small)
+
+
+def limited_memory(cgroup: Cgroup) -> int:
+    name = {1: "memory.limit_in_bytes", 2: "memory.max"}[cgroup.tree.version]
+    return int((cgroup.folder("memory") / name).read_text())
+
+
+@pytest.mark.kernel
+def test_memory_that_is_held_is_not_taken_away(top: Cgroup) -> None:
+    """v2 would kill for a lower limit."""
+    top.create(Limits(128 * MIB, 0))
+    program = "import sys; sys.stdin.readline(); held = b'x' * (32 << 20); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
+        assert process.stdin and process.stdout
+        top.attach(process.pid)
+        process.stdin.write(b"\n")
+        process.stdout.readline()
+        with pytest.raises(HostProblem, match="what runs there holds more"):
+            top.limit(Limits(16 * MIB, 0))
+        assert (process.poll(), top.oom_kills()) == (None, 0)
+        assert limited_memory(top) == 128 * MIB
+        process.kill()
+
+
+@pytest.mark.kernel
+def test_file_cache_makes_room(top: Cgroup) -> None:
+    top.create(Limits(128 * MIB, 0))
+    # Not /tmp, which may be in memory; synced, for only clean pages can go at once.
+    with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:
+        command = f"read go; exec dd if=/dev/zero of={file.name} bs=1M count=64 conv=fsync status=none"
+        with subprocess.Popen(["sh", "-c", command], stdin=PIPE, bufsize=0) as process:
+            assert process.stdin
+            top.attach(process.pid)
+            process.stdin.write(b"\n")
+            assert process.wait() == 0
+        top.limit(Limits(16 * MIB, 0))
+    assert limited_memory(top) == 16 * MIB
+
+
+@pytest.mark.kernel
+def test_a_v2_tree_beside_v1_holds_and_kills_as_the_only_one_does(sleeper: int) -> None:
+    """The host's v2 tree, wherever it is mounted: so a change for v1 is not only tried on v1."""
+    points = [point for point, kind, _ in parse_mountinfo(MOUNTINFO.read_text()) if kind == "cgroup2"]
+    cgroup = Cgroup(f"{ROOT}v2/leaf", Tree(2, (("none", points[0]),)))
+    try:
+        cgroup.create()
+        cgroup.attach(sleeper)
+        assert cgroup.pids() == [sleeper]
+        cgroup.freeze()
+        end = time.monotonic() + 10
+        while "frozen 1" not in (cgroup.folders[0] / "cgroup.events").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        _reap_in_background(sleeper)
+        cgroup.kill()
+    finally:
+        top = Cgroup(f"{ROOT}v2", cgroup.tree)
+        top.kill()
+        top.remove()
+    assert not cgroup.exists()
 
 
 @pytest.mark.kernel
@@ -124,9 +184,12 @@ def test_what_is_gone_is_empty_and_can_be_removed_again() -> None:
 
 def _reap_in_background(pid: int) -> None:
     """A zombie stays in its cgroup until its parent, here this process, has waited for it."""
-    from threading import Thread  # noqa: PLC0415
 
-    Thread(target=os.waitpid, args=(pid, 0), daemon=True).start()
+    def reap() -> None:
+        with suppress(ChildProcessError):  # the fixture did
+            os.waitpid(pid, 0)
+
+    Thread(target=reap, daemon=True).start()
 
 
 @pytest.mark.kernel

@@ -1,0 +1,150 @@
+"""Limits as the files of a cgroup, read and written: v2's (cgroup-v2.rst) and v1's (cgroup-v1/*.rst)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from paas.errors import HostProblem
+from paas.specs import Limits
+
+CPU_PERIOD_USEC = 100_000
+
+
+def quota_usec(cpu_millis: int) -> int:
+    """A cpu limit as microseconds in each period; the kernel refuses less than one millisecond."""
+    return max(cpu_millis * CPU_PERIOD_USEC // 1000, 1000)
+
+
+def shares_v1(weight: int) -> int:
+    """v2's cpu.weight (default 100) on v1's scale of cpu.shares (default 1,024, least 2)."""
+    return max(weight * 1024 // 100, 2)
+
+
+def files_v2(limits: Limits) -> dict[str, str]:
+    """File -> what is written to it. memory.oom.group stays 0: a process is killed, not all, as on v1."""
+    return {
+        "memory.max": str(limits.memory_bytes),
+        "memory.swap.max": str(limits.swap_bytes),
+        "cpu.max": f"{quota_usec(limits.cpu_millis)} {CPU_PERIOD_USEC}",
+        "cpu.weight": str(limits.cpu_weight),
+        "pids.max": str(limits.pids),
+    }
+
+
+def set_v2(folder: Path, limits: Limits) -> None:
+    """Errors: HostProblem when what runs there holds more memory; then nothing was written."""
+    _make_room_v2(folder, limits.memory_bytes)
+    for name, value in files_v2(limits).items():
+        if name != "memory.swap.max" or (folder / name).exists():
+            write(folder / name, value)
+
+
+def set_v1(folder: Callable[[str], Path], limits: Limits) -> None:
+    """`folder` gives the cgroup's folder by controller. Errors: HostProblem, as for v2."""
+    _set_memory_v1(folder("memory"), limits)
+    cpu = folder("cpu")
+    write(cpu / "cpu.cfs_period_us", CPU_PERIOD_USEC)
+    _set_cpu_v1(cpu, quota_usec(limits.cpu_millis))
+    write(cpu / "cpu.shares", shares_v1(limits.cpu_weight))
+    write(folder("pids") / "pids.max", limits.pids)
+
+
+def _make_room_v2(folder: Path, wanted: int) -> None:
+    """v2 takes any limit, and kills until it is met: what cannot be reclaimed is refused here, as v1 does."""
+    excess = read_int(folder / "memory.current") - wanted
+    if excess > 0:
+        with suppress(OSError):  # EAGAIN says that less went
+            (folder / "memory.reclaim").write_text(str(excess))
+        if read_int(folder / "memory.current") > wanted:
+            raise _too_full(folder, wanted)
+
+
+def _set_memory_v1(memory: Path, limits: Limits) -> None:
+    names = ["memory.limit_in_bytes"]
+    values = {names[0]: limits.memory_bytes}
+    if (memory / "memory.memsw.limit_in_bytes").exists():
+        names.append("memory.memsw.limit_in_bytes")
+        values[names[-1]] = limits.memory_bytes + limits.swap_bytes
+    # memory <= memory+swap must hold after each write: which goes first depends on where they were.
+    if limits.memory_bytes > read_int(memory / names[-1]):
+        names.reverse()
+    for name in names:
+        try:
+            write(memory / name, values[name])
+        except HostProblem as problem:
+            if is_refusal(problem, errno.EBUSY):
+                raise _too_full(memory, values[name]) from problem
+            raise
+
+
+def _too_full(folder: Path, wanted: int) -> HostProblem:
+    return HostProblem(
+        f"cannot limit {folder} to {wanted} bytes of memory: what runs there holds more",
+        hint="stop some of it first, or choose a higher limit",
+    )
+
+
+def _set_cpu_v1(folder: Path, quota: int) -> None:
+    """v1 refuses a parent with less than any descendant's: those come down first, the deepest before all."""
+    *below, itself = deepest_first(folder)
+    for child in below:
+        if read_int(child / "cpu.cfs_quota_us") > quota:
+            write(child / "cpu.cfs_quota_us", quota)
+    # A child that was removed just now counts until the kernel has forgotten it.
+    patiently(lambda: write(itself / "cpu.cfs_quota_us", quota), errno.EINVAL)
+
+
+def deepest_first(folder: Path) -> Iterator[Path]:
+    for place, _, _ in os.walk(folder, topdown=False):
+        yield Path(place)
+
+
+def patiently(action: Callable[[], None], refusal: int) -> None:
+    """Try again for a moment while the kernel refuses with the error number `refusal`."""
+    for pause in (0.001, 0.01, 0.05, 0.2, 0.5):
+        try:
+            return action()
+        except HostProblem as problem:
+            if not is_refusal(problem, refusal):
+                raise
+        time.sleep(pause)
+    return action()
+
+
+def is_refusal(problem: HostProblem, number: int) -> bool:
+    """Whether the kernel's own answer was the error `number`."""
+    return isinstance(problem.__cause__, OSError) and problem.__cause__.errno == number
+
+
+def write(file: Path, value: int | str) -> None:
+    try:
+        file.write_text(str(value))
+    except ProcessLookupError:
+        raise
+    except OSError as error:
+        raise HostProblem(
+            f"cannot write {value} to {file}: {error.strerror}", hint="see bin/up --check"
+        ) from error
+
+
+def read_int(file: Path) -> int:
+    """0 when it is not there, or holds no number."""
+    try:
+        text = file.read_text().strip()
+    except (FileNotFoundError, OSError):
+        return 0
+    return int(text) if text.lstrip("-").isdigit() else 0
+
+
+def read_field(file: Path, name: str) -> int:
+    """The number after `name` in a flat-keyed file; 0 when either is absent."""
+    try:
+        lines: Iterable[str] = file.read_text().splitlines()
+    except (FileNotFoundError, OSError):
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)

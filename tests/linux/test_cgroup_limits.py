@@ -1,0 +1,88 @@
+"""What is written for a limit. On v2 these are plain files, so this runs the same code on a v1 machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paas.errors import HostProblem
+from paas.linux.cgroup_limits import files_v2, quota_usec, shares_v1
+from paas.linux.cgroups import WANTED, Cgroup, Tree, swap_accounting
+from paas.specs import MIB, Limits
+
+LIMITS = Limits(memory_bytes=64 * MIB, swap_bytes=16 * MIB, cpu_millis=250, cpu_weight=50, pids=9)
+
+
+def test_units() -> None:
+    assert [quota_usec(millis) for millis in (1000, 250, 1)] == [100_000, 25_000, 1000]
+    assert [shares_v1(weight) for weight in (100, 1, 10_000)] == [1024, 10, 102_400]
+
+
+def test_files_of_v2() -> None:
+    assert files_v2(LIMITS) == {
+        "memory.max": "67108864",
+        "memory.swap.max": "16777216",
+        "cpu.max": "25000 100000",
+        "cpu.weight": "50",
+        "pids.max": "9",
+    }
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A v2 tree as the kernel shows it once /berth/tenant/app is there and nothing is enabled."""
+    for folder in ("", "berth", "berth/tenant", "berth/tenant/app"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "cgroup.subtree_control").touch()
+    return Tree(2, tuple((name, tmp_path) for name in (*WANTED, "hugetlb")))
+
+
+def test_controllers_are_enabled_from_the_root_down_to_the_parent(tree: Tree) -> None:
+    root = tree.root("cpu")
+    (root / "cgroup.subtree_control").write_text("cpu memory\n")
+    Cgroup("/berth/tenant/app", tree).create()
+    written = [root / folder / "cgroup.subtree_control" for folder in ("", "berth", "berth/tenant")]
+    assert [file.read_text() for file in written] == [
+        "+pids +io +cpuset",
+        "+cpu +memory +pids +io +cpuset",
+        "+cpu +memory +pids +io +cpuset",
+    ]
+    # One that has controllers for its children can hold no process.
+    assert (root / "berth/tenant/app/cgroup.subtree_control").read_text() == ""
+
+
+def test_each_limit_is_in_its_file(tree: Tree) -> None:
+    tenant = Cgroup("/berth/tenant", tree)
+    folder = tenant.folders[0]
+    (folder / "memory.swap.max").write_text("max\n")
+    tenant.create(LIMITS)
+    assert {name: (folder / name).read_text() for name in files_v2(LIMITS)} == files_v2(LIMITS)
+
+
+def test_without_swap_accounting_no_limit_on_swap_is_written(tree: Tree) -> None:
+    tenant = Cgroup("/berth/tenant", tree)
+    tenant.create(LIMITS)
+    assert not (tenant.folders[0] / "memory.swap.max").exists()
+    assert (tenant.folders[0] / "pids.max").read_text() == "9"
+
+
+def test_less_memory_than_is_held_is_refused_before_anything_is_written(tree: Tree) -> None:
+    tenant = Cgroup("/berth/tenant", tree)
+    folder = tenant.folders[0]
+    (folder / "memory.current").write_text(f"{65 * MIB}\n")
+    with pytest.raises(HostProblem, match="what runs there holds more"):
+        tenant.limit(LIMITS)
+    assert (folder / "memory.reclaim").read_text() == str(MIB)
+    assert not (folder / "memory.max").exists() and not (folder / "pids.max").exists()
+
+
+def test_swap_accounting_on_v2(tree: Tree) -> None:
+    """memory.swap.max is beside memory.max, and the root has neither."""
+    assert swap_accounting(tree)
+    slice_ = tree.root("memory") / "system.slice"
+    slice_.mkdir()
+    (slice_ / "memory.max").touch()
+    assert not swap_accounting(tree)
+    (slice_ / "memory.swap.max").touch()
+    assert swap_accounting(tree)
