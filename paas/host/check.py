@@ -16,7 +16,7 @@ from paas.linux.probe import Capability
 
 
 def show() -> int:
-    """Print the table; the exit status is 1 when something is missing that Berth cannot do without."""
+    """Print the table; the exit status is 1 when Berth cannot do without something that bin/up cannot mend."""
     state = Path(os.environ.get("BERTH_STATE") or "/var/lib/berth")
     found = probe.survey(state)
     width = min(shutil.get_terminal_size((112, 24)).columns, 112)
@@ -24,7 +24,7 @@ def show() -> int:
     print(*verdict(found), sep="\n")
     if os.geteuid() != 0:
         print("Run as root for the whole picture: what only root may try is shown as missing.")
-    return 1 if any(capability.required and not capability.present for capability in found) else 0
+    return 1 if any(row.in_the_way for row in found) else 0
 
 
 def table(found: Iterable[Capability], width: int) -> list[str]:
@@ -43,10 +43,17 @@ def table(found: Iterable[Capability], width: int) -> list[str]:
 
 
 def verdict(found: Sequence[Capability]) -> list[str]:
-    missing = [row.name for row in found if not row.present]
-    if not missing:
-        return ["", "Everything that Berth uses is here."]
-    needed = [row.name for row in found if row.required and not row.present]
-    if needed:
-        return ["", f"Berth cannot run without: {', '.join(needed)}. bin/up installs Debian packages itself."]
-    return ["", f"Berth runs here, without the gains of: {', '.join(missing)}."]
+    missing = [row for row in found if not row.present]
+    in_the_way = _names(row for row in missing if row.in_the_way)
+    mended = _names(row for row in missing if row.mended)
+    gains = _names(row for row in missing if not row.mended and not row.required)
+    if in_the_way:
+        return ["", f"Berth cannot run without: {in_the_way}."]
+    lines = ["", "Berth runs here." if missing else "Everything that Berth uses is here."]
+    lines += [f"bin/up will install: {mended}."] if mended else []
+    lines += [f"Without the gains of: {gains}."] if gains else []
+    return lines
+
+
+def _names(rows: Iterable[Capability]) -> str:
+    return ", ".join(row.name for row in rows)

@@ -1,14 +1,17 @@
 """What this host offers, tried rather than concluded from a version: `bin/up --check` prints it.
 
-Runs before anything is installed, as any user: standard library only, and nothing is left behind.
+Runs before anything is installed, as any user: standard library only, and nothing is left behind but the
+kernel's modules that were tried.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from paas.errors import BerthError
 from paas.linux import trials
@@ -24,7 +27,10 @@ PATH = CLEAN_ENV["PATH"]
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One thing that a host has or lacks. `found` is what was seen; the two texts say what a lack means."""
+    """One thing that a host has or lacks. `found` is what was seen; the two texts say what a lack means.
+
+    `mended` means that bin/up sees to it by itself, so that a lack keeps nobody from anything.
+    """
 
     name: str
     present: bool
@@ -32,6 +38,11 @@ class Capability:
     cost: str
     remedy: str
     required: bool = False
+    mended: bool = False
+
+    @property
+    def in_the_way(self) -> bool:
+        return self.required and not self.present and not self.mended
 
 
 def survey(state: Path) -> list[Capability]:
@@ -42,6 +53,7 @@ def survey(state: Path) -> list[Capability]:
         *memory(host_tree()),
         *programs(),
         disk(_nearest(state)),
+        *disk_shares(host_tree(), _nearest(state)),
         *limits(),
     ]
 
@@ -70,7 +82,7 @@ def _controllers(version: int) -> list[tuple[str, str, bool]]:
         ("memory", "No memory limits: one app can take the whole machine.", True),
         ("cpu", "No cpu shares and limits.", True),
         ("pids", "No limit on processes: a fork bomb takes the whole machine.", True),
-        ("io" if version == 2 else "blkio", "Disks are not shared by weight.", False),
+        ("io" if version == 2 else "blkio", "Disks cannot be shared by weight.", False),
         ("cpuset", "Containers cannot be kept to some processors.", False),
     ]
     if version == 1:
@@ -194,17 +206,18 @@ def programs() -> list[Capability]:
 def _program(names: tuple[str, ...], cost: str, required: bool) -> Capability:
     places = [place for name in names if (place := shutil.which(name, path=PATH))]
     packages = " or ".join(PACKAGES.get(name, name) for name in names)
-    remedy = f"apt-get install {packages}" + (" (bin/up does)." if required else ", where Debian has it.")
+    remedy = f"bin/up installs {packages}." if required else f"apt-get install {packages}, where Debian has it."
     found = _version(places[0]) if places else "not installed"
-    return Capability(" or ".join(names), bool(places), found, cost, remedy, required)
+    return Capability(" or ".join(names), bool(places), found, cost, remedy, required, mended=required)
 
 
 def _version(program: str) -> str:
     """Its own first line about itself, or at least that it is there."""
-    try:
-        done = run([program, "--version"], check=False, timeout=10)
-    except BerthError:
-        return program
+    with TemporaryDirectory() as scratch:  # crun makes its folder even for this
+        try:
+            done = run([program, "--version"], env={"XDG_RUNTIME_DIR": scratch}, check=False, timeout=10)
+        except BerthError:
+            return program
     lines = [line for line in (done.stdout or done.stderr).splitlines() if any(c.isdigit() for c in line)]
     return lines[0].strip() if done.status == 0 and lines else program
 
@@ -218,6 +231,50 @@ def disk(folder: Path) -> Capability:
         "Builds fail when the disk is full.",
         "Free some, or put the state folder elsewhere (BERTH_STATE).",
     )
+
+
+def disk_shares(tree: Tree, folder: Path) -> list[Capability]:
+    """Whether the disks below `folder` are shared by cgroup; nothing where the kernel names none (btrfs)."""
+    disks = _disks(Path("/sys/dev/block", "{}:{}".format(*_device(folder))))
+    unshared = [disk.name for disk in disks if not _is_shared(disk, tree)]
+    if not disks:
+        return []
+    return [
+        Capability(
+            "disk shares",
+            not unshared,
+            f"not on {', '.join(unshared)}" if unshared else ", ".join(disk.name for disk in disks),
+            "A tenant that keeps the disk busy slows its neighbours down.",
+            f"modprobe bfq; echo bfq > /sys/block/{(unshared or ['DISK'])[0]}/queue/scheduler; "
+            "a udev rule does it at each boot.",
+        )
+    ]
+
+
+def _device(folder: Path) -> tuple[int, int]:
+    number = folder.stat().st_dev
+    return os.major(number), os.minor(number)
+
+
+def _disks(device: Path) -> list[Path]:
+    """The folders in /sys of the disks that a device is on, through partitions and device-mapper."""
+    if not device.exists():
+        return []
+    place = device.resolve()
+    if (place / "partition").exists():
+        place = place.parent
+    below = [disk for slave in sorted(place.glob("slaves/*")) for disk in _disks(slave)]
+    return list(dict.fromkeys(below)) or [place]
+
+
+def _is_shared(disk: Path, tree: Tree) -> bool:
+    """By its scheduler (bfq-iosched.rst), or by the cost model of v2 (cgroup-v2.rst, io.cost.qos)."""
+    scheduler = disk / "queue" / "scheduler"
+    if scheduler.exists() and "[bfq]" in scheduler.read_text():
+        return True
+    number, costs = (disk / "dev").read_text().strip(), tree.folders[0] / "io.cost.qos"
+    lines = costs.read_text().splitlines() if costs.exists() else []
+    return any(line.startswith(f"{number} ") and "enable=1" in line.split() for line in lines)
 
 
 def limits() -> list[Capability]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from paas.errors import HostProblem
-from paas.linux import mounts, namespaces, probe, trials
+from paas.linux import mounts, namespaces, trials
 from paas.linux.command import run
 
 UID_BASE = 1_879_048_192 + 90 * 65_536
@@ -127,27 +127,3 @@ def test_the_kernel_is_tried_and_nothing_stays(place: Path) -> None:
     assert {name: why for name, why in outcomes.items() if why} == {}
     assert list(place.iterdir()) == []
     assert str(place) not in Path("/proc/self/mountinfo").read_text()
-
-
-@pytest.mark.kernel
-def test_survey_says_everything(place: Path) -> None:
-    found = {row.name: row for row in probe.survey(place / "not" / "yet")}
-    assert {"cgroups", "controller memory", "user namespaces", "id-mapped mounts", "nftables", "NFLOG"} <= set(
-        found
-    )
-    assert {"swap", "swap accounting", "crun", "conmon", "criu", "disk space", "CAP_SYS_RESOURCE"} <= set(found)
-    assert all(row.found and row.cost and row.remedy for row in found.values())
-    assert [row.name for row in found.values() if row.required and not row.present] == []
-
-
-def test_what_is_missing_is_said() -> None:
-    rows = probe.kernel(dict.fromkeys(trials.NAMES, "cannot try: unshare: Operation not permitted"))
-    assert not any(row.present for row in rows)
-    assert {row.name for row in rows if not row.required} == {"NFLOG"}
-
-
-@pytest.mark.parametrize(
-    ("status", "has"), [("CapEff:\t000001ffffffffff\n", True), ("CapEff:\t0\n", False), ("", False)]
-)
-def test_has_capability(status: str, has: bool) -> None:
-    assert probe.has_capability(status, probe.CAP_SYS_RESOURCE) is has
