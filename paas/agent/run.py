@@ -68,7 +68,7 @@ class Agent:
             for container_id in self._exits.wait(min(wait, 1.0)):
                 self._try("exit", partial(ended, container_id))
             for duty in self._duties:
-                if duty.due <= time.monotonic():
+                if duty.due <= time.monotonic() and not self._ending:
                     self._try(duty.name, duty.work)
                     duty.due = time.monotonic() + duty.every
 

@@ -140,12 +140,14 @@ def _gunicorn(installation: Installation, socket: Path, *options: str) -> tuple[
         "--no-control-socket",
         # A heartbeat file that must not wait for the disk.
         "--worker-tmp-dir=/dev/shm",
+        # Importing everything counts: a busy machine without hardware help needs a minute for it.
+        "--timeout=120",
         *options,
     )
 
 
 def _web(installation: Installation) -> tuple[str, ...]:
-    options = ("--worker-class=gthread", "--workers=1", "--threads=8", "--timeout=60", "--graceful-timeout=8")
+    options = ("--worker-class=gthread", "--workers=1", "--threads=8", "--graceful-timeout=8")
     return _gunicorn(installation, installation.paths.web_socket, *options, "paas.wsgi:application")
 
 

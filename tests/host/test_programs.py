@@ -36,7 +36,7 @@ def test_worker_and_agent_live_in_berths_mount_namespace() -> None:
 def test_web() -> None:
     assert PARTS["web"].argv == (
         "/state/venv/bin/gunicorn", "--bind=unix:/run/b/sockets/web.sock", "--umask=007", "--no-control-socket",
-        "--worker-tmp-dir=/dev/shm", "--worker-class=gthread", "--workers=1", "--threads=8", "--timeout=60",
+        "--worker-tmp-dir=/dev/shm", "--timeout=120", "--worker-class=gthread", "--workers=1", "--threads=8",
         "--graceful-timeout=8", "paas.wsgi:application",
     )  # fmt: skip
 
