@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 
 import pytest
 
 from paas.specs import HealthCheck
+from paas.worker import readiness
 from paas.worker.readiness import answers, pause
 
 HERE = IPv4Address("127.0.0.1")
@@ -62,3 +64,49 @@ def test_nothing_listens() -> None:
             False,
             f"nothing listens on port {taken.getsockname()[1]} ($PORT)",
         )
+
+
+def _never_ends(connection: socket.socket, gone: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK"[:9])
+    while not gone.wait(0.05):
+        connection.sendall(b"a")
+
+
+def _floods(connection: socket.socket, gone: threading.Event) -> None:
+    while True:
+        connection.sendall(b"a" * 65536)
+
+
+def _hangs_up(connection: socket.socket, gone: threading.Event) -> None:
+    connection.recv(1000)
+
+
+@pytest.mark.parametrize(
+    ("behave", "seen"),
+    [
+        (_never_ends, "no answer on port {port} within 0.5 s"),
+        (_floods, "port {port}: its answer is not HTTP"),
+        (_hangs_up, "port {port}: it hung up without an answer"),
+    ],
+)
+def test_no_app_can_hold_up_who_asks_it(
+    behave: Callable[[socket.socket, threading.Event], None], seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker waits for it: an app that drips its answer would keep that worker from everybody's deploys."""
+    monkeypatch.setattr(readiness, "ATTEMPT_SECONDS", 0.5)
+    gone = threading.Event()
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(ConnectionError):
+            behave(connection, gone)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            assert answers(HERE, port, HealthCheck(path="/")) == (False, seen.format(port=port))
+        finally:
+            gone.set()
+            thread.join()
