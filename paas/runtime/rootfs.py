@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import BadInput
-from paas.linux import mounts
+from paas.linux import mounts, trees
 from paas.runtime.space import Space
 
 UPPER, WORK = "upper", "work"
@@ -46,10 +45,8 @@ def make_scratch(space: Space, container_id: str) -> None:
 
 
 def remove_scratch(space: Space, container_id: str) -> None:
-    """The overlay must be unmounted. Files may be immutable or deep: rmtree goes by descriptors, links stay."""
-    scratch = space.scratch(container_id)
-    if scratch.exists():
-        shutil.rmtree(scratch)
+    """The overlay must be unmounted."""
+    trees.remove(space.scratch(container_id))
 
 
 def mount(space: Space, layers: Sequence[str], container_id: str, target: Path) -> None:

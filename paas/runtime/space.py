@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from paas.linux import mounts, namespaces
+from paas.linux import mounts, namespaces, trees
 from paas.linux.cgroups import Cgroup
 from paas.linux.command import run
 from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
@@ -150,7 +150,7 @@ def _mount_disk(space: Space) -> None:
     finally:
         run(["losetup", "--detach", device])  # while it is in use this only marks it to go with its last user
     # No container of before can be alive on a disk that was not mounted: a reboot left these.
-    shutil.rmtree(space.disk / "containers", ignore_errors=True)
+    trees.remove(space.disk / "containers")
     for folder in ("containers", "cache"):
         (space.disk / folder).mkdir(mode=0o711, exist_ok=True)
 

@@ -206,3 +206,13 @@ def test_layers_stack(bed: Bed) -> None:
     assert bed.says("cat /which", layers=tuple(layers)) == ["59"]
     with pytest.raises(HostProblem, match="cannot stack"):
         bed.runtime.create(spec := bed.spec("true", layers=(*layers, *layers)), bed.log(spec))
+
+
+def test_folders_however_deep_go_with_their_container(bed: Bed) -> None:
+    """Deeper than a Python function may call itself."""
+    deep = "import os\nfor _ in range(5_000):\n    os.mkdir('d'); os.chdir('d')\nprint('made')"
+    assert bed.python(deep, workdir="/tmp") == ["made"]
+    made = bed.made[-1]
+    bed.runtime.delete(made)
+    assert bed.leftovers(made) == []
+    assert not (bed.paths.disks / bed.tenant.id / "containers" / made).exists()
