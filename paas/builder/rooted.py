@@ -24,16 +24,17 @@ def open_linkless(root: int, path: str, flags: int) -> int:
 
 
 def read_text(root: int, path: str, limit: int) -> str | None:
-    """A regular file's UTF-8 text, or None when there is none. Raises BadInput above `limit` bytes."""
+    """A file's UTF-8 text, or None when there is none. Raises BadInput above `limit` bytes, and for a folder."""
     try:
         fd = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         if error.errno in (*ABSENT, errno.ENXIO):
             return None
         raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise BadInput(f"{path} is not a file", hint="replace it by a file, or give it another name")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
         content = file.read(limit + 1)
     if len(content) > limit:
         raise BadInput(f"{path} is larger than {limit:,} bytes", hint="shorten it")

@@ -49,31 +49,35 @@ class Tree:
         os.close(self._open.pop()[1])
 
     # --- where
-    def folder(self, parts: Parts) -> int:
-        """A descriptor of the folder, made with its parents where missing; valid until the next call."""
+    def folder(self, parts: Parts, entry: Parts = ()) -> int:
+        """A descriptor of the folder, made with its parents where missing; valid until the next call.
+
+        `entry` is what is to be put there, for an error's text.
+        """
         same = 0
         while same < len(parts) and same + 1 < len(self._open) and self._open[same + 1][0] == parts[same]:
             same += 1
         self._close_below(same)
         for name in parts[same:]:
-            self._open.append((name, self._enter(name, parts)))
+            self._open.append((name, self._enter(name, entry or parts)))
         return self._open[-1][1]
 
     def is_open(self, parts: Parts) -> bool:
         """True for the folder entered last and its parents: a folder, for sure."""
         return tuple(name for name, _ in self._open[1 : len(parts) + 1]) == parts
 
-    def _enter(self, name: str, parts: Parts) -> int:
+    def _enter(self, name: str, entry: Parts) -> int:
         parent = self._open[-1][1]
         try:
             return os.open(name, DIRECTORY, dir_fd=parent)
         except FileNotFoundError:
-            return self._new_folder(parent, name, parts)
+            return self._new_folder(parent, name, entry)
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise
             raise BadInput(
-                f"entry {shown('/'.join(parts))!r} lies beneath {shown(name)!r}, which is no folder"
+                f"archive entry {shown('/'.join(entry))!r} lies beneath {shown(name)!r}, which is no folder",
+                hint="pack the folder again, from where it is whole",
             ) from error
 
     def _new_folder(self, parent: int, name: str, parts: Parts) -> int:
@@ -89,7 +93,7 @@ class Tree:
 
     # --- what
     def put_folder(self, parts: Parts, entry: TarEntry) -> int:
-        parent = self.folder(parts[:-1])
+        parent = self.folder(parts[:-1], parts)
         if parts and not _is_folder(parent, parts[-1]):
             self._vacate(parent, parts)
         fd = self.folder(parts)
@@ -147,7 +151,7 @@ class Tree:
         if not parts:
             raise BadInput("archive holds an entry that would replace its own root folder")
         self._budget.add_file("/".join(parts))
-        parent = self.folder(parts[:-1])
+        parent = self.folder(parts[:-1], parts)
         try:
             return make(parts[-1], parent)
         except FileExistsError:

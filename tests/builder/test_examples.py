@@ -139,7 +139,18 @@ def test_a_file_that_links_out_of_the_source_is_not_read(store: Store, tmp_path:
 def test_a_fifo_in_place_of_a_file_holds_nobody_up(store: Store, tmp_path: Path) -> None:
     folder = source(tmp_path, {"index.html": ""})
     os.mkfifo(folder / "berth.toml")
-    assert planned(folder, store)[0].builder == "static"
+    with pytest.raises(BadInput, match=r"berth\.toml is not a file"):
+        planned(folder, store)
+
+
+NAMES = ("berth.toml", "Procfile", ".dockerignore", "Dockerfile", "requirements.txt", ".python-version")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_in_place_of_a_file_is_told(store: Store, tmp_path: Path, name: str) -> None:
+    manifest = {} if name in ("Dockerfile", "requirements.txt") else {"requirements.txt": ""}
+    with pytest.raises(BadInput, match=f"{re.escape(name)} is not a file"):
+        planned(source(tmp_path, {f"{name}/x": "", "app.py": "", **manifest}), store)
 
 
 def test_requirements_bring_the_files_that_they_name(store: Store, tmp_path: Path) -> None:

@@ -155,32 +155,15 @@ HOSTILE_TAR: dict[str, tuple[list[tuple[tarfile.TarInfo, bytes]], str]] = {
     "absolute": ([member("/tmp/evil")], r"'/tmp/evil' has an absolute name"),
     "link then write": (
         [member("l", tarfile.SYMTYPE, linkname="/tmp"), member("l/evil", data=b"x")],
-        r"beneath 'l', which is no folder",
+        r"'l/evil' lies beneath 'l', which is no folder",
+    ),
+    "folder beneath a link": (
+        [member("l", tarfile.SYMTYPE, linkname="/tmp"), member("l/evil/", tarfile.DIRTYPE)],
+        r"'l/evil' lies beneath 'l', which is no folder",
     ),
     "link inside then write": (
         [member("d/x"), member("l", tarfile.SYMTYPE, linkname="d"), member("l/evil", data=b"x")],
         r"beneath 'l', which is no folder",
-    ),
-    "link absolute": (
-        [member("l", tarfile.SYMTYPE, linkname="/etc/passwd")],
-        r"'l' is a link to '/etc/passwd', outside",
-    ),
-    "link up": ([member("a/l", tarfile.SYMTYPE, linkname="../../x"), member("b")], r"'a/l' is a link to"),
-    "link up once the folder is off": (
-        [member("app/l", tarfile.SYMTYPE, linkname="../secret"), member("app/x")],
-        r"'l' is a link to '\.\./secret'",
-    ),
-    "link by way of a link": (
-        [
-            member("a/b/c"),
-            member("down", tarfile.SYMTYPE, linkname="a/b"),
-            member("l", tarfile.SYMTYPE, linkname="down/../../../x"),
-        ],
-        r"'l' is a link to 'down/\.\./\.\./\.\./x'",
-    ),
-    "links in a circle": (
-        [member("a", tarfile.SYMTYPE, linkname="b"), member("b", tarfile.SYMTYPE, linkname="a")],
-        r"'a' is a link to 'b'",
     ),
     "hard link up": ([member("h", tarfile.LNKTYPE, linkname="../../etc/passwd")], r"'h' is a hard link to"),
     "hard link absolute": (
@@ -236,7 +219,6 @@ HOSTILE_ZIP: dict[str, tuple[tuple[str, bytes, int], str]] = {
     "parent by Windows": (("..\\evil", b"x", 0), r"'\.\./evil' points outside"),
     "absolute": (("/tmp/evil", b"x", 0o100644), r"has an absolute name"),
     "absolute by Windows": (("\\tmp\\evil", b"x", 0), r"has an absolute name"),
-    "link": (("l", b"/etc/passwd", stat.S_IFLNK | 0o777), r"'l' is a link to '/etc/passwd'"),
     "endless link": (("l", b"x" * MIB, stat.S_IFLNK | 0o777), r"'l' is a link with a target that is too long"),
     "device": (("null", b"", stat.S_IFCHR | 0o666), r"'null' is a device"),
     "pipe": (("pipe", b"", stat.S_IFIFO | 0o666), r"'pipe' is a device or a named pipe"),
@@ -251,6 +233,21 @@ def test_a_hostile_zip_is_refused_with_the_entrys_name(tmp_path: Path, target: P
     with pytest.raises(BadInput, match=message):
         unpacked(zipped(tmp_path / "a.zip", ("honest", b"1", 0o100644), hostile), target)
     assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+def test_a_symbolic_link_stays_one_wherever_it_leads(tmp_path: Path, target: Path, kind: str) -> None:
+    """Each virtual environment has one to /usr/bin/python3; a build opens none of them on the host's side."""
+    links = {"absolute": "/etc/passwd", "up": "../../x", "circle": "circle", "gone": "nowhere"}
+    if kind == "zip":
+        members = ((name, to.encode(), stat.S_IFLNK | 0o777) for name, to in links.items())
+        archive = zipped(tmp_path / "a.zip", *members)
+    else:
+        archive = tar_gz(
+            tmp_path / "a.tgz", *(member(name, tarfile.SYMTYPE, linkname=to) for name, to in links.items())
+        )
+    unpacked(archive, target)
+    assert {path.name: str(path.readlink()) for path in target.iterdir()} == links
 
 
 # --- bombs
