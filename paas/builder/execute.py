@@ -16,7 +16,7 @@ from paas.builder.log import BuildLog, amount, files_and_folders
 from paas.builder.plan import Copy, FilesStep, Folder, ImageSettings, Operation, Plan, RunStep, Stage, Step
 from paas.builder.sandbox import BuildCancelled, Sandbox, StepResult
 from paas.builder.tree import Tree
-from paas.errors import BadInput, StepFailed
+from paas.errors import BadInput, Refused, StepFailed
 from paas.images import LayerInfo, Store
 from paas.oci.config import History, ImageConfig
 from paas.specs import ImageSpec
@@ -138,11 +138,9 @@ class Execution:
 
     # --- files
     def _make(self, layers: Sequence[str], step: Step) -> LayerInfo:
-        if isinstance(step, RunStep):
-            return self._run(layers, step)
         try:
-            return self._put_files(layers, step)
-        except BadInput as error:
+            return self._run(layers, step) if isinstance(step, RunStep) else self._put_files(layers, step)
+        except (BadInput, Refused) as error:
             raise _placed(step, error.summary, error.hint) from error
 
     def _put_files(self, layers: Sequence[str], step: FilesStep) -> LayerInfo:

@@ -24,7 +24,7 @@ def open_linkless(root: int, path: str, flags: int) -> int:
 
 
 def read_text(root: int, path: str, limit: int) -> str | None:
-    """A file's UTF-8 text, or None when there is none. Raises BadInput above `limit` bytes, and for a folder."""
+    """A file's UTF-8 text, or None when there is none. BadInput above `limit` bytes, and for a folder."""
     try:
         fd = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +15,10 @@ from paas.specs import ID_RANGE_SIZE, BindMount
 
 READ_MAX = 1024 * 1024
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What the runtime mounts itself: nothing of a tenant's may lie over it, and no process may begin in it, where
+# /proc/self/fd would be the runtime's own (CVE-2024-21626).
+KERNELS_PLACES = ("/proc", "/dev", "/sys")
+MOST_LINKS = 40  # on the way to one place, as the kernel's
 # A link loop, a name that is too long, a file where a folder should be: the tenant's own affair, "not there".
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EXDEV)
 
@@ -65,6 +69,33 @@ class Inside:
         finally:
             os.close(fd)
 
+    def leads_to(self, path: str) -> PurePosixPath:
+        """Where `path` will lead when everything is mounted: as the links that are here now say, followed also
+        where what they name is not there yet. Errors: BadInput for links without end.
+        """
+        here, todo, links = PurePosixPath("/"), _parts(path), 0
+        while todo:
+            name = todo.pop()
+            if name == "..":
+                here = here.parent
+            elif (target := self._readlink(str(here / name))) is None:
+                here = here / name
+            elif (links := links + 1) > MOST_LINKS:
+                raise BadInput(f"cannot start: {path} has links without end", hint="take them out of the image")
+            else:
+                here = PurePosixPath("/") if target.startswith("/") else here
+                todo += _parts(target)
+        return here
+
+    def _readlink(self, path: str) -> str | None:
+        fd = self._open(path, os.O_PATH | os.O_NOFOLLOW)
+        if fd is None:
+            return None
+        try:
+            return os.readlink("", dir_fd=fd) if stat.S_ISLNK(os.fstat(fd).st_mode) else None
+        finally:
+            os.close(fd)
+
     def read(self, path: str) -> str:
         """A regular file's text, at most a MiB of it; nothing for anything else (a fifo would hold us up)."""
         found = self.stat(path)
@@ -75,6 +106,20 @@ class Inside:
             return ""
         with os.fdopen(fd, "rb") as file:
             return file.read(READ_MAX).decode(errors="replace")
+
+
+def check_places(workdir: str, targets: Iterable[str], inside: Inside) -> None:
+    """Refused for a working folder or a mount that would lie in what is the kernel's, or over the root."""
+    for place in (workdir, *targets):
+        real = inside.leads_to(place)
+        if any(real.is_relative_to(kernels) for kernels in KERNELS_PLACES):
+            where = place if str(real) == place else f"{place}, which leads to {real},"
+            raise Refused(
+                f"cannot start: {where} is a place of the kernel's", hint="use a folder of the image's own"
+            )
+    for target in targets:
+        if inside.leads_to(target) == PurePosixPath("/"):
+            raise Refused("cannot start: nothing can be mounted over /", hint="use a folder below it")
 
 
 def identify(user: str, inside: Inside) -> Identity:
@@ -122,6 +167,11 @@ def _stat_shown(path: PurePosixPath, inside: Inside, binds: Sequence[BindMount])
             source = bind.source / path.relative_to(bind.target)
             return source.stat() if source.exists() else None
     return inside.stat(str(path))
+
+
+def _parts(path: str) -> list[str]:
+    """What is to be walked, the first last."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
 
 def _rows(text: str, fields: int) -> list[list[str]]:

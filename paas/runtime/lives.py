@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from paas.errors import BadInput
 from paas.linux.cgroups import Cgroup
 from paas.paths import Paths
 from paas.specs import ContainerState
@@ -121,17 +120,6 @@ class Life:
         return _wait_pid(self.conmon_pid(), min(end, time.monotonic() + CONCLUDE_SECONDS)) or (
             self.exit_file.exists()
         )
-
-
-def signal_number(name: str) -> int:
-    """A signal by its name, with or without SIG, or its number, as in an image's STOPSIGNAL."""
-    if name.isdecimal() and 0 < int(name) <= 64:
-        return int(name)
-    text = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
-    try:
-        return int(signals.Signals[text])
-    except KeyError:
-        raise BadInput(f"no such signal: {name}", hint="use a name such as SIGTERM or SIGINT") from None
 
 
 def _signal(pid: int, signal: int) -> None:

@@ -15,11 +15,12 @@ from paas.errors import Conflict, HostProblem, NotFound
 from paas.linux import mounts, namespaces
 from paas.linux.cgroups import host_tree, swap_accounting
 from paas.linux.command import Completed, run
+from paas.oci.signals import signal_number
 from paas.paths import Paths
 from paas.runtime import conmon, files, rootfs, space, stubs
 from paas.runtime.bundle import Host, environment, nofile_limit, oci_config, process_config
-from paas.runtime.inside import Inside, check_program, identify
-from paas.runtime.lives import Facts, Life, signal_number
+from paas.runtime.inside import Inside, check_places, check_program, identify
+from paas.runtime.lives import Facts, Life
 from paas.runtime.rootfs import PlainRootfs
 from paas.runtime.space import Space
 from paas.specs import ContainerSpec, ContainerState, TenantSpec, Usage
@@ -65,6 +66,7 @@ class Runtime:
         if life.bundle.exists():
             raise Conflict(f"container {spec.id} exists", hint="delete it first")
         namespaces.demand_shielded_null()
+        signal_number(spec.stop_signal)  # one that is not known now would be in the way of its stop
         self._make_folders(log)
         with ExitStack() as undo:
             life.bundle.mkdir(mode=0o711)
@@ -242,8 +244,10 @@ class Runtime:
         binds = [*files.write(spec, life.bundle), *(files.through_view(own, mount) for mount in spec.mounts)]
         with Inside(life.rootfs) as inside:
             identity = identify(spec.user, inside)
+            targets = [bind.target for bind in binds]
+            check_places(spec.workdir, targets, inside)
             check_program(spec.args, environment(spec, identity)["PATH"], spec.workdir, inside, binds)
-            missing = stubs.missing([spec.workdir, *(bind.target for bind in binds)], inside)
+            missing = stubs.missing([spec.workdir, *targets], inside)
         replace(facts, stubs=missing).write(life.bundle)
         name = life.cgroup(facts).name
         config = oci_config(

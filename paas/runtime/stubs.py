@@ -9,16 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from paas.linux import syscalls
-from paas.runtime.inside import Inside
-
-# What the runtime mounts in every container (paas.runtime.bundle).
-ALWAYS = ("/proc", "/dev", "/sys")
+from paas.runtime.inside import KERNELS_PLACES, Inside
 
 
 def missing(targets: Iterable[str], inside: Inside) -> tuple[str, ...]:
     """Which of `targets` and their parent folders are not there, parents first."""
     wanted: dict[str, None] = {}
-    for target in (*ALWAYS, *targets):
+    for target in (*KERNELS_PLACES, *targets):
         path = PurePosixPath("/") / target
         wanted.update(dict.fromkeys(str(p) for p in (*reversed(path.parents), path)))
     return tuple(path for path in wanted if inside.stat(path) is None)

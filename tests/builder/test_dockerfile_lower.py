@@ -16,6 +16,8 @@ BASE = ImageSpec(
 
 
 def resolve(name: str) -> ImageSpec:
+    if "@" in name:
+        raise BadInput(f"{name!r} is not an image's name", hint='write it as "name:tag", like "debian:12"')
     if name != "debian:12":
         raise NotFound(f"no base image is called {name!r}", hint="this machine has: debian:12")
     return BASE
@@ -174,6 +176,8 @@ def test_healthcheck_is_noted() -> None:
         ("FROM debian:12\nADD a.tar.gz /x", 2, "does not unpack"),
         ("FROM debian:12\nCOPY ../x /x", 2, "leads out"),
         ("FROM debian:12\nCOPY --from=0 a /x", 2, "no base image"),
+        ("FROM debian@sha256:1", 1, "is not an image's name"),
+        ("FROM debian:12\nCOPY --from=debian@sha256:1 a /x", 2, "is not an image's name"),
         ("FROM debian:12 AS b\nFROM debian:12\nCOPY --from=b ../../etc /x", 3, "leads out"),
         ("FROM debian:12\nCOPY a b c", 2, "c/, with a slash"),
         ("FROM debian:12\nCOPY a", 2, "names no destination"),
@@ -186,7 +190,8 @@ def test_healthcheck_is_noted() -> None:
         ("FROM debian:12\nARG a-b", 2, "not a name"),
         ("FROM debian:12\nEXPOSE 70000", 2, "not a port"),
         ("FROM debian:12\nUSER a b", 2, "USER app"),
-        ("FROM debian:12\nSTOPSIGNAL x!", 2, "no signal"),
+        ("FROM debian:12\nSTOPSIGNAL x!", 2, "no such signal"),
+        ("FROM debian:12\nSTOPSIGNAL SIGFOO", 2, "no such signal"),
         ("FROM debian:12\nSHELL bash", 2, 'SHELL ["/bin/bash", "-c"]'),
         ("ENV a=b\nFROM debian:12", 1, "comes before FROM"),
         ("FROM debian:12\n" + "ENV A=$A$A$A${A}xxxx\n" * 20, 9, "longer than"),

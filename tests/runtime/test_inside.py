@@ -10,8 +10,7 @@ import pytest
 
 from paas.errors import BadInput, Refused
 from paas.runtime import stubs
-from paas.runtime.inside import Identity, Inside, identify
-from paas.runtime.lives import signal_number
+from paas.runtime.inside import Identity, Inside, check_places, identify
 from paas.runtime.rootfs import layer_folders
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:44::/var/www:/bin/false\nodd\nhuge:x:99999999:1::/:\n"
@@ -70,6 +69,34 @@ def test_links_do_not_lead_out(root: Path, inside: Inside) -> None:
     assert inside.stat("/magic") is None
 
 
+def test_where_a_path_leads_once_everything_is_mounted(root: Path, inside: Inside) -> None:
+    (root / "abs").symlink_to("/etc/../srv/here")
+    (root / "etc" / "up").symlink_to("../../abs/below")
+    (root / "descriptor").symlink_to("/proc/self/fd/7")
+    paths = ("/", "a/./b/..", "/abs", "/etc/up/x", "/descriptor/../..", "/../../etc/passwd/")
+    led = ["/", "/a", "/srv/here", "/srv/here/below/x", "/proc/self", "/etc/passwd"]
+    assert [str(inside.leads_to(path)) for path in paths] == led
+
+
+@pytest.mark.parametrize(
+    ("workdir", "target"),
+    [("/proc/self/fd/7", ""), ("/descriptor", ""), ("/", "/proc"), ("/", "/sys/fs/x"), ("/", "/dev/shm"),
+     ("/", "/app/../proc"), ("/", "/indirect/sys"), ("/", "/"), ("/", "/top"), ("/loop", "")],
+)  # fmt: skip
+def test_nothing_begins_in_or_lies_over_what_is_the_kernels(
+    root: Path, inside: Inside, workdir: str, target: str
+) -> None:
+    links = {"descriptor": "/proc/self/fd/7", "indirect": "proc", "top": "/etc/..", "loop": "loop"}
+    for name, to in links.items():
+        (root / name).symlink_to(to)
+    with pytest.raises((Refused, BadInput), match="cannot start"):
+        check_places(workdir, [target] if target else [], inside)
+
+
+def test_other_places_are_the_images_own(inside: Inside) -> None:
+    check_places("/procession", ["/etc/hosts", "/device/x", "/var/cache/uv"], inside)
+
+
 def test_what_is_no_plain_file_is_empty(root: Path, inside: Inside) -> None:
     os.mkfifo(root / "fifo")
     (root / "loop").symlink_to("loop")
@@ -115,14 +142,3 @@ def test_layer_folders_are_top_first() -> None:
 def test_layer_folders_refuses(layers: list[str]) -> None:
     with pytest.raises(BadInput):
         layer_folders(layers)
-
-
-@pytest.mark.parametrize(("name", "number"), [("SIGTERM", 15), ("int", 2), ("QUIT", 3), ("9", 9)])
-def test_signal_number(name: str, number: int) -> None:
-    assert signal_number(name) == number
-
-
-@pytest.mark.parametrize("name", ["", "0", "65", "SIGNOPE", "15; rm"])
-def test_signal_number_refuses(name: str) -> None:
-    with pytest.raises(BadInput, match="no such signal"):
-        signal_number(name)

@@ -150,6 +150,20 @@ def test_what_the_runtime_says_reaches_the_error(bed: Bed) -> None:
     assert bed.leftovers(spec.id) == []
 
 
+def test_a_stop_signal_that_is_none_is_told_at_the_start(bed: Bed) -> None:
+    spec = bed.spec("true", stop_signal="SIGFOO")
+    with pytest.raises(BadInput, match="no such signal: SIGFOO"):
+        bed.runtime.create(spec, bed.log(spec))
+    assert bed.leftovers(spec.id) == []
+
+
+def test_a_working_folder_cannot_be_a_descriptor_of_the_runtimes(bed: Bed) -> None:
+    spec = bed.spec("pwd", workdir="/proc/self/fd/7")
+    with pytest.raises(Refused, match="/proc/self/fd/7 is a place of the kernel's"):
+        bed.runtime.create(spec, bed.log(spec))
+    assert bed.leftovers(spec.id) == []
+
+
 def test_unprepared_tenant(bed: Bed) -> None:
     spec = bed.spec("true", tenant=replace(bed.tenant, id="f" * 12))
     with pytest.raises(HostProblem, match="is not prepared"):

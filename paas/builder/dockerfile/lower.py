@@ -14,7 +14,8 @@ from paas.builder.dockerfile.parser import Dockerfile, Instruction, json_list
 from paas.builder.dockerfile.running import run_args, run_caches
 from paas.builder.dockerfile.stages import Block, blocks_of, expanded, find, needed, parse_arg, target_of, words
 from paas.builder.plan import ROOT_OWNER, FilesStep, Folder, ImageSettings, Plan, RunStep, Stage, Step
-from paas.errors import NotFound
+from paas.errors import BadInput, NotFound
+from paas.oci.signals import signal_number
 from paas.specs import ImageSpec
 
 Resolve = Callable[[str], ImageSpec]
@@ -22,7 +23,6 @@ SCRATCH = "scratch"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHELL = ("/bin/sh", "-c")
 _PORT = re.compile(r"(\d{1,5})(?:-\d{1,5})?(?:/(tcp|udp))?", re.IGNORECASE)
-_SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9+-]*)|(\d{1,2})")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -125,7 +125,7 @@ class _Lowering:
             return ImageSpec(digest="", layers=())
         try:
             return self.resolve(name)
-        except NotFound as error:
+        except (NotFound, BadInput) as error:
             wrong(self.file.name, instruction.line, f"{instruction.keyword}: {error.summary}", error.hint)
 
     # --- instructions -----------------------------------------------------------------------------
@@ -243,10 +243,11 @@ class _Lowering:
 
     def _stopsignal(self, state: _State, instruction: Instruction) -> None:
         text = self._text(state, instruction, instruction.value).upper()
-        match = _SIGNAL.fullmatch(text)
-        if not match:
-            wrong(self.file.name, instruction.line, f"STOPSIGNAL {text[:40]} is no signal", "write SIGTERM")
-        state.stop_signal = f"SIG{match[1]}" if match[1] else match[2]
+        try:
+            signal_number(text)
+        except BadInput as error:
+            wrong(self.file.name, instruction.line, f"STOPSIGNAL: {error.summary}", error.hint)
+        state.stop_signal = text if text.isdecimal() or text.startswith("SIG") else f"SIG{text}"
 
     def _healthcheck(self, state: _State, instruction: Instruction) -> None:
         self.notes.append(
