@@ -16,6 +16,7 @@ _TONES = {
     "build": {"succeeded": "ok", "queued": "busy", "running": "busy", "failed": "bad"},
     "release": {"live": "ok", "pending": "busy", "starting": "busy", "failed": "bad"},
     "run": {"queued": "busy", "running": "busy", "failed": "bad", "timed-out": "bad"},
+    "change": {"added": "ok", "changed": "warn", "removed": "bad"},
     "container": {"running": "ok", "creating": "busy", "created": "busy"},
 }
 
@@ -94,6 +95,18 @@ def log_lines(error: dict[str, Any]) -> list[str]:
 def series(index: int) -> str:
     """The colour of the nth part of a stacked bar, from 1."""
     return f"series-{index}" if index <= 6 else "series-rest"
+
+
+@register.filter
+def ecosystem(key: str) -> str:
+    """Whose package it is."""
+    return {"deb": "Debian", "pypi": "Python", "npm": "Node"}.get(key, key)
+
+
+@register.filter
+def difference_line(line: str) -> str:
+    """The class of a line in a unified difference."""
+    return {"+": "line-added", "-": "line-removed", "@": "line-place"}.get(line[:1], "")
 
 
 @register.filter

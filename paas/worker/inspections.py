@@ -10,7 +10,9 @@ from typing import Any
 
 import structlog
 
+from paas import __version__
 from paas.contents import Change, Changes, Entry, Package, Stack, compare, packages
+from paas.contents.bill import Provenance, bill
 from paas.contents.masking import masking
 from paas.errors import BerthError, HostProblem, NotFound
 from paas.specs import ImageSpec
@@ -56,7 +58,24 @@ def _image(inspection: Inspection) -> Answer:
     image = serial.image(inspection.release)
     with _stack(image) as stack:
         inside = packages(stack)
-    return {"layers": list(_layers(image)), "packages": [asdict(package) for package in inside]}
+    layers = list(_layers(image))
+    return {
+        "layers": layers,
+        "packages": [asdict(package) for package in inside],
+        "bill": bill(str(inspection.app), image.digest, inside, _provenance(inspection.release, layers)),
+    }
+
+
+def _provenance(release: Release, layers: list[dict[str, Any]]) -> Provenance:
+    build = release.build
+    return Provenance(
+        source=build.source.digest if build else "",
+        builder=build.builder if build else "",
+        base=layers[0]["diff_id"] if layers else "",
+        version=__version__,
+        steps=tuple((layer["instruction"], layer["diff_id"]) for layer in layers),
+        built_at=build.finished_at.isoformat() if build and build.finished_at else "",
+    )
 
 
 def _layers(image: ImageSpec) -> Iterator[dict[str, Any]]:

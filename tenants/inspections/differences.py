@@ -11,7 +11,7 @@ from typing import Any
 
 from tenants.releases.models import Release
 
-HIDDEN = "(hidden)"
+HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, another one)"
 _IMAGE = {
     "entrypoint": "Entrypoint",
     "cmd": "Command",
@@ -54,9 +54,11 @@ def secrets_of(*releases: Release) -> frozenset[str]:
 
 def _config(before: Release, after: Release) -> Iterator[Difference]:
     for name in sorted(before.config.keys() | after.config.keys()):
-        one, other = before.config.get(name), after.config.get(name)
+        one, other = (HIDDEN if name in release.config else None for release in (before, after))
+        if one == other and before.config[name] != after.config[name]:
+            other = HIDDEN_NEW
         if one != other:
-            yield Difference("config", name, None if one is None else HIDDEN, None if other is None else HIDDEN)
+            yield Difference("config", name, one, other)
 
 
 def _between(group: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:

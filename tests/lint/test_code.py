@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+import paas
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -35,6 +38,11 @@ def test_holds(name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{name} found:\n{done.stdout[-6000:]}"
+
+
+def test_there_is_one_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == paas.__version__
 
 
 def test_shell_scripts_parse() -> None:

@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
-from tests.web.cast import Cast, make_build, make_run, released
+from tests.web.cast import LAYER, Cast, make_build, make_container, make_inspection, make_run, released
 from tests.web.pages import Browser
 
 ADMIN, SIGNED_IN, ANYBODY = "admin", "signed in", "anybody"
@@ -62,6 +62,12 @@ MATRIX = {
     f"{APP}builds/<str:build_id>/cancel/": Row(DEVELOPER, 405, 302),
     f"{APP}releases/": Row(VIEWER),
     f"{APP}releases/<int:version>/rollback/": Row(DEVELOPER, 405, 302),
+    f"{APP}releases/<int:version>/image/": Row(VIEWER, 302),
+    f"{APP}releases/<int:version>/layers/<str:layer>/": Row(VIEWER, 302),
+    f"{APP}releases/<int:version>/compare/": Row(VIEWER, 404),  # v1 has none before it
+    f"{APP}containers/<str:container_id>/changes/": Row(VIEWER, 302),
+    f"{APP}inspections/<str:inspection_id>/": Row(VIEWER),
+    f"{APP}inspections/<str:inspection_id>/bill.json": Row(VIEWER, 404),  # not answered yet
     f"{APP}runs/": Row(VIEWER, 200, 302, DEVELOPER, {"command": "ls"}),
     f"{APP}runs/<str:run_id>/": Row(VIEWER),
     f"{APP}runs/<str:run_id>/cancel/": Row(DEVELOPER, 405, 302),
@@ -72,8 +78,13 @@ MATRIX = {
     f"{APP}settings/": Row(VIEWER, 200, 302, DEVELOPER, {"web": "2"}),
 }
 ELSEWHERE = {"sign-in/", "healthz/"}  # with tests of their own
-# What an administrator does not see either: commands may hold passwords.
-MEMBERS_ALONE = f"{APP}runs/"
+# What an administrator does not see either: commands may hold passwords, images hold the tenant's work.
+MEMBERS_ALONE = (
+    f"{APP}runs/",
+    f"{APP}releases/<int:version>/",
+    f"{APP}containers/",
+    f"{APP}inspections/",
+)
 WHO = ("owner", "developer", "viewer", "stranger", "admin", "nobody")
 
 
@@ -130,6 +141,9 @@ def test_access(cast: Cast, method: str, path: str, settings: Any) -> None:
             .replace("<slug:slug>", "demo")
             .replace("<str:build_id>", build.pk)
             .replace("<str:run_id>", run.pk)
+            .replace("<str:container_id>", make_container(cast.app).pk)
+            .replace("<str:inspection_id>", make_inspection(cast.app, cast.viewer).pk)
+            .replace("<str:layer>", LAYER)
             .replace("<int:version>", "1")
             .replace("<str:key>", "KEY")
             .replace("<slug:part>", "head")

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from tenants.accounts.models import User
-from tests.web import seed
+from tests.web import seed, seed_inside
 from tests.web.pages import Browser
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -39,6 +39,7 @@ PAGES = (
     "/t/harbor/sandbox/",
     "/t/harbor/tides/",
     "/t/acme/none/",
+    *seed_inside.PATHS,
 )
 WIDE = ("/", "/machine/", SHOP, f"{SHOP}log/", f"{SHOP}runs/{seed.RUN}/", "/t/acme/billing/")
 SIGNED_OUT = ("/sign-in/", "/sign-in/link/none")
@@ -57,6 +58,7 @@ def chromium() -> Iterator[Chromium]:
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
 def test_pages(chromium: Chromium, live_server: Any, width: int, scheme: Any) -> None:
     seed.fill()
+    seed_inside.fill()
     context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     # Streams are another process's; here they would hold the only test server's threads.
     context.route("**/streams/**", lambda route: route.abort())

@@ -1,0 +1,115 @@
+"""Pages about the inside of images and containers. To ask leads to the page of the question, which shows the
+answer as soon as a worker has given it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET
+
+from paas.errors import Conflict, NotFound
+from tenants.apps.access import app_for
+from tenants.apps.models import App
+from tenants.containers.selectors import container_for
+from tenants.inspections import actions
+from tenants.inspections.access import inspection_for
+from tenants.inspections.differences import differences
+from tenants.inspections.models import Inspection
+from tenants.pages import SignedInRequest, said, signed_in
+from tenants.releases.access import release_for
+from tenants.releases.views import app_context
+
+Kind = Inspection.Kind
+MOST_RELEASES = 50  # to choose from
+
+
+@require_GET
+@signed_in
+def image(request: SignedInRequest, tenant: str, name: str, version: int) -> HttpResponse:
+    app = app_for(request.user, tenant, name)
+    asked = actions.look_inside(actor=request.user, app=app, release=release_for(app, version))
+    return redirect("inspection", tenant, name, asked.pk)
+
+
+@require_GET
+@signed_in
+def layer(request: SignedInRequest, tenant: str, name: str, version: int, layer: str) -> HttpResponse:
+    app = app_for(request.user, tenant, name)
+    release = release_for(app, version)
+    asked = actions.list_layer(actor=request.user, app=app, release=release, layer=layer)
+    return redirect("inspection", tenant, name, asked.pk)
+
+
+@require_GET
+@signed_in
+def compare(request: SignedInRequest, tenant: str, name: str, version: int) -> HttpResponse:
+    """`?with=2`; without it the release before."""
+    app = app_for(request.user, tenant, name)
+    release = release_for(app, version)
+    other = request.GET.get("with", "")
+    before = release_for(app, int(other) if other.isascii() and other.isdecimal() else version - 1)
+    asked = actions.compare(actor=request.user, app=app, before=before, release=release)
+    return redirect("inspection", tenant, name, asked.pk)
+
+
+@require_GET
+@signed_in
+def changes(request: SignedInRequest, tenant: str, name: str, container_id: str) -> HttpResponse:
+    app = app_for(request.user, tenant, name)
+    try:
+        asked = actions.changes_of(actor=request.user, app=app, container=container_for(app, container_id))
+    except Conflict as error:
+        messages.error(request, said(error))
+        return redirect("app", tenant, name)
+    return redirect("inspection", tenant, name, asked.pk)
+
+
+@require_GET
+@signed_in
+def inspection(request: SignedInRequest, tenant: str, name: str, inspection_id: str) -> HttpResponse:
+    """The page, or for htmx what changes on it: the answer."""
+    app = app_for(request.user, tenant, name)
+    found = inspection_for(app, inspection_id)
+    context = {**app_context(request, app, "releases"), "inspection": found, **_shown(app, found)}
+    template = "inspections/answer.html" if request.htmx else "inspections/inspection.html"
+    return render(request, template, context)
+
+
+def _shown(app: App, found: Inspection) -> dict[str, Any]:
+    answer = found.answer or {}
+    shown: dict[str, Any] = {"answer": answer, "title": _title(found)}
+    if found.kind == Kind.IMAGE and found.release:
+        shown["layers"] = list(reversed(answer.get("layers", [])))
+        shown["size"] = sum(layer["size"] for layer in shown["layers"])
+        shown["settings"] = found.release.image
+    if found.kind == Kind.RELEASES and found.before and found.release:
+        shown["differences"] = differences(found.before, found.release)
+        shown["others"] = app.releases.exclude(pk=found.release_id).only("version", "note")[:MOST_RELEASES]
+    return shown
+
+
+def _title(found: Inspection) -> str:
+    match found.kind:
+        case Kind.IMAGE:
+            return f"Image of {found.release}"
+        case Kind.LAYER:
+            return f"Layer {found.layer[7:19]} of {found.release}"
+        case Kind.RELEASES:
+            return f"From {found.before} to {found.release}"
+    return f"What {found.container} changed"
+
+
+@require_GET
+@signed_in
+def bill(request: SignedInRequest, tenant: str, name: str, inspection_id: str) -> JsonResponse:
+    """The image's bill of materials, to keep."""
+    app = app_for(request.user, tenant, name)
+    found = inspection_for(app, inspection_id)
+    if not found.answer or "bill" not in found.answer:
+        raise NotFound("there is no bill of materials here", hint="Look into the image of a release first.")
+    file = f"{app.name}-{found.release}.cdx.json"
+    headers = {"Content-Disposition": f'attachment; filename="{file}"'}
+    return JsonResponse(found.answer["bill"], headers=headers)

@@ -1,0 +1,90 @@
+"""Asking what is inside: what is told, what is hidden, what is kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from paas.contents.masking import MASK, masking
+from paas.errors import Conflict
+from tenants.accounts.models import User
+from tenants.inspections import actions, observations
+from tenants.inspections.differences import Difference, differences, secrets_of
+from tenants.inspections.models import Inspection
+from tenants.releases.actions import scale, set_config
+from tests.web import seed, seed_inside
+from tests.web.cast import Cast, make_container, make_inspection
+from tests.web.pages import Browser, markup
+
+
+def test_config_is_told_by_name_and_formation_by_number(cast: Cast) -> None:
+    before = set_config(actor=cast.owner, app=cast.app, changes={"TOKEN": "first-token", "OLD": "x"})
+    set_config(actor=cast.owner, app=cast.app, changes={"TOKEN": "other-token", "OLD": None, "NEW": "y"})
+    after = scale(actor=cast.owner, app=cast.app, formation={"web": 3})
+    assert before and after
+    assert differences(before, after) == [
+        Difference("config", "NEW", None, "(hidden)"),
+        Difference("config", "OLD", "(hidden)", None),
+        Difference("config", "TOKEN", "(hidden)", "(hidden, another one)"),
+        Difference("formation", "web count", "1", "3"),
+    ]
+    assert secrets_of(before, after) == {"first-token", "other-token", "x", "y"}
+
+
+def test_masking_takes_the_longest_first_and_leaves_short_values() -> None:
+    mask = masking({"secret", "secret-and-more", "true"})
+    assert mask("secret-and-more secret true") == f"{MASK} {MASK} true"
+
+
+def test_what_cannot_change_is_looked_at_once(cast: Cast) -> None:
+    asked = make_inspection(cast.app, cast.viewer)
+    assert make_inspection(cast.app, cast.owner).pk == asked.pk
+    assert observations.answered(asked, {"layers": []})
+    assert make_inspection(cast.app, cast.owner).pk == asked.pk
+    assert not observations.failed(asked, {"summary": "late", "hint": ""})
+
+
+def test_a_failure_is_looked_at_again(cast: Cast) -> None:
+    asked = make_inspection(cast.app, cast.viewer)
+    observations.failed(asked, {"summary": "no", "hint": ""})
+    assert make_inspection(cast.app, cast.viewer).pk != asked.pk
+
+
+def test_answers_are_kept_a_day_and_so_many(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observations, "KEPT", 2)
+    made = [Inspection.objects.create(app=cast.app, kind="image", created_by=cast.owner) for _ in range(4)]
+    for inspection in made[:3]:
+        observations.answered(inspection, {})
+    assert set(Inspection.objects.values_list("pk", flat=True)) == {row.pk for row in made[1:]}
+    yesterday = timezone.now() - timedelta(days=1, minutes=1)
+    Inspection.objects.filter(pk=made[1].pk).update(answered_at=yesterday)
+    observations.answered(made[3], {})
+    assert set(Inspection.objects.values_list("pk", flat=True)) == {row.pk for row in made[2:]}
+
+
+def test_no_more_wait_than_a_worker_gets_through(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "MOST_WAITING", 1)
+    make_inspection(cast.app, cast.viewer)
+    with pytest.raises(Conflict, match="1 inspections wait"):
+        actions.changes_of(actor=cast.viewer, app=cast.app, container=make_container(cast.app))
+
+
+@pytest.mark.parametrize("path", seed_inside.PATHS)
+def test_every_answer_has_a_page(db: None, path: str) -> None:
+    seed.fill()
+    seed_inside.fill()
+    page = Browser(User.objects.get(email="vic@example.org")).get(path)
+    assert page.status_code == 200
+    assert "<b>old</b>" not in markup(page)
+
+
+def test_the_bill_of_materials_is_a_file(db: None) -> None:
+    seed.fill()
+    seed_inside.fill()
+    browser = Browser(User.objects.get(email="vic@example.org"))
+    found: Any = browser.get(f"{seed_inside.PATHS[0]}bill.json")
+    assert found.headers["Content-Disposition"] == 'attachment; filename="shop-v9.cdx.json"'
+    assert found.json() == {"bomFormat": "CycloneDX"}
