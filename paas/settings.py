@@ -183,6 +183,12 @@ SOURCE_MAX_BYTES = env.int("BERTH_SOURCE_MAX_BYTES", 256 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = env.str("BERTH_UPLOAD_TMP", None)
 
+# --- builds -------------------------------------------------------------------------------------
+BUILD_SECONDS = env.int("BERTH_BUILD_SECONDS", 1800)  # the longest that one may take, all steps together
+BUILD_MEMORY = env.int("BERTH_BUILD_MEMORY", 1024)  # MiB for a step, within the tenant's quota
+BUILD_CPU = env.int("BERTH_BUILD_CPU", 2000)  # thousandths of a core
+BUILDS_AT_ONCE = env.int("BERTH_BUILDS_AT_ONCE", 1)  # of one tenant
+
 # --- one-off commands ---------------------------------------------------------------------------
 RUN_SECONDS = env.int("BERTH_RUN_SECONDS", 3600)  # the longest that one may run
 RUNS_AT_ONCE = env.int("BERTH_RUNS_AT_ONCE", 4)  # of one tenant

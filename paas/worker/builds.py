@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, cast
 
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 
 from paas import builder, live
-from paas.errors import BerthError, HostProblem
+from paas.errors import BerthError, HostProblem, StepFailed
 from paas.images import unpack
+from paas.queue import wake
 from paas.specs import BuildReport
 from paas.worker import engine, launch, lock
+from paas.worker.build_log import BuildLog
+from paas.worker.build_queue import Waiting, next_build
 from paas.worker.sandbox import BuildSandbox
+from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.ids import new_id
 from tenants.releases import observations
@@ -27,17 +32,40 @@ log = structlog.get_logger()
 SOURCE_MAX_UNPACKED = 2 * 1024 * 1024 * 1024
 SOURCE_MAX_FILES = 100_000
 MOST_ATTEMPTS = 3
+KEPT = 50  # ended builds of an app, with their logs and sources
 CANCEL_LOOK_SECONDS = 0.5
 
 
-def run_build(build_id: str) -> None:
-    """Claim and build; a second message for the same build finds it claimed and does nothing."""
-    with lock.held(f"build-{build_id}") as mine:
-        if not mine:
+def run_next() -> None:
+    """Claim the build that is next and make it. A message says that one waits, not which."""
+    with ExitStack() as held:
+        build = _claim_next(held)
+        if build is None:
             return
-        build = observations.claim_build(build_id, new_id())
-        if build is not None:
-            _build(build)
+        _build(build)
+    waiting = Build.objects.filter(status=Build.Status.QUEUED).order_by("created_at").first()
+    if waiting is not None:  # its own message may have found its tenant at the limit
+        wake("build", waiting.pk)
+
+
+def _claim_next(held: ExitStack) -> Build | None:
+    """Its lock is in `held`. One worker chooses at a time, so that a tenant's limit holds."""
+    with lock.held("build-queue", wait=True):
+        while (build_id := _choose()) is not None:
+            if not held.enter_context(lock.held(f"build-{build_id}")):
+                return None
+            build = observations.claim_build(build_id, new_id())
+            if build is not None:
+                return build
+    return None
+
+
+def _choose() -> str | None:
+    queued = Build.objects.filter(status=Build.Status.QUEUED, cancel_asked_at=None, app__destroyed_at=None)
+    rows = queued.order_by("created_at").values_list("pk", "app__tenant_id", "created_at")
+    running = Build.objects.filter(status=Build.Status.RUNNING).values_list("app__tenant_id", flat=True)
+    last = Build.objects.exclude(started_at=None).values_list("app__tenant_id").annotate(Max("started_at"))
+    return next_build((Waiting(*row) for row in rows), running, dict(last), at_once=settings.BUILDS_AT_ONCE)
 
 
 def requeue_interrupted() -> list[str]:
@@ -68,12 +96,12 @@ def clear_containers(build: Build) -> None:
 def _build(build: Build) -> None:
     folder = settings.PATHS.work / build.pk
     path = settings.PATHS.build_log(build.pk)
+    stop = Stop(build)
     with BuildLog(path) as write:
         try:
-            report = _make(build, folder, write)
+            report = _make(build, folder, write, stop)
         except builder.BuildCancelled:
-            write(b"\nCancelled.\n")
-            observations.build_cancelled(build)
+            _stopped(build, stop, write)
         except BerthError as error:
             write.error(error)
             observations.build_failed(build, error.as_dict())
@@ -88,6 +116,7 @@ def _build(build: Build) -> None:
         finally:
             clear_containers(build)
             shutil.rmtree(folder, ignore_errors=True)
+            _forget_the_oldest(build.app)
             live.changed(build.app.tenant_id, build.app_id, "build")
 
 
@@ -96,10 +125,24 @@ def _succeed(build: Build, report: BuildReport, write: BuildLog) -> None:
     """The log's last line is there before anybody can see that the build has ended: followers stop then."""
     release = observations.build_succeeded(build, report)
     outcome = f"released as v{release.version}" if release else "not released: a later deploy came first"
-    write(f"Built {report.image.digest[:19]}, {outcome}.\n".encode())
+    write.end(f"Built {report.image.digest[:19]}, {outcome}.\n")
 
 
-def _make(build: Build, folder: Path, write: BuildLog) -> BuildReport:
+def _stopped(build: Build, stop: Stop, write: BuildLog) -> None:
+    """It was taken back, or took too long."""
+    if not stop.is_late:
+        write(b"\nCancelled.\n")
+        observations.build_cancelled(build)
+        return
+    late = StepFailed(
+        f"the build took longer than {settings.BUILD_SECONDS // 60} minutes and was ended",
+        hint="make its slowest step shorter, or ask an administrator to raise BERTH_BUILD_SECONDS",
+    )
+    write.error(late)
+    observations.build_failed(build, late.as_dict())
+
+
+def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildReport:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     started = time.monotonic()
@@ -111,57 +154,43 @@ def _make(build: Build, folder: Path, write: BuildLog) -> BuildReport:
         max_files=SOURCE_MAX_FILES,
     )
     write(f"Source {build.source.digest[:19]}: {unpacked.files} files, {unpacked.bytes:,} bytes.\n".encode())
-    cancelled = _cancel_check(build)
     report = builder.build(
         folder / "source",
         tenant_id=build.app.tenant_id,
         stage=build.app.stage,
         store=engine.store(),
-        sandbox=BuildSandbox(build, cancelled=cancelled),
+        sandbox=BuildSandbox(build, cancelled=stop),
         log=write,
-        cancelled=cancelled,
+        cancelled=stop,
         base_image=settings.BASE_IMAGE,
     )
     write(f"Finished in {time.monotonic() - started:.1f} s.\n".encode())
     return report
 
 
-def _cancel_asked(build: Build) -> bool:
-    return Build.objects.filter(pk=build.pk, cancel_asked_at__isnull=False).exists()
+def _forget_the_oldest(app: App) -> None:
+    """An app keeps its last KEPT builds that ended, and those of releases that may still be asked for."""
+    for old in observations.builds_beyond_history(app, KEPT):
+        settings.PATHS.build_log(old.pk).unlink(missing_ok=True)
+        (settings.PATHS.locks / f"build-{old.pk}").unlink(missing_ok=True)
+        if observations.forget_build(old):
+            (settings.PATHS.sources / old.source_id).unlink(missing_ok=True)
 
 
-def _cancel_check(build: Build) -> Callable[[], bool]:
-    """Asks the database at most twice a second."""
-    looked, answer = 0.0, False
+class Stop:
+    """Whether a build is to end now: it was taken back, or took too long. Asks the database twice a second."""
 
-    def cancelled() -> bool:
-        nonlocal looked, answer
-        if time.monotonic() - looked > CANCEL_LOOK_SECONDS:
-            looked, answer = time.monotonic(), _cancel_asked(build)
-        return answer
+    def __init__(self, build: Build) -> None:
+        self._build = build
+        self._end = time.monotonic() + settings.BUILD_SECONDS
+        self._looked, self._asked = 0.0, False
 
-    return cancelled
+    def __call__(self) -> bool:
+        if not self._asked and time.monotonic() - self._looked > CANCEL_LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._asked = Build.objects.filter(pk=self._build.pk, cancel_asked_at__isnull=False).exists()
+        return self._asked or time.monotonic() > self._end
 
-
-class BuildLog:
-    """The build's log file, unbuffered so that followers see each line; readable by the web process."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> BuildLog:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("wb", buffering=0)
-        shutil.chown(self._path, group=settings.GROUP)
-        self._path.chmod(0o640)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
-
-    def __call__(self, data: bytes) -> None:
-        self._file.write(data)
-
-    def error(self, error: BerthError) -> None:
-        hint = f"\nHint: {error.hint}" if error.hint else ""
-        self(f"\nError: {error.summary}{hint}\n".encode())
+    @property
+    def is_late(self) -> bool:
+        return not self._asked and time.monotonic() > self._end

@@ -19,7 +19,6 @@ from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.releases.models import Build
 
-BUILD_LIMITS = Limits(memory_bytes=1024 * MIB, swap_bytes=1024 * MIB, cpu_millis=2000, cpu_weight=50, pids=512)
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Variables with which the usual clients are pointed at the operator's CA bundle.
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
@@ -53,6 +52,7 @@ class BuildSandbox:
     ) -> Iterator[StepResult]:
         """Run one step; its changes can be read at `upper` until the block ends."""
         self._steps += 1
+        limits = build_limits()
         row = observations.new_container(
             app=self._build.app,
             release=None,
@@ -60,7 +60,7 @@ class BuildSandbox:
             kind=Container.Kind.BUILD,
             process_type="build",
             index=self._steps,
-            memory_limit=BUILD_LIMITS.memory_bytes,
+            memory_limit=limits.memory_bytes,
         )
         spec = container_spec(
             row,
@@ -69,7 +69,7 @@ class BuildSandbox:
             env={**operator_env(), **env},
             workdir=workdir,
             user=user,
-            limits=BUILD_LIMITS,
+            limits=limits,
             mounts=(*self._tools(), *self._caches(caches)),
         )
         with commands.finished(row, spec, log=log, cancelled=self._cancelled) as state:
@@ -96,6 +96,14 @@ class BuildSandbox:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o777)  # whichever user of the tenant's a step runs as
         return folder
+
+
+def build_limits() -> Limits:
+    """Of one step. A build yields to what serves: its share of the cpu is half of an app's."""
+    memory = settings.BUILD_MEMORY * MIB
+    return Limits(
+        memory_bytes=memory, swap_bytes=memory, cpu_millis=settings.BUILD_CPU, cpu_weight=50, pids=512
+    )
 
 
 def operator_env() -> dict[str, str]:

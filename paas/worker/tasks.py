@@ -10,7 +10,8 @@ from paas.worker import reconcile as apps
 
 @shared_task(name="berth.build")  # type: ignore[untyped-decorator]
 def build(build_id: str) -> None:
-    builds.run_build(build_id)
+    """Some build waits; which of them is next is decided here, not by whose message came first."""
+    builds.run_next()
 
 
 @shared_task(name="berth.reconcile")  # type: ignore[untyped-decorator]

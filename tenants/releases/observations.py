@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from paas.errors import NotFound
@@ -101,6 +101,24 @@ def _end_claim(build: Build, **columns: Any) -> bool:
     for name, value in columns.items():
         setattr(build, name, value)
     changed(build.app.tenant_id, build.app_id, "build")
+    return True
+
+
+def builds_beyond_history(app: App, kept: int) -> QuerySet[Build]:
+    """Builds of the app that ended and that its history has no room for: the oldest."""
+    past = app.builds.exclude(status__in=(Build.Status.QUEUED, Build.Status.RUNNING))
+    beyond = past.order_by("-created_at", "pk").values_list("pk", flat=True)[kept:]
+    return app.builds.filter(pk__in=list(beyond)).select_related("source")
+
+
+@transaction.atomic
+def forget_build(build: Build) -> bool:
+    """Its row, and its source's where no other build has it; True if the source went. Releases stay."""
+    source = build.source
+    build.delete()
+    if source.builds.exists():
+        return False
+    source.delete()
     return True
 
 

@@ -56,7 +56,8 @@ def host(cast: Cast, settings: Any) -> Iterator[Host]:
         try:
             yield Host(cast, _serving(cast))
         finally:
-            engine.runtime().remove_tenant(cast.tenant.pk)
+            for tenant in (cast.tenant, cast.other):
+                engine.runtime().remove_tenant(tenant.pk)
             engine.network().remove_all()
             for name in (f"{CGROUP_ROOT}/_conmon", CGROUP_ROOT):
                 Cgroup(name).remove()

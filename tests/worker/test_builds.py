@@ -1,0 +1,96 @@
+"""Builds as the worker makes them: whose turn it is, how long they may take, what is kept of them."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import Any
+
+import pytest
+
+from paas.worker import build_log, builds
+from tenants.accounts.models import User
+from tenants.apps.models import App
+from tenants.releases.actions import start_build, upload_source
+from tenants.releases.models import Build
+from tests.worker.host import Host
+
+pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
+
+
+def source(dockerfile: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, text in (("Dockerfile", dockerfile), ("file", "content")):
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+def queued(app: App, actor: User, dockerfile: str = 'FROM scratch\nCOPY . /\nCMD ["/file"]\n') -> Build:
+    made = upload_source(actor=actor, app=app, kind="tar.gz", name="x", chunks=[source(dockerfile)])
+    return start_build(actor=actor, app=app, source=made)
+
+
+@pytest.fixture(autouse=True)
+def none_waits(host: Host) -> None:
+    Build.objects.all().delete()
+
+
+def run(times: int = 1) -> list[Build]:
+    """What was built, in the order in which it began."""
+    for _ in range(times):
+        builds.run_next()
+    return list(Build.objects.exclude(started_at=None).order_by("started_at"))
+
+
+def test_tenants_take_turns_whoever_asked_first(host: Host) -> None:
+    cast = host.cast
+    mine = [queued(cast.app, cast.owner) for _ in range(3)]
+    theirs = queued(cast.others_app, cast.stranger)
+    made = run(times=5)
+    assert [build.pk for build in made] == [mine[0].pk, theirs.pk, mine[1].pk, mine[2].pk]
+    assert {build.status for build in made} == {"succeeded"}
+
+
+def test_a_tenant_at_its_limit_waits(host: Host) -> None:
+    cast = host.cast
+    first, second = (queued(cast.app, cast.owner) for _ in range(2))
+    Build.objects.filter(pk=first.pk).update(status="running")
+    assert run() == []
+    Build.objects.filter(pk=first.pk).update(status="failed")
+    assert [build.pk for build in run()] == [second.pk]
+
+
+def test_a_build_that_takes_too_long_is_ended_and_says_so(host: Host, settings: Any) -> None:
+    settings.BUILD_SECONDS = 0
+    build = queued(host.cast.app, host.cast.owner)
+    run()
+    build.refresh_from_db()
+    assert (build.status, build.error["summary"]) == (
+        "failed",
+        "the build took longer than 0 minutes and was ended",
+    )
+    assert "took longer" in settings.PATHS.build_log(build.pk).read_text()
+
+
+def test_a_log_has_an_end(host: Host, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_log, "LOG_MAX", 100)
+    build = queued(host.cast.app, host.cast.owner)
+    run()
+    text = settings.PATHS.build_log(build.pk).read_text()
+    assert text[100:].startswith("\nThe log is longer than 0 MiB: the rest of it is not kept.\nBuilt sha256:")
+
+
+def test_the_last_builds_are_kept_with_log_and_source(
+    host: Host, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builds, "KEPT", 2)
+    made = [queued(host.cast.app, host.cast.owner) for _ in range(3)]
+    run(times=3)
+    assert set(Build.objects.values_list("pk", flat=True)) == {build.pk for build in made[1:]}
+    for build, kept in zip(made, (False, True, True), strict=True):
+        assert settings.PATHS.build_log(build.pk).exists() is kept
+        assert (settings.PATHS.sources / build.source_id).exists() is kept
+    assert host.cast.app.releases.filter(build=None, version__gt=1).count() == 1
