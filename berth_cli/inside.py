@@ -10,7 +10,8 @@ import typer
 from berth_cli import output
 from berth_cli.client import Client
 from berth_cli.errors import CliError
-from berth_cli.options import AppName, Json, connect_to
+from berth_cli.options import AppName, Json, NoWait, connect_to
+from berth_cli.releases import finish
 from berth_cli.target import Target
 
 POLL_FIRST, POLL_MOST = 0.05, 0.5
@@ -63,6 +64,18 @@ def diff(
         output.as_json(found)
     else:
         _show(found)
+
+
+def commit(
+    container: Annotated[str, typer.Argument(help="A running container, as web.1")],
+    app: AppName = None,
+    json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Make a release of what a running container changed. The next deploy goes back to the source."""
+    client, target = connect_to(app)
+    path = f"containers/{_container(client, target, container)}/commit"
+    finish(client, target, client.post(target.path(path))["release"], json, no_wait)
 
 
 def _ask(client: Client, target: Target, question: str) -> dict[str, Any]:

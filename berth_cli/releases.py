@@ -42,13 +42,13 @@ def rollback(
         raise CliError(f"{version!r} is not a release", "Name one as v3; see berth releases.")
     client, target = connect_to(app)
     made = client.post(target.path("releases/rollback"), {"version": int(number)})
-    _finish(client, target, made, json, no_wait)
+    finish(client, target, made, json, no_wait)
 
 
 def restart(app: AppName = None, json: Json = False, no_wait: NoWait = False) -> None:
     """Start all containers afresh, without an interruption."""
     client, target = connect_to(app)
-    _finish(client, target, client.post(target.path("restart")), json, no_wait)
+    finish(client, target, client.post(target.path("restart")), json, no_wait)
 
 
 def scale(
@@ -66,7 +66,7 @@ def scale(
         formation[name] = int(number)
     client, target = connect_to(app)
     made = client.post(target.path("scale"), {"formation": formation})["release"]
-    _finish(client, target, made, json, no_wait)
+    finish(client, target, made, json, no_wait)
 
 
 def ps(app: AppName = None, json: Json = False) -> None:
@@ -170,10 +170,10 @@ def unset_config(names: list[str], app: AppName = None, json: Json = False, no_w
 def _change(app: str | None, changes: dict[str, Any], json: bool, no_wait: bool) -> None:
     client, target = connect_to(app)
     made = client.patch(target.path("config"), {"changes": changes})["release"]
-    _finish(client, target, made, json, no_wait)
+    finish(client, target, made, json, no_wait)
 
 
-def _finish(client: Client, target: Target, made: dict[str, Any] | None, json: bool, no_wait: bool) -> None:
+def finish(client: Client, target: Target, made: dict[str, Any] | None, json: bool, no_wait: bool) -> None:
     """Wait until the release is live; None means that no release was needed."""
     if made is not None and not no_wait:
         made = follow.release(client, target, made["version"])

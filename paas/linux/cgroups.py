@@ -221,8 +221,21 @@ class Cgroup:
             self.thaw()  # on v1 a frozen process takes no signal
 
     # --- freezing
-    def freeze(self) -> None:
+    def freeze(self, timeout: float = 5.0) -> None:
+        """Stop everything in it, and wait until all of it stands still. HostProblem when it does not."""
         self._freezer("FROZEN", "1")
+        end = time.monotonic() + timeout
+        while not self._is_frozen():
+            if time.monotonic() > end:
+                self.thaw()
+                raise HostProblem(f"processes in {self.name} do not stand still", retryable=True)
+            time.sleep(0.001)
+
+    def _is_frozen(self) -> bool:
+        if self.tree.version == 2:
+            return read_field(self.folders[0] / "cgroup.events", "frozen") == 1
+        state = self.folder("freezer") / "freezer.state"
+        return not state.exists() or state.read_text().strip() == "FROZEN"
 
     def thaw(self) -> None:
         self._freezer("THAWED", "0")

@@ -159,11 +159,22 @@ class Runtime:
 
     def written(self, container_id: str) -> tuple[Path, tuple[str, ...]]:
         """Where a container's changes are while it runs, in overlayfs's form, with ids from 0; and the paths in
-        it ("srv/x") that the runtime had to make. What is read there is the tenant's, and may change meanwhile.
+        it ("srv/x") that only the runtime made. What is read there is the tenant's, and may change meanwhile.
         """
         _, facts = self._known(container_id)
         upper = self._space(facts.tenant_id).scratch(container_id) / rootfs.UPPER
-        return upper, tuple(path.lstrip("/") for path in facts.stubs)
+        return upper, stubs.untouched(upper, facts.stubs)
+
+    @contextmanager
+    def frozen(self, container_id: str) -> Iterator[None]:
+        """Its processes stand still meanwhile. One that was left so by a crash goes on with the next thaw."""
+        life, facts = self._known(container_id)
+        cgroup = life.cgroup(facts)
+        cgroup.freeze()
+        try:
+            yield
+        finally:
+            cgroup.thaw()
 
     @contextmanager
     def plain_rootfs(self, tenant: TenantSpec, layers: Sequence[str]) -> Iterator[PlainRootfs]:

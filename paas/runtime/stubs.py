@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from paas.linux import syscalls
@@ -25,25 +26,63 @@ def remove(upper: Path, stubs: Iterable[str]) -> None:
     """Take those that are still empty out of a changeset, children first. Links are never followed."""
     root = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for stub in sorted(stubs, reverse=True):
-            _remove_one(root, PurePosixPath(stub))
+        for stub in _deepest_first(stubs):
+            _at(root, stub, _remove)
     finally:
         os.close(root)
 
 
-def _remove_one(root: int, stub: PurePosixPath) -> None:
+def untouched(upper: Path, stubs: Iterable[str]) -> tuple[str, ...]:
+    """Those that are still as the runtime made them ("srv/x"): empty, or with nothing but each other inside."""
+    root = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    found: set[str] = set()
+    try:
+        for stub in _deepest_first(stubs):
+            if _at(root, stub, partial(_holds_only, path=str(stub), known=found)):
+                found.add(str(stub))
+    finally:
+        os.close(root)
+    return tuple(sorted(path.lstrip("/") for path in found))
+
+
+def _deepest_first(stubs: Iterable[str]) -> list[PurePosixPath]:
+    return [PurePosixPath(stub) for stub in sorted(stubs, reverse=True)]
+
+
+def _at(root: int, stub: PurePosixPath, look: Callable[[int, str], bool]) -> bool:
+    """`look` at a stub by its open parent folder; False where it is no longer what the runtime made."""
     resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
     try:
         folder = syscalls.openat2(root, str(stub.parent)[1:] or ".", os.O_PATH | os.O_DIRECTORY, resolve)
-    except OSError:  # gone, or no longer what the runtime made: the step's own doing
-        return
+    except OSError:
+        return False
     try:
-        found = os.stat(stub.name, dir_fd=folder, follow_symlinks=False)
-        if stat.S_ISDIR(found.st_mode):
-            os.rmdir(stub.name, dir_fd=folder)
-        elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
-            os.unlink(stub.name, dir_fd=folder)
+        return look(folder, stub.name)
     except OSError:  # absent, or with something in it: then it is the step's
-        return
+        return False
     finally:
         os.close(folder)
+
+
+def _remove(folder: int, name: str) -> bool:
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISDIR(found.st_mode):
+        os.rmdir(name, dir_fd=folder)
+    elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
+        os.unlink(name, dir_fd=folder)
+    return True
+
+
+def _holds_only(folder: int, name: str, *, path: str, known: set[str]) -> bool:
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if not stat.S_ISDIR(found.st_mode):
+        return stat.S_ISREG(found.st_mode) and found.st_size == 0
+    inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        return all(f"{path}/{child}" in known for child in _names(inside))
+    finally:
+        os.close(inside)
+
+
+def _names(folder: int) -> list[str]:
+    return os.listdir(folder)

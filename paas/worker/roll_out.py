@@ -13,7 +13,7 @@ from paas.errors import BerthError, StepFailed
 from paas.logs import read_tail
 from paas.network import address_of
 from paas.specs import ProcessSpec
-from paas.worker import launch, routes
+from paas.worker import commits, launch, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
 from paas.worker.readiness import answers, pause
@@ -44,6 +44,8 @@ def roll_out(app: App, release: Release) -> None:
     started: list[Container] = []
     try:
         _stop_leftovers(app, release)
+        if release.committed_from:
+            commits.make_image(release)
         if release.release_command:
             run_command(app, release)
         for process, index in _slots(release):

@@ -4,14 +4,17 @@ from datetime import datetime
 from typing import Annotated
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import Field
 
+from tenants.accounts.models import Role
 from tenants.accounts.tokens import person
 from tenants.apps.access import app_for
+from tenants.containers import actions
 from tenants.containers.logs import read_app_log
 from tenants.containers.models import Container
-from tenants.containers.selectors import live_containers, past_containers
+from tenants.containers.selectors import container_for, live_containers, past_containers
+from tenants.releases.schemas import ReleaseMade
 from tenants.schemas import ERRORS, Limit
 
 router = Router(tags=["containers"])
@@ -87,3 +90,15 @@ def logs(
         LineOut(at=line.at, container=line.container, stream=line.stream, text=line.text) for line in found
     ]
     return LogOut(lines=shown, next=found[-1].at if found else since)
+
+
+@router.post(
+    f"{APP}/containers/{{container}}/commit",
+    response={201: ReleaseMade, **ERRORS},
+    summary="Make a release of what a running container changed in its files (developer)",
+)
+def commit(request: HttpRequest, tenant: str, app: str, container: str) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    row = container_for(found, container)
+    made = actions.commit(actor=person(request), app=found, container=row)
+    return Status(201, ReleaseMade.of(made))

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
 from paas.errors import NotFound
-from tenants.apps.access import app_seen_by
+from tenants.accounts.models import Role
+from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
-from tenants.containers import selectors
+from tenants.containers import actions, selectors
 from tenants.pages import SignedInRequest, signed_in
 from tenants.releases import selectors as releases
 from tenants.releases.models import Build, Release
-from tenants.releases.views import app_context
+from tenants.releases.views import app_context, tell
 
 PARTS = ("head", "usage", "activity", "about")
 RECENT = 5
@@ -68,6 +69,19 @@ def _loose_builds(app: App) -> list[Build]:
     last = releases.releases(app, 1).first()
     rows = app.builds.filter(releases=None).select_related("created_by", "source")
     return list(rows.filter(created_at__gt=last.created_at)[:3] if isinstance(last, Release) else rows[:RECENT])
+
+
+@require_POST
+@signed_in
+def commit(request: SignedInRequest, tenant: str, name: str, container_id: str) -> HttpResponse:
+    app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
+    row = selectors.container_for(app, container_id)
+    tell(
+        request,
+        lambda: actions.commit(actor=request.user, app=app, container=row),
+        f"The changes of {row} become a release. The current one serves until it is ready.",
+    )
+    return redirect("app", tenant, name)
 
 
 @require_GET

@@ -69,6 +69,7 @@ class Release(models.Model):
         CONFIG = "config", "Config change"
         RESTART = "restart", "Restart"
         SCALE = "scale", "Scale"
+        COMMIT = "commit", "Commit"
 
     class Status(models.TextChoices):
         PENDING = "pending"  # waits for its turn
@@ -85,6 +86,8 @@ class Release(models.Model):
     note = models.CharField(max_length=200, blank=True)  # "Roll back to v3", "Set DEBUG, PORT"
     build = models.ForeignKey(Build, null=True, on_delete=models.SET_NULL, related_name="releases")
     image = models.JSONField()  # ImageSpec, see paas.worker.translate
+    # The container whose changes this image gets as a layer, until it has them.
+    committed_from = models.CharField(max_length=12, blank=True)
     processes = models.JSONField()  # [ProcessSpec], counts as released
     health = models.JSONField()  # HealthCheck
     release_command = models.JSONField(default=list)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from paas.errors import NotFound
 from paas.live import changed
-from paas.specs import BuildReport
+from paas.specs import BuildReport, ImageSpec
 from tenants.apps.models import App
 from tenants.releases import next as following
 from tenants.releases.models import Build, Release
@@ -148,6 +148,11 @@ def release_live(release: Release) -> bool:
     app.releases.filter(status=Release.Status.LIVE).exclude(pk=release.pk).update(status=Release.Status.RETIRED)
     App.objects.filter(pk=app.pk).update(serving_release_id=release.pk)
     return True
+
+
+def release_committed(release: Release, image: ImageSpec) -> bool:
+    """The image of a release that a container's changes were to become."""
+    return _move(release, _UNDER_WAY, image=to_json(image), committed_from="")
 
 
 def release_failed(release: Release, error: dict[str, Any]) -> bool:

@@ -50,6 +50,7 @@ MATRIX = {
     ("POST", f"{APP}/releases/{{version}}/layers/{{layer}}"): Row(Role.VIEWER, 202, {}),
     ("POST", f"{APP}/releases/{{version}}/compare/{{before}}"): Row(Role.VIEWER, 202, {}),
     ("POST", f"{APP}/containers/{{container}}/changes"): Row(Role.VIEWER, 202, {}),
+    ("POST", f"{APP}/containers/{{container}}/commit"): Row(Role.DEVELOPER, 201, {}),
     ("GET", f"{APP}/inspections/{{inspection}}"): Row(Role.VIEWER, 200),
     ("POST", f"{APP}/releases/rollback"): Row(Role.DEVELOPER, 201, {"version": 1}),
     ("POST", f"{APP}/restart"): Row(Role.DEVELOPER, 201, {}),
@@ -138,6 +139,7 @@ def test_ids_nested_under_another_app_are_not_found(cast: Cast) -> None:
         assert client.call(method, f"apps/demo/shop/runs/{theirs.pk}{rest}", {}).status_code == 404
     container, asked = make_container(cast.others_app), make_inspection(cast.others_app, cast.stranger)
     assert client.call("POST", f"apps/demo/shop/containers/{container.pk}/changes", {}).status_code == 404
+    assert client.call("POST", f"apps/demo/shop/containers/{container.pk}/commit", {}).status_code == 404
     assert client.call("GET", f"apps/demo/shop/inspections/{asked.pk}").status_code == 404
 
 

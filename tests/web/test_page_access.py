@@ -66,6 +66,7 @@ MATRIX = {
     f"{APP}releases/<int:version>/layers/<str:layer>/": Row(VIEWER, 302),
     f"{APP}releases/<int:version>/compare/": Row(VIEWER, 404),  # v1 has none before it
     f"{APP}containers/<str:container_id>/changes/": Row(VIEWER, 302),
+    f"{APP}containers/<str:container_id>/commit/": Row(DEVELOPER, 405, 302),
     f"{APP}inspections/<str:inspection_id>/": Row(VIEWER),
     f"{APP}inspections/<str:inspection_id>/bill.json": Row(VIEWER, 404),  # not answered yet
     f"{APP}runs/": Row(VIEWER, 200, 302, DEVELOPER, {"command": "ls"}),

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
-from paas.errors import Conflict, NotFound
+from paas.errors import Conflict, NotFound, StepFailed
 from paas.oci.config import History, ImageConfig
-from paas.specs import ProcessSpec
-from paas.worker import engine, inspections, launch
+from paas.specs import ContainerSpec, ProcessSpec
+from paas.worker import commits, engine, inspections, launch
 from paas.worker.roll_out import start_process
+from paas.worker.translate import process_container
+from tenants.containers.actions import commit
 from tenants.containers.models import Container
 from tenants.inspections import actions
 from tenants.inspections.models import Inspection
 from tenants.releases.models import Release
-from tenants.releases.serial import to_json
+from tenants.releases.serial import image, processes, to_json
+from tests.runtime.conftest import BASE
 from tests.worker.host import Host
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
@@ -138,3 +141,45 @@ def test_an_image_that_is_gone_is_an_answer_too(host: Host) -> None:
     asked.refresh_from_db()
     assert asked.status == "failed" and asked.error
     assert asked.error["summary"] == "layer sha256:999999999999 is not in the image store any more"
+
+
+def test_a_commit_is_one_more_layer_and_a_release(host: Host, tmp_path: Path) -> None:
+    script = "mkdir /srv/new; echo kept > /srv/new/file; echo blue-secret >> /etc/passwd; sleep 60"
+    host.release.image = {**_image_of_busybox(host), "user": "0:0"}
+    host.release.save()
+    row = _running(host, script)
+    release = commit(actor=host.cast.owner, app=host.cast.app, container=row)
+    assert (release.cause, release.note) == ("commit", "Changes of web.1 of v1")
+    commits.make_image(release)
+    release.refresh_from_db()
+    assert release.committed_from == ""
+    layers = release.image["layers"]
+    assert layers[:-1] == host.release.image["layers"]
+    layer = engine.store().layer_path(layers[-1])
+    assert {str(path.relative_to(layer)) for path in layer.rglob("*") if path.is_file()} == {
+        "etc/passwd",
+        "srv/new/file",
+    }
+    assert launch.observe(row).status == "running"
+    assert engine.runtime().exec(_spec(row, release), ("true",)).status == 0  # it was thawed
+
+
+def test_a_commit_of_what_ended_says_so(host: Host) -> None:
+    host.release.image = {**host.release.image, "user": "0:0"}
+    host.release.save()
+    row = _running(host, "echo blue-secret >> /etc/passwd; sleep 60")
+    release = commit(actor=host.cast.owner, app=host.cast.app, container=row)
+    launch.take_down(row, reason="test")
+    with pytest.raises(StepFailed, match="ended before its changes"):
+        commits.make_image(release)
+
+
+def _image_of_busybox(host: Host) -> dict[str, Any]:
+    """The base layer as the store knows one, so that an image can be made on top of it."""
+    store = engine.store()
+    info = store.commit_changeset(store.layer_path(BASE))
+    return to_json(store.put_image(ImageConfig().with_layer(info.diff_id, History("busybox"))))
+
+
+def _spec(row: Container, release: Release) -> ContainerSpec:
+    return process_container(row, release, image(release), processes(release)[0])
