@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import redis.asyncio as redis
@@ -41,10 +42,12 @@ async def live(request: SignedInRequest) -> HttpResponseBase:
 
 async def changes(names: list[str], app: str = "") -> Events:
     """Events `changed` with what a message holds: {"app": id, "what": kind}; of one app, if one is named."""
+    if not names:  # in no tenant yet: nothing to hear until the memberships change
+        yield event("ready", {})
+        await asyncio.Event().wait()
     client = redis.Redis.from_url(settings.VALKEY_URL)
     async with client, client.pubsub() as subscription:
-        if names:
-            await subscription.subscribe(*names)
+        await subscription.subscribe(*names)
         # Only what the server has confirmed is heard: whoever reads "ready" misses nothing from then on.
         for _ in names:
             await subscription.get_message(timeout=HEARTBEAT)

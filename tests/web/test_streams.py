@@ -174,6 +174,21 @@ def test_changes_are_heard_of_own_tenants_only(cast: Cast, platform: redis.Redis
     run(look)
 
 
+def test_a_person_in_no_tenant_has_a_stream_that_stays(cast: Cast) -> None:
+    """One that broke off at once would have the page say for ever that it is not connected."""
+    assert live_stream.channels_of(User.objects.create_user("new@example.com")) == []
+
+    async def look() -> None:
+        events = live_stream.changes([])
+        assert b"event: ready" in await anext(events)
+        waiting = asyncio.ensure_future(anext(events))
+        done, _ = await asyncio.wait({waiting}, timeout=0.2)
+        assert not done
+        waiting.cancel()
+
+    run(look)
+
+
 def test_heartbeats_and_the_end_of_a_right() -> None:
     async def never() -> sse.Events:
         await asyncio.sleep(60)
