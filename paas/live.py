@@ -25,13 +25,13 @@ def channel(tenant_id: str) -> str:
 
 
 @cache
-def _client() -> redis.Redis[bytes]:
+def client() -> redis.Redis[bytes]:
     return redis.Redis.from_url(settings.VALKEY_URL, socket_timeout=2)
 
 
 def publish(name: str, message: dict[str, str]) -> None:
     try:
-        _client().publish(name, json.dumps(message))
+        client().publish(name, json.dumps(message))
     except redis.RedisError as error:  # a page that misses it catches up when it reconnects
         log.warning("live.unreachable", channel=name, error=str(error))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from paas import live
+from paas import live, usage
 from paas.worker import engine
 from tenants.containers import observations
 from tenants.containers.models import Container
@@ -23,6 +23,7 @@ class Sampler:
     def __init__(self) -> None:
         self._cpu: dict[str, tuple[float, int]] = {}
         self._machine: tuple[float, float] | None = None
+        self._remembered = time.monotonic()  # the first sample has no rates yet
 
     def sample(self) -> None:
         rows = list(
@@ -33,27 +34,40 @@ class Sampler:
         read = [row for row in rows if self._read(row)]
         observations.sampled(read)
         self._cpu = {row.pk: self._cpu[row.pk] for row in read}
-        self._sample_machine()
+        machine = self._sample_machine()
         for tenant_id, app_id in {(row.tenant_id, row.app_id) for row in read}:
             live.publish(live.channel(tenant_id), {"app": app_id, "what": "usage"})
         live.publish(live.MACHINE, {"what": "usage"})
+        self._remember(read, machine)
 
     def _read(self, row: Container) -> bool:
         """Its usage into the row; False if it ended meanwhile."""
         try:
-            usage = engine.runtime().usage(row.pk)
+            used = engine.runtime().usage(row.pk)
         except (OSError, LookupError):
             return False
         now = time.monotonic()
         before = self._cpu.get(row.pk)
-        self._cpu[row.pk] = (now, usage.cpu_usec)
-        row.memory_bytes, row.cpu_usec, row.pids = usage.memory_bytes, usage.cpu_usec, usage.pids
+        self._cpu[row.pk] = (now, used.cpu_usec)
+        row.memory_bytes, row.cpu_usec, row.pids = used.memory_bytes, used.cpu_usec, used.pids
         row.sampled_at = timezone.now()
         if before and now > before[0]:
-            row.cpu_millis = max(0, round((usage.cpu_usec - before[1]) / (now - before[0]) / 1000))
+            row.cpu_millis = max(0, round((used.cpu_usec - before[1]) / (now - before[0]) / 1000))
         return True
 
-    def _sample_machine(self) -> None:
+    def _remember(self, rows: list[Container], machine: tuple[int, int]) -> None:
+        """A point for the charts, less often than a sample."""
+        if time.monotonic() - self._remembered < usage.EVERY:
+            return
+        self._remembered = time.monotonic()
+        used = {usage.MACHINE: machine}
+        for row in rows:
+            memory, cpu = used.get(row.app_id, (0, 0))
+            used[row.app_id] = (memory + row.memory_bytes, cpu + row.cpu_millis)
+        usage.remember(time.time(), used)
+
+    def _sample_machine(self) -> tuple[int, int]:
+        """Into the machine's row; memory in use in bytes, and thousandths of a core."""
         memory = _meminfo()
         busy, now = _busy_seconds(), time.monotonic()
         millis = 0
@@ -69,6 +83,7 @@ class Sampler:
             disk_bytes=disk.total,
             disk_free_bytes=disk.free,
         )
+        return memory["MemTotal"] - memory["MemAvailable"], millis
 
 
 def _meminfo() -> dict[str, int]:
