@@ -86,6 +86,19 @@ def read_tail(path: Path, lines: int) -> list[LogLine]:
     return found
 
 
+def read_all(path: Path) -> Iterator[LogLine]:
+    """Every line that is kept, oldest first, read as it is asked for. Absent is empty."""
+    for file in (older(path), path):
+        reader = LineReader()
+        try:
+            with file.open("rb") as opened:
+                while data := opened.read(READ_SIZE):
+                    yield from reader.feed(data)
+        except (FileNotFoundError, PermissionError):  # conmon has started it over just now: see paas.log_places
+            continue
+        yield from reader.rest()
+
+
 def _tail_of(path: Path, lines: int) -> list[LogLine]:
     if lines <= 0:
         return []

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from paas import usage
 from paas.errors import NotFound
 from tenants.accounts.models import Role
 from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
 from tenants.containers import actions, selectors
+from tenants.containers.logs import whole_log
 from tenants.pages import SignedInRequest, signed_in
 from tenants.releases import selectors as releases
 from tenants.releases.models import Build, Release
@@ -27,6 +29,7 @@ RECENT = 5
 def app(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     found = app_seen_by(request.user, tenant, name)
     context = {**app_context(request, found, "overview"), **_usage(found), **_activity(found)}
+    context["history"] = usage.history(found.pk)
     return render(request, "containers/app.html", context)
 
 
@@ -94,3 +97,13 @@ def log(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     chosen = request.GET.get("process", "")
     context |= {"processes": processes, "process": chosen if chosen in processes else ""}
     return render(request, "containers/log.html", context)
+
+
+@require_GET
+@signed_in
+def log_file(request: SignedInRequest, tenant: str, name: str) -> StreamingHttpResponse:
+    """The whole log as a file: never shown as a page, whatever an app wrote into it."""
+    found = app_seen_by(request.user, tenant, name)
+    lines = whole_log(found, request.GET.get("process", ""))
+    named = {"Content-Disposition": f'attachment; filename="{found.name}.log"'}
+    return StreamingHttpResponse(lines, content_type="text/plain; charset=utf-8", headers=named)

@@ -54,6 +54,7 @@ MATRIX = {
     f"{APP}destroy/": Row(OWNER, 405, 302, body={"confirm": "shop"}),
     f"{APP}parts/<slug:part>/": Row(VIEWER),
     f"{APP}log/": Row(VIEWER),
+    f"{APP}log.txt": Row(VIEWER),
     f"{APP}deploy/": Row(DEVELOPER, 405, 302),
     f"{APP}restart/": Row(DEVELOPER, 405, 302),
     f"{APP}builds/": Row(VIEWER),
