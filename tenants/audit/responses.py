@@ -8,6 +8,7 @@ import structlog
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from paas.errors import (
     BadInput,
@@ -85,6 +86,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = BerthError("something went wrong inside Berth", hint="Tell the administrator when it happened.")
     if request.path.startswith(API):
         return as_json(error)
-    return HttpResponse(
-        f"{error.summary}. {error.hint}\n", status=500, content_type="text/plain; charset=utf-8"
-    )
+    try:
+        return HttpResponse(render_to_string("500.html"), status=500)
+    except Exception:  # the templates themselves may be what is broken
+        text = f"{error.summary}. {error.hint}\n"
+        return HttpResponse(text, status=500, content_type="text/plain; charset=utf-8")

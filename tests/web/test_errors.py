@@ -44,6 +44,11 @@ def test_a_page_says_what_and_what_next_and_markup_stays_text(client: ApiClient)
     assert "<html" in text and "&lt;b&gt;name&lt;/b&gt;" in text and "hoose another" in text
 
 
+def test_a_bug_has_a_page_that_needs_no_database(client: ApiClient) -> None:
+    text = client.get("/fail/bug/").content.decode()
+    assert "<html" in text and "Something went wrong inside Berth." in text
+
+
 def test_htmx_gets_only_the_part_that_it_swaps_in(client: ApiClient) -> None:
     text = client.get("/fail/bad/", headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in text and "hoose another" in text
