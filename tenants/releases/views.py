@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +24,7 @@ from tenants.apps.models import App
 from tenants.apps.selectors import app_card
 from tenants.audit.responses import status_of
 from tenants.pages import SignedInRequest, said, signed_in
-from tenants.releases import actions, selectors
+from tenants.releases import actions, progress, selectors
 from tenants.releases.access import build_for
 from tenants.releases.models import Build, Release
 from tenants.releases.uploads import read_upload
@@ -35,6 +36,7 @@ def app_context(request: SignedInRequest, app: App, tab: str) -> dict[str, Any]:
     """What each page of an app shows around its own content."""
     role = role_in(request.user, app.tenant)
     build, release = selectors.latest_build(app), selectors.latest_release(app)
+    build_failed = build is not None and failed_after(build, release)
     return {
         "app": app,
         "card": app_card(app),
@@ -45,7 +47,8 @@ def app_context(request: SignedInRequest, app: App, tab: str) -> dict[str, Any]:
         "serving": selectors.serving_release(app),
         "latest_release": release,
         "latest_build": build,
-        "build_failed": build is not None and failed_after(build, release),
+        "build_failed": build_failed,
+        "deploy_steps": partial(progress.under_way, build, release, build_failed=build_failed),
     }
 
 
@@ -94,10 +97,12 @@ def build(request: SignedInRequest, tenant: str, name: str, build_id: str) -> Ht
     """The page, or for htmx its head, which changes while the log below goes on."""
     app = app_seen_by(request.user, tenant, name)
     found = build_for(app, build_id)
+    release = found.releases.order_by("version").first()
     context = {
         **app_context(request, app, "builds"),
         "build": found,
-        "release": found.releases.order_by("version").first(),
+        "release": release,
+        "steps": progress.steps(found, release),
         "ended": found.status not in (Build.Status.QUEUED, Build.Status.RUNNING),
     }
     return render(request, "releases/build_head.html" if request.htmx else "releases/build.html", context)
