@@ -80,7 +80,7 @@ def sentence(text: str) -> str:
 @register.filter
 def clause(text: str) -> str:
     """An error after a colon."""
-    return text.rstrip(".") + "." if text else ""
+    return text if not text or text[-1] in ".?!…" else f"{text}."
 
 
 @register.filter
@@ -89,6 +89,12 @@ def log_lines(error: dict[str, Any]) -> list[str]:
     details = error.get("details") or {}
     lines: list[str] = details.get("log") or details.get("output") or []
     return lines
+
+
+@register.filter
+def bare(address: str) -> str:
+    """Without its scheme, as people say an address."""
+    return address.split("//", 1)[-1]
 
 
 @register.filter
@@ -128,3 +134,15 @@ def took(build: Any) -> timedelta:
 def memory_used(machine: Any) -> int:
     used: int = machine.memory_bytes - machine.memory_available_bytes
     return used
+
+
+@register.filter
+def disk_used(machine: Any) -> int:
+    used: int = machine.disk_bytes - machine.disk_free_bytes
+    return used
+
+
+@register.filter
+def cpu_capacity(machine: Any) -> int:
+    """Thousandths of a core, as usage is counted."""
+    return 1000 * int(machine.cores)

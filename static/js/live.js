@@ -44,6 +44,8 @@ function close() {
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+addEventListener("offline", () => { close(); offline(true); });
+addEventListener("online", open);
 addEventListener("pagehide", close);
 addEventListener("pageshow", open);
 open();

@@ -44,6 +44,8 @@ function style(span, from) {
   }
 }
 
+const narrow = matchMedia("(max-width: 47.99rem)");
+
 class Log {
   constructor(root) {
     this.root = root;
@@ -52,12 +54,17 @@ class Log {
     this.search = root.querySelector("[data-log-search]");
     this.followButton = root.querySelector("[data-log-follow]");
     this.empty = root.querySelector(".log-empty");
+    this.newer = root.querySelector("[data-log-new]");
+    this.unseen = 0; // lines that came while it did not follow
     this.wait = [];
     this.id = "";
     this.ended = false;
     this.pause = 1000;
     this.follow = true;
-    this.search?.addEventListener("input", () => this.filter());
+    this.search?.addEventListener("input", () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.filter(), 120);
+    });
     this.followButton?.addEventListener("click", () => this.setFollow(!this.follow));
     root.querySelector("[data-log-wrap]")?.addEventListener("click", (event) => this.wrap(event.currentTarget));
     root.querySelector("[data-log-save]")?.addEventListener("click", () => this.save());
@@ -65,6 +72,7 @@ class Log {
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     addEventListener("pagehide", () => this.close());
     addEventListener("pageshow", () => this.open());
+    if (narrow.matches && !root.hasAttribute("data-wrap")) this.wrap(root.querySelector("[data-log-wrap]"));
     this.open();
   }
 
@@ -74,7 +82,11 @@ class Log {
     const url = new URL(this.root.dataset.src, location.href);
     if (this.id) url.searchParams.set("after", this.id);
     this.source = new EventSource(url);
-    this.on("open", () => { this.pause = 1000; this.say("Following"); });
+    this.on("open", () => {
+      this.pause = 1000;
+      this.tell();
+      setTimeout(() => this.show(), 400); // what there is comes at once, else there is nothing yet
+    });
     this.on("lines", (event) => {
       this.id = event.lastEventId;
       this.push(JSON.parse(event.data));
@@ -108,8 +120,18 @@ class Log {
     this.ended = true;
     this.close();
     this.show();
-    this.say(status ? `Ended: ${status}` : "Ended");
+    this.status = status;
+    this.tell();
     document.body.dispatchEvent(new CustomEvent("live:build"));
+  }
+
+  // What stands beside the buttons: how many lines match, or else how the log goes on.
+  tell() {
+    const wanted = this.search?.value.trim();
+    const all = this.lines.querySelectorAll(".log-line").length;
+    if (wanted) this.say(`${this.lines.querySelectorAll(".log-line:not([hidden])").length} of ${all} lines`);
+    else if (this.ended) this.say(this.status ? `Ended: ${this.status}` : "Ended");
+    else this.say(this.follow ? "Live" : "Paused");
   }
 
   say(text) { if (this.state && this.state.textContent !== text) this.state.textContent = text; }
@@ -127,12 +149,16 @@ class Log {
     this.frame = undefined;
     if (this.wait.length) {
       const added = document.createDocumentFragment();
+      const fresh = this.wait.length;
       for (const line of this.wait) added.append(this.line(line));
       this.wait = [];
       this.empty?.remove();
       this.lines.append(added);
       while (this.lines.childElementCount > MOST) this.lines.firstElementChild.remove();
       if (this.follow) this.bottom();
+      else this.count(this.unseen + fresh);
+      this.mark();
+      if (this.search?.value.trim()) this.tell();
     } else if (this.empty?.isConnected) {
       this.empty.textContent = this.ended ? "Nothing was written." : this.root.dataset.nothing;
     }
@@ -173,14 +199,29 @@ class Log {
   }
 
   filter() {
-    let shown = 0;
-    for (const row of this.lines.children) {
-      row.hidden = !this.matches(row);
-      shown += row.hidden ? 0 : 1;
-    }
-    const wanted = this.search.value.trim();
-    this.say(wanted ? `${shown} of ${this.lines.childElementCount} lines` : this.ended ? "Ended" : "Following");
+    for (const row of this.lines.querySelectorAll(".log-line")) row.hidden = !this.matches(row);
+    this.mark();
+    this.tell();
     if (this.follow) this.bottom();
+  }
+
+  // The words that are looked for, marked without a change to the lines themselves.
+  mark() {
+    if (!("highlights" in CSS)) return;
+    CSS.highlights.delete("log-search");
+    const wanted = this.search?.value.trim().toLowerCase();
+    if (!wanted) return;
+    const found = new Highlight();
+    for (const row of this.lines.querySelectorAll(".log-line:not([hidden]) .log-text")) {
+      const texts = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
+      for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+        const text = node.data.toLowerCase();
+        for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+          found.add(new StaticRange({ startContainer: node, startOffset: at, endContainer: node, endOffset: at + wanted.length }));
+        }
+      }
+    }
+    CSS.highlights.set("log-search", found);
   }
 
   bottom() {
@@ -198,7 +239,16 @@ class Log {
   setFollow(on) {
     this.follow = on;
     this.followButton?.setAttribute("aria-pressed", String(on));
-    if (on) this.bottom();
+    if (on) {
+      this.count(0);
+      this.bottom();
+    }
+    this.tell();
+  }
+
+  count(unseen) {
+    this.unseen = unseen;
+    if (this.newer) this.newer.textContent = unseen ? `${Math.min(unseen, MOST).toLocaleString()} new` : "";
   }
 
   wrap(button) {

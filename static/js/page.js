@@ -64,14 +64,30 @@ document.addEventListener("input", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches("select[data-goes]")) location.assign(event.target.value);
 });
+// A table is a stop for the Tab key only where it has something to scroll to.
+const stops = () => document.querySelectorAll(".scroll-x").forEach((place) => {
+  if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
+  else place.removeAttribute("tabindex");
+});
+addEventListener("resize", stops);
+document.addEventListener("htmx:after:swap", stops);
+stops();
 // A second click on a slow form must not send it twice.
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post" || event.defaultPrevented) return;
   const button = event.submitter ?? event.target.querySelector("[type=submit]");
-  setTimeout(() => { if (button) button.disabled = true; });
+  setTimeout(() => {
+    if (!button) return;
+    button.disabled = true;
+    button.setAttribute("aria-busy", "true");
+  });
 });
 addEventListener("pageshow", (event) => {
-  if (event.persisted) document.querySelectorAll("[type=submit]").forEach((button) => { button.disabled = false; });
+  if (!event.persisted) return;
+  document.querySelectorAll("[aria-busy]").forEach((button) => {
+    button.disabled = false;
+    button.removeAttribute("aria-busy");
+  });
 });
 document.querySelector("[data-opens-now]")?.showModal();
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

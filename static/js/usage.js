@@ -1,88 +1,112 @@
-// Draws memory and cpu as they come. The server keeps the last sample only, so the page remembers those it saw.
-const KEEP = 240;
+// Draws memory and cpu over the last hour: first what the server remembers, then each sample as it comes.
+const SPAN = 3600;
+const GAP = 60; // seconds without a sample, from which on the line is broken: nothing ran
 const POWERS = Array.from({ length: 24 }, (_, n) => 2 ** (n + 20));
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const charts = new Map();
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const exact = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const charts = new Map(); // by the place's id: samples, and what draws them
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const binary = (bytes) => (bytes >= 1073741824 ? `${(bytes / 1073741824).toFixed(1)} GiB` : `${Math.round(bytes / 1048576)} MiB`);
 const cores = (millis) => `${(millis / 1000).toFixed(2)}`;
+const KINDS = {
+  memory: { column: 1, ink: "--b-series-1", least: 33554432, say: binary, mark: binary },
+  cpu: { column: 2, ink: "--b-series-2", least: 100, say: (millis) => `${cores(millis)} cores`, mark: cores },
+};
 
-function remembered(key) {
-  try { return JSON.parse(sessionStorage.getItem(`usage:${key}`)) ?? []; } catch { return []; }
+function known(place) {
+  if (!charts.has(place.id)) {
+    const { column } = KINDS[place.dataset.chart];
+    const rows = JSON.parse(place.dataset.history || "[]");
+    charts.set(place.id, { samples: rows.map((row) => [row[0], row[column]]) });
+  }
+  return charts.get(place.id);
 }
 
-function remember(key, at, value) {
-  const samples = remembered(key);
-  if (samples.length && samples.at(-1)[0] >= at) return samples;
-  samples.push([at, value]);
-  const kept = samples.slice(-KEEP);
-  try { sessionStorage.setItem(`usage:${key}`, JSON.stringify(kept)); } catch { /* full: this page only */ }
-  return kept;
+function take(place, chart) {
+  const at = Number(place.dataset.at);
+  if (at && at > (chart.samples.at(-1)?.[0] ?? 0)) chart.samples.push([at, Number(place.dataset.value)]);
+  const now = chart.samples.at(-1)?.[0] ?? 0;
+  chart.samples = chart.samples.filter(([then]) => then > now - SPAN);
 }
 
-function spark(svg, samples) {
-  if (samples.length < 2) return;
-  const values = samples.map(([, value]) => value);
-  const top = Math.max(...values) * 1.15 || 1;
-  const points = values.map((value, n) => `${((n / (values.length - 1)) * 100).toFixed(1)} ${(24 - (value / top) * 22).toFixed(1)}`);
-  svg.querySelector("path").setAttribute("d", `M${points.join("L")}`);
+function columns(samples) {
+  const times = [], values = [];
+  for (const [at, value] of samples) {
+    if (times.length && at - times.at(-1) > GAP) {
+      times.push(at - 1);
+      values.push(null);
+    }
+    times.push(at);
+    values.push(value);
+  }
+  return [times, values];
 }
 
-function options(place, kind) {
-  const ink = colour("--b-quiet");
-  const line = colour(kind === "memory" ? "--b-series-1" : "--b-series-2");
-  const grid = { stroke: colour("--b-line"), width: 1 };
-  const show = kind === "memory" ? binary : cores;
+function options(place) {
+  const kind = KINDS[place.dataset.chart];
+  const ink = colour("--b-quiet"), line = colour(kind.ink);
+  const top = () => Number(place.dataset.top) || 0;
+  const reading = document.createElement("div");
+  reading.className = "chart-reading";
+  const font = `11px ${getComputedStyle(document.body).fontFamily}`;
   return {
     width: place.clientWidth,
     height: place.clientHeight,
-    padding: [8, 20, 0, 0],
-    cursor: { y: false, drag: { x: false, y: false } },
+    padding: [8, 14, 0, 0],
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { show: false },
-    // A minute at least, so that the first samples are a short line and not a stretched one.
-    scales: { x: { range: (u, low, high) => [Math.min(low, high - 60), high] }, y: { range: (u, low, high) => [0, Math.max(high * 1.2, kind === "memory" ? 33554432 : 50)] } },
+    // Ten minutes at least, so that the first samples are a short line and not a stretched one.
+    scales: {
+      x: { range: (u, low, high) => [Math.min(low, high - 600), high] },
+      y: { range: (u, low, high) => [0, top() || Math.max((high ?? 0) * 1.2, kind.least)] },
+    },
     axes: [
-      { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 24, space: 100, font: "11px system-ui",
+      { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 22, space: 80, font,
         values: (u, marks) => marks.map((mark) => clock.format(mark * 1000)) },
-      { stroke: ink, grid, ticks: { show: false }, size: 62, space: 28, font: "11px system-ui",
-        incrs: kind === "memory" ? POWERS : undefined, values: (u, marks) => marks.map((mark) => show(mark)) },
+      { stroke: ink, grid: { stroke: colour("--b-line"), width: 1 }, ticks: { show: false }, size: 58, space: 26, font,
+        incrs: place.dataset.chart === "memory" ? POWERS : undefined, values: (u, marks) => marks.map(kind.mark) },
     ],
-    series: [{}, { stroke: line, width: 1.75, fill: `${line}22`, points: { show: false } }],
+    series: [{}, { stroke: line, width: 1.5, fill: `${line}1f`, points: { show: false } }],
+    hooks: {
+      ready: [(u) => u.over.append(reading)],
+      setCursor: [(u) => {
+        const value = u.cursor.idx == null ? null : u.data[1][u.cursor.idx];
+        reading.textContent = value == null ? "" : `${kind.say(value)} at ${exact.format(u.data[0][u.cursor.idx] * 1000)}`;
+      }],
+    },
   };
 }
 
-function chart(place, samples) {
-  const kind = place.dataset.chart;
-  if (samples.length < 2) return;
-  const data = [samples.map(([at]) => at), samples.map(([, value]) => value)];
-  const known = charts.get(kind);
-  if (known && known.place === place && place.contains(known.plot.root)) {
-    known.plot.setData(data);
+function draw(place) {
+  const chart = known(place);
+  take(place, chart);
+  if (chart.samples.length < 2 || !place.clientWidth) return;
+  const data = columns(chart.samples);
+  if (chart.plot && place.contains(chart.plot.root)) {
+    chart.plot.setData(data);
     return;
   }
-  known?.plot.destroy();
+  chart.plot?.destroy();
   place.replaceChildren();
-  charts.set(kind, { place, plot: new window.uPlot(options(place, kind), data, place) });
+  chart.plot = new window.uPlot(options(place), data, place);
+  sizes.observe(place);
 }
 
-function sample() {
-  document.querySelectorAll("[data-sample]").forEach((place) => {
-    const samples = remember(place.dataset.sample, Number(place.dataset.at), Number(place.dataset.value));
-    const svg = place.querySelector("svg.spark");
-    if (svg) spark(svg, samples);
-    const drawn = place.dataset.draws && document.getElementById(place.dataset.draws);
-    if (drawn) chart(drawn, samples);
-  });
+const drawAll = () => document.querySelectorAll("[data-chart]").forEach(draw);
+
+function afresh() {
+  charts.forEach((chart) => { chart.plot?.destroy(); chart.plot = undefined; });
+  drawAll();
 }
 
-function redraw() {
-  charts.forEach(({ plot }) => plot.destroy());
-  charts.clear();
-  sample();
-}
-
-let settle;
-addEventListener("resize", () => { clearTimeout(settle); settle = setTimeout(redraw, 150); });
-addEventListener("berth:theme", redraw);
-document.addEventListener("htmx:after:swap", sample);
-sample();
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const plot = charts.get(target.id)?.plot;
+    if (plot && plot.width !== target.clientWidth && target.clientWidth) {
+      plot.setSize({ width: target.clientWidth, height: target.clientHeight });
+    }
+  }
+});
+addEventListener("berth:theme", afresh);
+document.addEventListener("htmx:after:swap", drawAll);
+drawAll();

@@ -43,6 +43,15 @@ def use_by_tenant() -> list[Use]:
     return [Use(row["slug"], row["memory"], row["cpu"]) for row in sums.order_by("-memory", "slug")]
 
 
+def counts() -> dict[str, int]:
+    """Of what there is now: `tenant_count`, `app_count`, and `container_count` of those that live."""
+    return {
+        "tenant_count": Tenant.objects.count(),
+        "app_count": App.objects.filter(destroyed_at=None).count(),
+        "container_count": Container.objects.filter(status__in=LIVE).count(),
+    }
+
+
 def tenants(words: str = "", sort: str = "memory") -> QuerySet[Any]:
     """Each with `memory` (bytes), `cpu` (1/1000 core), `processes`, `running` (containers), `apps_made`."""
     counted = App.objects.filter(tenant=OuterRef("pk")).order_by().values("tenant").annotate(number=Count("pk"))

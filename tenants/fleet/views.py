@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import accumulate
 from typing import Any
 
@@ -10,8 +11,10 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from paas import usage
 from paas.errors import NotFound
 from tenants.accounts.access import admin, memberships
 from tenants.accounts.models import Role, Tenant
@@ -25,6 +28,7 @@ from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
 
 NAMED = 6  # tenants with a colour of their own in the bars
 PER_PAGE = 25
+SILENT = timedelta(seconds=30)  # the agent samples every few seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,12 @@ def machine(request: SignedInRequest) -> HttpResponse:
             return render(request, "fleet/table.html", _table(request))
         return render(request, "fleet/usage.html", _figures())
     first_steps = App.objects.count() < 2 and memberships(request.user).exists()
-    context = {**_figures(), **_table(request), "first_steps": first_steps}
+    context = {
+        **_figures(),
+        **_table(request),
+        "first_steps": first_steps,
+        "history": usage.history(usage.MACHINE),
+    }
     return render(request, "fleet/machine.html", context)
 
 
@@ -60,6 +69,8 @@ def _figures() -> dict[str, Any]:
         "machine": seen,
         "memory_parts": memory_parts(seen, uses) if seen else [],
         "cpu_parts": cpu_parts(seen, uses) if seen else [],
+        "silent": bool(seen and seen.sampled_at and seen.sampled_at < timezone.now() - SILENT),
+        **selectors.counts(),
     }
 
 

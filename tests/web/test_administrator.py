@@ -102,10 +102,10 @@ def test_lists_of_thousands_stay_quick(cast: Cast, django_assert_max_num_queries
             assert admin.get(path).status_code == 200
     with most(16):  # type: ignore[operator]
         page = admin.get("/machine/tenants/other/").content.decode()
-    assert "app-1999" in page and "app-0001<" not in page and "Page 1 of 81" in page
+    assert "app-1999" in page and "app-0001<" not in page and "25 of 2001" in page
     assert "app-0001<" in admin.part("/machine/tenants/other/?part=apps&q=app-0001").content.decode()
     with most(14):  # type: ignore[operator]
-        assert b"Page 1 of 21" in stranger.get("/").content
+        assert b"100 of 2001" in stranger.get("/").content
     for path in ("/t/other/app-0001/", "/t/other/app-0001/log/", "/tenants/other/"):
         with most(20):  # type: ignore[operator]
             assert stranger.get(path).status_code == 200

@@ -1,7 +1,10 @@
-"""Pages in a real browser: nothing serious for axe, no sideways scrolling, nothing that the policy blocks."""
+"""Every page in a real browser, on a phone and on a desk, dark and light: nothing serious for axe, no sideways
+scrolling, nothing that the policy blocks, not a word in the console."""
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,40 +12,57 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
-from tenants.accounts.models import User
+from paas import usage
+from tenants.accounts.models import Role, Tenant, User
+from tenants.apps.models import App
 from tests.web import seed, seed_inside
+from tests.web.failing_urls import FAILURES
 from tests.web.pages import Browser
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--no-first-run"]
 SHOP = "/t/acme/shop/"
-PAGES = (
-    "/",
-    "/apps/new/",
-    "/machine/",
-    "/machine/tenants/",
-    "/account/",
-    "/account/password/",
-    "/tenants/acme/",
-    SHOP,
-    f"{SHOP}releases/",
-    f"{SHOP}builds/",
-    f"{SHOP}log/",
-    f"{SHOP}runs/",
-    f"{SHOP}runs/{seed.RUN}/",
-    f"{SHOP}config/",
-    f"{SHOP}settings/",
-    "/t/acme/billing/",
-    "/t/acme/landing/",
-    "/t/harbor/sandbox/",
-    "/t/harbor/tides/",
-    "/t/acme/none/",
-    *seed_inside.PATHS,
-)
-WIDE = ("/", "/machine/", SHOP, f"{SHOP}log/", f"{SHOP}runs/{seed.RUN}/", "/t/acme/billing/")
-SIGNED_OUT = ("/sign-in/", "/sign-in/link/none")
+SANDBOX = "/t/harbor/sandbox/"  # never deployed
+TABS = ("", "releases/", "builds/", "log/", "runs/", "config/", "settings/")
+# By who looks. What {} stands for is a build of the app in that state.
+PAGES = {
+    "": ("/sign-in/", "/sign-in/link/none", "/nowhere/"),
+    "ada": (
+        "/",
+        "/?q=nothing",
+        "/apps/new/",
+        "/machine/",
+        "/machine/?by=app",
+        "/machine/tenants/",
+        "/machine/tenants/acme/",
+        "/machine/people/",
+        "/account/",
+        "/account/password/",
+        "/tenants/acme/",
+        *(SHOP + tab for tab in TABS),
+        *(SANDBOX + tab for tab in TABS),
+        f"{SHOP}runs/{seed.RUN}/",
+        f"{SHOP}runs/000000000003/",  # timed out
+        "/t/acme/none/",
+        "/t/acme/shop-staging/",  # builds
+        "/t/acme/search/",  # starts
+        "/t/acme/billing/",  # its release failed
+        "/t/acme/billing/releases/",
+        "/t/acme/reports/",  # its build failed, another serves
+        "/t/acme/landing/",  # its first build failed
+        "/t/harbor/tides/",  # degraded
+        "/t/harbor/notebook/",  # crashed
+        "/t/harbor/archive/",  # scaled to nothing
+        "/t/nova/docs/",  # waits for a builder
+    ),
+    "dev": tuple(seed_inside.PATHS),
+    "vic": (SHOP, f"{SHOP}config/", f"{SHOP}settings/", "/tenants/acme/", "/apps/new/", "/machine/"),
+    "new": ("/", "/account/password/"),
+    "fresh": ("/", "/tenants/fresh/"),
+}
+BUILDS = (("shop", "succeeded"), ("reports", "failed"), ("shop-staging", "running"), ("docs", "queued"))
 
 
 @pytest.fixture(scope="module")
@@ -55,33 +75,90 @@ def chromium() -> Iterator[Chromium]:
         browser.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
-def test_pages(chromium: Chromium, live_server: Any, width: int, scheme: Any) -> None:
+@pytest.fixture
+def world() -> None:
     seed.fill()
     seed_inside.fill()
-    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    User.objects.create_user("new@example.org")  # no password, no tenant
+    fresh = Tenant.objects.create(slug="fresh", name="Fresh Start", range_index=9)
+    fresh.members.create(user=User.objects.create_user("fresh@example.org"), role=Role.OWNER)
+    shop = App.objects.get(name="shop").pk
+    for n in range(60):
+        usage.remember(time.time() - 600 + 10 * n, {shop: (n << 20, n), usage.MACHINE: (n << 26, 10 * n)})
+
+
+@pytest.fixture(params=[(390, "dark"), (1280, "light")], ids=["phone-dark", "desk-light"])
+def context(request: pytest.FixtureRequest, chromium: Chromium) -> Iterator[BrowserContext]:
+    width, scheme = request.param
+    made = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     # Streams are another process's; here they would hold the only test server's threads.
+    heard = {"content_type": "text/event-stream", "body": "event: ready\ndata: {}\n\n"}
+    made.route("**/streams/**", lambda route: route.fulfill(**heard))
+    yield made
+    made.close()
+
+
+def enter(context: BrowserContext, origin: str, who: str) -> None:
+    session = Browser(User.objects.get(email=f"{who}@example.org")).cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": origin}])
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("who", PAGES)
+def test_pages(context: BrowserContext, live_server: Any, world: None, who: str) -> None:
+    if who:
+        enter(context, live_server.url, who)
+    builds = [App.objects.get(name=name).builds.filter(status=status)[0] for name, status in BUILDS]
+    paths = [f"/t/{build.app.tenant.slug}/{build.app.name}/builds/{build.pk}/" for build in builds]
+    page = context.new_page()
+    for path in [*PAGES[who], *(paths if who == "ada" else [])]:
+        look(page, live_server.url + path)
+
+
+def test_errors(context: BrowserContext, live_server: Any, world: None, settings: Any) -> None:
+    settings.ROOT_URLCONF = "tests.web.failing_urls"
+    page = context.new_page()
+    for kind in FAILURES:
+        look(page, f"{live_server.url}/fail/{kind}/")
+    enter(context, live_server.url, "vic")
+    for kind in ("refused", "bad", "conflict"):
+        look(page, f"{live_server.url}/fail/{kind}/")
+
+
+@pytest.mark.parametrize("width", [320, 768, 1920])
+def test_no_width_scrolls_sideways(chromium: Chromium, live_server: Any, world: None, width: int) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 800})
     context.route("**/streams/**", lambda route: route.abort())
-    for path in SIGNED_OUT:
-        look(context, live_server.url, path)
-    session = Browser(User.objects.get(email="ada@example.org")).cookies[settings.SESSION_COOKIE_NAME].value
-    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
-    for path in PAGES if width == 360 else WIDE:
-        look(context, live_server.url, path)
+    enter(context, live_server.url, "ada")
+    page = context.new_page()
+    for path in ("/", "/machine/", "/tenants/acme/", *(SHOP + tab for tab in TABS), "/t/acme/billing/"):
+        page.goto(live_server.url + path)
+        assert not scrolls(page), path
     context.close()
 
 
-def look(context: BrowserContext, origin: str, path: str) -> None:
-    page, said = context.new_page(), []
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda message: said.append(message.text))
-    page.goto(origin + path)
+def look(page: Page, address: str) -> None:
+    said = list[str]()
+
+    def hear(message: object) -> None:
+        said.append(getattr(message, "text", "") or str(message))
+
+    page.on("pageerror", hear)
+    page.on("console", hear)
+    answer = page.goto(address)
     page.wait_for_load_state("load")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
-    blocked = [text for text in said if "Content Security Policy" in text or "Error" in text]
-    assert not blocked, (path, blocked)
-    assert serious(page) == [], path
-    page.close()
+    assert page.title().endswith(" · Berth"), address
+    assert not scrolls(page), f"{address} scrolls sideways"
+    # The browser itself says in the console that a page was answered with an error.
+    expected = "" if answer and answer.ok else "Failed to load resource: the server responded with"
+    assert [text for text in said if not (expected and text.startswith(expected))] == [], address
+    assert serious(page) == [], address
+    page.remove_listener("pageerror", hear)
+    page.remove_listener("console", hear)
+
+
+def scrolls(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
 
 def serious(page: Page) -> list[str]:
@@ -91,3 +168,32 @@ def serious(page: Page) -> list[str]:
         for row in found
         if row["impact"] in ("serious", "critical")
     ]
+
+
+def test_a_live_part_leaves_open_what_somebody_opened(
+    context: BrowserContext, live_server: Any, world: None
+) -> None:
+    enter(context, live_server.url, "ada")
+    page = context.new_page()
+    page.goto(f"{live_server.url}/t/harbor/tides/")
+    page.get_by_text("Ended lately").click()
+    page.locator("[data-opens=restart]").click()
+    for part, what in (("usage", "containers"), ("head", "app")):
+        with page.expect_response(re.compile(f"/parts/{part}/")):
+            page.evaluate(f"document.body.dispatchEvent(new CustomEvent('live:{what}'))")
+    expect(page.locator(".htmx-request")).to_have_count(0)
+    assert page.locator("#restart").evaluate("it => it.matches(':modal')")
+    assert page.locator("#ended").evaluate("it => it.open")
+
+
+def test_a_chart_shows_the_hour_before_and_goes_on(
+    context: BrowserContext, live_server: Any, world: None
+) -> None:
+    enter(context, live_server.url, "ada")
+    page = context.new_page()
+    page.goto(live_server.url + SHOP)
+    expect(page.locator("#chart-memory canvas")).to_be_visible()
+    with page.expect_response(re.compile("/parts/usage/")):
+        page.evaluate("document.body.dispatchEvent(new CustomEvent('live:usage'))")
+    expect(page.locator(".htmx-request")).to_have_count(0)
+    expect(page.locator("#chart-memory canvas")).to_be_visible()
