@@ -144,6 +144,7 @@ class Platform:
         done = subprocess.run(
             [sys.executable, "-m", "berth_cli.main", *args], env=environment, capture_output=True, text=True,
             stdin=subprocess.DEVNULL, timeout=180, check=False,
+            cwd=self.folder,  # it links the folder that it is in
         )  # fmt: skip
         assert not check or done.returncode == 0, f"berth {args}: {done.stdout}\n{done.stderr}"
         return done
