@@ -45,8 +45,13 @@ class Paths:
 
     @property
     def caddy_config(self) -> Path:
-        """What Caddy starts from; kept as it last ran, so that it comes back with every route."""
+        """What Caddy starts from."""
         return self.state / "caddy" / "boot.json"
+
+    @property
+    def routes(self) -> Path:
+        """A folder a host: where Caddy looks for each request's way. Root writes it, Caddy reads it."""
+        return self.state / "routes"
 
     def build_log(self, build_id: str) -> Path:
         return self.state / "logs" / "builds" / f"{build_id}.log"

@@ -37,6 +37,7 @@ def plan(installation: Installation, uid: int, gid: int) -> tuple[Folder, ...]:
         Folder(paths.state / "valkey", uid, gid, 0o700),
         Folder(paths.state / "caddy", uid, gid, 0o750),
         Folder(paths.state / "static", ROOT, ROOT, 0o755),
+        Folder(paths.routes, ROOT, ROOT, 0o755),
         Folder(paths.store, ROOT, ROOT, 0o700),
         Folder(paths.tenants, ROOT, ROOT, 0o700),
         Folder(paths.work, ROOT, ROOT, 0o700),

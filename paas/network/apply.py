@@ -23,12 +23,7 @@ from paas.network.links import Pair, problems_with
 from paas.network.plan import Endpoint, Policy
 
 SYSCTLS = Path("/proc/sys/net/ipv4")
-WANTED = {
-    "ip_forward": "1",
-    # At each load of its configuration Caddy listens anew and closes the old socket. The connections that
-    # wait there unaccepted go over to the new one, instead of being reset (Linux 5.14, ip-sysctl.rst).
-    "tcp_migrate_req": "1",
-}
+WANTED = {"ip_forward": "1"}
 
 
 @dataclass(frozen=True, slots=True)

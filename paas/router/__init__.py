@@ -1,7 +1,8 @@
-"""The ingress: routes become Caddy's configuration (render, pure), which is loaded in one step (Caddy)."""
+"""The ingress: a configuration that stays (render, pure), and routes that change (Table)."""
 
 from paas.router.boot import write_boot_config
 from paas.router.caddy import Caddy
 from paas.router.render import render
+from paas.router.table import Table
 
-__all__ = ["Caddy", "render", "write_boot_config"]
+__all__ = ["Caddy", "Table", "render", "write_boot_config"]

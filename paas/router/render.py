@@ -1,31 +1,36 @@
-"""Routes -> Caddy's JSON configuration: pure. Caddy 2.11, https://caddyserver.com/docs/json/
+"""Settings -> Caddy's JSON configuration: pure. Caddy 2.11, https://caddyserver.com/docs/json/
 
-One server, and in it: the dashboard by its host, then one route a tenant with that tenant's apps below it
-(Caddy tries routes one by one; a flat list of thousands is slow), then "there is no app here".
+One server, and in it: the dashboard by its host, the bare domain, then every app by a look into a folder (see
+table), then "there is no app here". Nothing of it changes while the platform runs.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from ipaddress import AddressValueError, IPv4Address
-from itertools import groupby
+import string
 from pathlib import Path
 from typing import Any
 
-from paas.errors import BadInput
+from paas.router.names import host
 from paas.router.pages import TEXTS, page
-from paas.specs import Route
+from paas.router.table import MOST_IN_A_NAME, NONE
 
 Json = dict[str, Any]
 
-BODY_MAX_BYTES = 300 * 1000 * 1000  # of the dashboard: the largest source archive and room around it
-# A small form waits here until it is whole, so that a slow sender holds none of the web process's threads.
+UPLOAD_BYTES = 300 * 1000 * 1000  # the largest source archive and room around it
+UPLOADS = ["/api/v1/apps/*/*/deploys", "/t/*/*/deploy/"]
+# A form waits here until it is whole, so that a slow sender holds none of the web process's threads.
 FORM_BYTES = 1024 * 1024
-# Any load of a configuration replaces the server: what runs over the old one may go on for so long.
+# A new configuration comes with a restart only. Should somebody load one by hand: what runs may go on so long.
 OLD_CONNECTIONS_LIVE = "10m"
+# An app that ends idle connections after some seconds, as most do, must not do so at the moment in which a
+# request is sent on one: nobody may repeat a POST.
+IDLE_UPSTREAM = "1s"
 
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+_HOST = "^([a-z0-9]|[a-z0-9][a-z0-9.-]{0,251}[a-z0-9])$"
+_UPSTREAM = "([0-9.]+):([0-9]+)"
+_DIGIT = "{berth.digit}"
+# Who could not be reached is not asked for a second: the others have more to do, so it would be asked first.
+_NEXT_ONE: Json = {"health_checks": {"passive": {"fail_duration": "1s"}}}
 # What other proxies say about a client, and nobody but Caddy may say here. It replaces X-Forwarded-For,
 # -Host and -Proto by itself. `Proxy` would become HTTP_PROXY in a CGI program.
 _HEARSAY = [
@@ -35,7 +40,6 @@ _HEARSAY = [
 
 
 def render(
-    routes: Sequence[Route],
     *,
     port: int,
     dashboard_host: str,
@@ -43,11 +47,11 @@ def render(
     streams_socket: Path,
     admin_socket: Path,
     domain: str,
+    routes: Path,
 ) -> Json:
-    """The whole configuration: what `caddy run --config` and the admin API's `/load` take.
+    """The whole configuration: what `caddy run --config` takes. `routes` is the folder of a Table.
 
-    Raises BadInput for a host or an upstream that is not plainly one: Caddy would expand patterns and
-    placeholders, and dial sockets of the host, where it finds their syntax.
+    Raises BadInput for a host that is not plainly one.
     """
     server = {
         "listen": [f":{port}"],
@@ -58,9 +62,10 @@ def render(
         "max_header_bytes": 64 * 1024,
         "routes": [
             {"handle": [_anonymous()]},
-            _dashboard(_host(dashboard_host), web_socket, streams_socket),
-            *_tenants(routes),
-            _front_door(_host(domain), _host(dashboard_host), port),
+            _lower_case(),
+            _dashboard(host(dashboard_host), web_socket, streams_socket),
+            _front_door(host(domain), host(dashboard_host), port),
+            _apps(routes),
             {"handle": [_fail(404)]},
         ],
         "errors": {"routes": _error_pages()},
@@ -92,34 +97,69 @@ def _anonymous() -> Json:
     return {"handler": "headers", "request": {"delete": _HEARSAY}, "response": deletion}
 
 
-def _dashboard(host: str, web_socket: Path, streams_socket: Path) -> Json:
-    streams = _proxy([f"unix/{streams_socket}"])
-    web = _proxy([f"unix/{web_socket}"]) | {"request_buffers": FORM_BYTES}
-    limit = {"handler": "request_body", "max_size": BODY_MAX_BYTES}
+def _lower_case() -> Json:
+    """A host is the same in any case, a folder's name is not."""
+    changes = [{"search": upper, "replace": upper.lower()} for upper in string.ascii_uppercase]
+    return {
+        "match": [{"header_regexp": {"Host": {"pattern": "[A-Z]"}}}],
+        "handle": [{"handler": "headers", "request": {"replace": {"Host": changes}}}],
+    }
+
+
+def _dashboard(name: str, web_socket: Path, streams_socket: Path) -> Json:
+    web = _proxy({"upstreams": [{"dial": f"unix/{web_socket}"}]}) | {"request_buffers": FORM_BYTES}
+    streams = _proxy({"upstreams": [{"dial": f"unix/{streams_socket}"}]})
+    form, upload = ({"handler": "request_body", "max_size": size} for size in (FORM_BYTES, UPLOAD_BYTES))
     return _for_hosts(
-        [host],
+        [name],
         [
-            {"match": [{"path": ["/streams/*"]}], "terminal": True, "handle": [streams]},
-            {"handle": [limit, web]},
+            {"match": [{"path": ["/streams/*"]}], "terminal": True, "handle": [form, streams]},
+            {"match": [{"path": UPLOADS}], "terminal": True, "handle": [upload, web]},
+            {"handle": [form, web]},
         ],
     )
 
 
-def _tenants(routes: Iterable[Route]) -> list[Json]:
-    """One route a tenant, in the order of their ids, so that the same rows always make the same text."""
-    ordered = sorted(routes, key=lambda route: (route.tenant_id, route.app_id))
-    return [_tenant(list(apps)) for _, apps in groupby(ordered, key=lambda route: route.tenant_id)]
+def _apps(routes: Path) -> Json:
+    """By the name of a file in the host's folder. What is plainly no host is not looked for.
+
+    Caddy lists the folder first and then makes sure of the file that it chose, which may be gone by now. What
+    replaces it was there before that: the second look finds it.
+    """
+    names = [f"/{{http.request.host}}/*{_DIGIT}*=*", f"/{{http.request.host}}/{NONE}"]
+    found = {
+        "match": [{"file": {"root": str(routes), "try_files": names * 2}}],
+        "handle": [_subroute([*map(_app, range(1, MOST_IN_A_NAME + 1)), {"handle": [_fail(503)]}])],
+    }
+    draw = {
+        "handler": "map",
+        "source": "{http.request.uuid}",
+        "destinations": [_DIGIT],
+        "mappings": [{"input_regexp": "^(.)", "outputs": ["$1"]}],
+    }
+    return {"match": [_says("{http.request.host}", "host", _HOST)], "handle": [draw, _subroute([found])]}
 
 
-def _tenant(apps: Sequence[Route]) -> Json:
-    hosts = sorted({_host(host) for app in apps for host in app.hosts})
-    return _for_hosts(hosts, [_app(app) for app in apps])
+def _app(number: int) -> Json:
+    """To any of so many upstreams."""
+    pattern = f"={','.join([_UPSTREAM] * number)}$"
+    sources = [_source(2 * at + 1) for at in range(number)]
+    several = {"dynamic_upstreams": {"source": "multi", "sources": sources}, **_NEXT_ONE}
+    return {
+        "match": [_says("{http.matchers.file.relative}", "to", pattern)],
+        "terminal": True,
+        "handle": [_proxy({"dynamic_upstreams": sources[0]} if number == 1 else several)],
+    }
 
 
-def _app(route: Route) -> Json:
-    upstreams = [_upstream(upstream) for upstream in route.upstreams]
-    answer = _proxy(upstreams) if upstreams else _fail(503)
-    return {"match": [{"host": [_host(host) for host in route.hosts]}], "terminal": True, "handle": [answer]}
+def _says(variable: str, name: str, pattern: str) -> Json:
+    return {"vars_regexp": {variable: {"name": name, "pattern": pattern}}}
+
+
+def _source(at: int) -> Json:
+    """Address and port are groups `at` and `at + 1` of the pattern. An address is a name of itself."""
+    address, port = f"{{http.regexp.to.{at}}}", f"{{http.regexp.to.{at + 1}}}"
+    return {"source": "a", "name": address, "port": port, "versions": {"ipv4": True, "ipv6": False}}
 
 
 def _front_door(domain: str, dashboard_host: str, port: int) -> Json:
@@ -131,14 +171,14 @@ def _front_door(domain: str, dashboard_host: str, port: int) -> Json:
 
 
 def _for_hosts(hosts: list[str], routes: list[Json]) -> Json:
-    return {
-        "match": [{"host": hosts}],
-        "terminal": True,
-        "handle": [{"handler": "subroute", "routes": routes}],
-    }
+    return {"match": [{"host": hosts}], "terminal": True, "handle": [_subroute(routes)]}
 
 
-def _proxy(upstreams: Sequence[str]) -> Json:
+def _subroute(routes: list[Json]) -> Json:
+    return {"handler": "subroute", "routes": routes}
+
+
+def _proxy(upstreams: Json) -> Json:
     """Ask one of `upstreams`. A connection that cannot be made is tried again for 5 s, a GET that got no
     answer too: an app that restarts, or a web process that does, costs its visitors a moment.
 
@@ -147,8 +187,14 @@ def _proxy(upstreams: Sequence[str]) -> Json:
     """
     return {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": upstream} for upstream in upstreams],
-        "transport": {"protocol": "http", "versions": ["1.1"], "dial_timeout": "3s", "compression": False},
+        **upstreams,
+        "transport": {
+            "protocol": "http",
+            "versions": ["1.1"],
+            "dial_timeout": "3s",
+            "compression": False,
+            "keep_alive": {"idle_timeout": IDLE_UPSTREAM},
+        },
         "load_balancing": {
             "selection_policy": {"policy": "least_conn"},
             "try_duration": "5s",
@@ -183,22 +229,3 @@ def _page(status: int) -> Json:
         "Content-Security-Policy": ["default-src 'none'; style-src 'unsafe-inline'"],
     }
     return {"handler": "static_response", "status_code": status, "headers": headers, "body": page(status)}
-
-
-def _host(text: str) -> str:
-    host = text.lower()
-    if not _HOST.fullmatch(host):
-        raise BadInput(f"{text!r} is no host name", hint="use letters, digits, hyphens and dots")
-    return host
-
-
-def _upstream(text: str) -> str:
-    address, _, port = text.rpartition(":")
-    try:
-        if f"{IPv4Address(address)}:{int(port)}" == text and 0 < int(port) < 65_536:
-            return text
-    except (AddressValueError, ValueError):
-        pass
-    raise BadInput(
-        f"{text!r} is no upstream", hint='an upstream is an IPv4 address and a port: "10.0.0.1:8000"'
-    )

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from paas.images import Store
 from paas.network import Network, host_resolvers
-from paas.router import Caddy
+from paas.router import Caddy, Table
 from paas.runtime import Runtime
 
 
@@ -35,4 +35,9 @@ def network() -> Network:
 
 @cache
 def caddy() -> Caddy:
-    return Caddy(settings.PATHS.caddy_admin_socket, boot_config=settings.PATHS.caddy_config)
+    return Caddy(settings.PATHS.caddy_admin_socket)
+
+
+@cache
+def table() -> Table:
+    return Table(settings.PATHS.routes)

@@ -1,4 +1,4 @@
-"""Where requests go: the ready web containers of each app's serving release, handed to Caddy."""
+"""Where requests go: the ready web containers of each app's serving release, in the ingress's table."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from django.conf import settings
 from django.db.models import F
 
 from paas.network import address_of
-from paas.router import render
 from paas.specs import Route
 from paas.worker import engine, lock
 from paas.worker.translate import port_of
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.releases import serial
-from tenants.releases.models import Release
 
 
 def routes() -> list[Route]:
@@ -29,12 +27,8 @@ def routes() -> list[Route]:
         address__isnull=False,
         app__serving_release_id=F("release_id"),
     )
-    serving = App.objects.exclude(serving_release_id="").values("serving_release_id")
-    ports = {r.pk: port_of(serial.image(r)) for r in Release.objects.filter(pk__in=serving).only("pk", "image")}
-    for row in rows.order_by("index"):
-        assert row.address is not None
-        address = address_of(settings.CONTAINER_PREFIX, row.address)
-        upstreams[row.app_id].append(f"{address}:{ports[row.release_id or '']}")
+    for row in rows.select_related("release").defer("release__config").order_by("index"):
+        upstreams[row.app_id].append(upstream(row))
     apps = App.objects.filter(destroyed_at=None).select_related("tenant").order_by("tenant__slug", "name")
     return [
         Route(tenant_id=a.tenant_id, app_id=a.pk, hosts=(a.host,), upstreams=tuple(upstreams[a.pk]))
@@ -42,17 +36,13 @@ def routes() -> list[Route]:
     ]
 
 
+def upstream(row: Container) -> str:
+    """Where a web container of a release listens."""
+    assert row.address is not None and row.release is not None
+    return f"{address_of(settings.CONTAINER_PREFIX, row.address)}:{port_of(serial.image(row.release))}"
+
+
 def sync() -> None:
-    """Caddy serves what the rows say. One at a time, so that an older look never overwrites a newer one."""
+    """Requests go where the rows say. One at a time, so that an older look never overwrites a newer one."""
     with lock.held("routes", wait=True):
-        engine.caddy().load(
-            render(
-                routes(),
-                port=settings.PORT,
-                dashboard_host=settings.DASHBOARD_HOST,
-                web_socket=settings.PATHS.web_socket,
-                streams_socket=settings.PATHS.streams_socket,
-                admin_socket=settings.PATHS.caddy_admin_socket,
-                domain=settings.DOMAIN,
-            )
-        )
+        engine.table().write(routes())
