@@ -13,7 +13,7 @@ from paas.errors import BerthError, StepFailed
 from paas.logs import read_tail
 from paas.network import address_of
 from paas.specs import ProcessSpec
-from paas.worker import commits, launch, routes
+from paas.worker import commits, drain, launch, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
 from paas.worker.readiness import answers, pause
@@ -26,7 +26,7 @@ from tenants.releases.models import Release
 
 log = structlog.get_logger()
 STEADY_SECONDS = 1.0  # a process that serves no port counts as started after this long without an exit
-DRAIN_SECONDS = 10.0
+STOP_SECONDS = 10.0
 LOG_LINES = 40
 
 
@@ -145,8 +145,10 @@ def _fence(app: App) -> None:
 
 def _drain(app: App, release: Release) -> None:
     """New requests go to the new release; the old containers finish what they have and stop."""
-    old = app.containers.filter(kind=Container.Kind.PROCESS, status="running").exclude(release=release)
-    _stop(list(old.select_related("tenant")), f"replaced by {release}", grace=DRAIN_SECONDS)
+    running = app.containers.filter(kind=Container.Kind.PROCESS, status="running")
+    old = list(running.exclude(release=release).select_related("tenant", "release"))
+    drain.until_idle(old)
+    _stop(old, f"replaced by {release}", grace=STOP_SECONDS)
 
 
 def _stop(rows: Sequence[Container], reason: str, grace: float = 2.0) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -61,6 +63,38 @@ def test_a_broken_release_leaves_the_old_one_serving(platform: Platform) -> None
     assert broken["status"] == "failed" and broken["version"] == 2
     assert "no database" in json.dumps(broken["error"])
     assert platform.app("steady").status == 200
+
+
+SLOW = """
+import http.server, os, time
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(float(self.path.rpartition("/")[2] or 0))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(os.environ["BERTH_RELEASE"].encode())
+
+http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Slow).serve_forever()
+"""
+
+
+def test_a_request_that_is_under_way_is_finished_by_the_release_that_has_it(platform: Platform) -> None:
+    """This app ends at once when it is asked to stop, as most do."""
+    platform.create("slow")
+    assert platform.deploy("slow", packed(EXAMPLES / "hello-python", **{"app.py": SLOW}))["status"] == "live"
+    with ThreadPoolExecutor() as pool:
+        under_way = pool.submit(platform.app, "slow", "/4")
+        time.sleep(0.3)
+        assert platform.api("/apps/demo/slow/restart", "POST").status < 300
+        assert platform.settled("slow")["version"] == 2
+        assert platform.app("slow").body == b"v2"
+        assert not under_way.done()
+        assert (under_way.result().status, under_way.result().body) == (200, b"v1")
+    end = time.monotonic() + 30
+    while len(platform.containers("slow")) > 1:
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_change_roll_back_and_config(platform: Platform) -> None:
