@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Protocol
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 
 from paas.errors import NeedsLength
@@ -51,8 +51,13 @@ def read_upload(request: HttpRequest) -> Upload:
 def _body(request: HttpRequest) -> Iterator[bytes]:
     """Django reads as much as Content-Length says; a chunked body says its end itself (RFC 9112, 7.1)."""
     body: Readable = request.META["wsgi.input"] if _is_chunked(request) else request
-    while chunk := body.read(CHUNK):
-        yield chunk
+    try:
+        while chunk := body.read(CHUNK):
+            yield chunk
+    except OSError as error:  # Django's UnreadablePostError among them
+        raise bad_field(
+            "source", "the upload ended before all of it was here", hint="Send it again."
+        ) from error
 
 
 def _is_chunked(request: HttpRequest) -> bool:
@@ -69,7 +74,7 @@ def _from_form(request: HttpRequest) -> Upload:
         )
     try:
         file = request.FILES.get("source")
-    except MultiPartParserError as error:
+    except (MultiPartParserError, UnreadablePostError) as error:
         raise bad_field("source", f"the form could not be read: {error}") from None
     if file is None or isinstance(file, list):
         raise bad_field("source", "the form has no file in `source`", hint="Attach a .tar.gz or a .zip.")
