@@ -11,7 +11,7 @@ from paas.errors import BadInput, BerthError, NotFound
 from tenants.accounts.api import router as accounts
 from tenants.accounts.tokens import TokenAuth, Unauthorized
 from tenants.apps.api import router as apps
-from tenants.audit.responses import DATABASE_BUSY, as_json
+from tenants.audit.responses import as_json, database_busy
 from tenants.containers.api import router as containers
 from tenants.inspections.api import router as inspections
 from tenants.releases.api import router as releases
@@ -69,4 +69,4 @@ def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
 
 @api.exception_handler(OperationalError)
 def _database_busy(request: HttpRequest, error: OperationalError) -> HttpResponse:
-    return as_json(DATABASE_BUSY)
+    return database_busy(request, error)

@@ -133,7 +133,7 @@ if env.str("DATABASE_URL", ""):
 else:
     DATABASES = {
         "default": {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "paas.sqlite",
             "NAME": PATHS.database,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",

@@ -62,9 +62,11 @@ def database(installation: Installation, prepared: Prepared) -> None:
 
 
 def _has_tables(path: Path) -> bool:
+    from paas.sqlite.base import as_owner  # noqa: PLC0415 - needs Django
+
     if not path.exists():
         return False
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    with as_owner(path.parent), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return (
             connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'").fetchone()
             is not None

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from paas.errors import BerthError, HostProblem
-from tenants.audit.responses import DATABASE_BUSY, answer
+from tenants.audit.responses import answer, database_busy
 
 log = structlog.get_logger()
 
@@ -24,8 +24,7 @@ class BerthErrors:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError):
-            log.warning("database.unavailable", path=request.path, error=str(exception))
-            return answer(request, DATABASE_BUSY)
+            return database_busy(request, exception)
         if not isinstance(exception, BerthError):
             return None
         if isinstance(exception, HostProblem):

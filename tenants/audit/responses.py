@@ -72,6 +72,12 @@ def answer(request: HttpRequest, error: BerthError) -> HttpResponse:
     return as_json(error) if request.path.startswith(API) else as_page(request, error)
 
 
+def database_busy(request: HttpRequest, error: OperationalError) -> HttpResponse:
+    """The person is told to try again, the log why."""
+    log.warning("database.unavailable", path=request.path, error=str(error))
+    return answer(request, DATABASE_BUSY)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler404"""
     return answer(
@@ -81,8 +87,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500. Errors that rise outside of views, such as when a session is saved, end here as well."""
-    if isinstance(sys.exc_info()[1], OperationalError):
-        return answer(request, DATABASE_BUSY)
+    reason = sys.exc_info()[1]
+    if isinstance(reason, OperationalError):
+        return database_busy(request, reason)
     error = BerthError("something went wrong inside Berth", hint="Tell the administrator when it happened.")
     if request.path.startswith(API):
         return as_json(error)
