@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -11,7 +11,7 @@ from paas.errors import BadInput, BerthError, NotFound
 from tenants.accounts.api import router as accounts
 from tenants.accounts.tokens import TokenAuth, Unauthorized
 from tenants.apps.api import router as apps
-from tenants.audit.responses import as_json, database_busy
+from tenants.audit.responses import as_json, of_the_database
 from tenants.containers.api import router as containers
 from tenants.inspections.api import router as inspections
 from tenants.releases.api import router as releases
@@ -68,5 +68,8 @@ def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
 
 
 @api.exception_handler(OperationalError)
-def _database_busy(request: HttpRequest, error: OperationalError) -> HttpResponse:
-    return database_busy(request, error)
+@api.exception_handler(DataError)
+def _database_error(request: HttpRequest, error: OperationalError | DataError) -> HttpResponse:
+    known = of_the_database(request, error)
+    assert known is not None
+    return as_json(known)

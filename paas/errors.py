@@ -18,25 +18,35 @@ from __future__ import annotations
 from typing import Any
 
 
+def plain(value: Any) -> Any:
+    """`value`, of what JSON knows, with its texts (not the keys) such as can be kept anywhere."""
+    if isinstance(value, str):
+        return value.replace("\0", "\u2400").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 class BerthError(Exception):
     """An error for a person: `summary` says what and why, `hint` what to do next.
 
-    `details` are facts for a reader or a program (strings, numbers, lists), never secrets.
+    `details` are facts for a reader or a program (strings, numbers, lists), never secrets. All may quote what
+    a tenant's program wrote: NUL and half surrogate pairs, which PostgreSQL does not keep, are shown as signs.
     """
 
     retryable = False
 
     def __init__(self, summary: str, *, hint: str = "", details: dict[str, Any] | None = None) -> None:
         super().__init__(summary)
-        self.summary = summary
-        self.hint = hint
+        self.summary = plain(summary)
+        self.hint = plain(hint)
         self.details = details or {}
 
     def __str__(self) -> str:
         return f"{self.summary}; {self.hint}" if self.hint else self.summary
 
     def as_dict(self) -> dict[str, Any]:
-        return {"summary": self.summary, "hint": self.hint, "details": self.details}
+        return {"summary": self.summary, "hint": self.hint, "details": plain(self.details)}
 
 
 class BadInput(BerthError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 Limit = Annotated[int, Field(ge=1, le=200)]
 
@@ -14,6 +14,16 @@ class Input(Schema):
     """A field that is not declared is refused, never ignored: nothing can be assigned by the way."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_looked_up(cls, value: Any) -> Any:
+        """No lone surrogates, which JSON can carry. What lists and mappings hold is checked by the actions."""
+        try:
+            value.encode() if isinstance(value, str) else None
+        except UnicodeEncodeError:
+            raise ValueError("must be Unicode text") from None
+        return value
 
 
 class ErrorDetail(Schema):

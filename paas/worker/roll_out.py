@@ -55,8 +55,8 @@ def roll_out(app: App, release: Release) -> None:
         _stop(started, "superseded by a later release")
         return
     except BerthError as error:
-        details = {**error.details, "log": _last_lines(started)}
-        observations.release_failed(release, {**error.as_dict(), "details": details})
+        error.details["log"] = _last_lines(started)
+        observations.release_failed(release, error.as_dict())
         _stop(started, "its release did not become ready")
         return
     if observations.release_serving(release):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from paas.errors import BerthError, HostProblem
-from tenants.audit.responses import answer, database_busy
+from tenants.audit.responses import answer, of_the_database
 
 log = structlog.get_logger()
 
@@ -23,10 +22,7 @@ class BerthErrors:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, OperationalError):
-            return database_busy(request, exception)
-        if not isinstance(exception, BerthError):
-            return None
         if isinstance(exception, HostProblem):
             log.error("host.problem", path=request.path, summary=exception.summary)
-        return answer(request, exception)
+        known = exception if isinstance(exception, BerthError) else of_the_database(request, exception)
+        return None if known is None else answer(request, known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import structlog
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -40,6 +40,21 @@ _STATUS: tuple[tuple[type[BerthError], int], ...] = (
 DATABASE_BUSY = HostProblem(
     "the database does not answer just now", hint="Try again in a few seconds; your apps go on.", retryable=True
 )
+UNSTORABLE = BadInput(
+    "this request holds something that the database cannot hold",
+    hint="Use text without NUL characters, and numbers of a sensible size.",
+)
+
+
+def of_the_database(request: HttpRequest, error: BaseException | None) -> BerthError | None:
+    """What it means to whoever asks; None for our own mistakes, and for what is no error of the database."""
+    if isinstance(error, OperationalError):
+        log.warning("database.unavailable", path=request.path, error=str(error))
+        return DATABASE_BUSY
+    if isinstance(error, DataError):
+        log.warning("database.refused_input", path=request.path, error=str(error))
+        return UNSTORABLE
+    return None
 
 
 def status_of(error: BerthError) -> int:
@@ -62,20 +77,14 @@ def as_page(request: HttpRequest, error: BerthError) -> HttpResponse:
     """Template error.html. An htmx request gets only what it swaps in (`fragment` is true)."""
     status = status_of(error)
     fragment = bool(getattr(request, "htmx", False))
-    page = render(
-        request, "error.html", {"error": error, "status": status, "fragment": fragment}, status=status
-    )
-    return with_retry(page, error)
+    # Who asks is not looked up where that may be what failed: their session's id is a part of the request.
+    alone = status >= 500 or error is UNSTORABLE
+    context = {"error": error, "status": status, "fragment": fragment, "alone": alone}
+    return with_retry(render(request, "error.html", context, status=status), error)
 
 
 def answer(request: HttpRequest, error: BerthError) -> HttpResponse:
     return as_json(error) if request.path.startswith(API) else as_page(request, error)
-
-
-def database_busy(request: HttpRequest, error: OperationalError) -> HttpResponse:
-    """The person is told to try again, the log why."""
-    log.warning("database.unavailable", path=request.path, error=str(error))
-    return answer(request, DATABASE_BUSY)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -87,9 +96,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500. Errors that rise outside of views, such as when a session is saved, end here as well."""
-    reason = sys.exc_info()[1]
-    if isinstance(reason, OperationalError):
-        return database_busy(request, reason)
+    known = of_the_database(request, sys.exc_info()[1])
+    if known is not None:
+        return answer(request, known)
     error = BerthError("something went wrong inside Berth", hint="Tell the administrator when it happened.")
     if request.path.startswith(API):
         return as_json(error)

@@ -10,7 +10,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from paas.errors import BadInput, Conflict, NotFound
+from paas.errors import BadInput, Conflict, NotFound, StepFailed
 from paas.specs import ProcessSpec
 from tenants.apps.actions import create_app, destroy_app
 from tenants.apps.models import App, ConfigVar
@@ -112,6 +112,17 @@ def test_a_missing_config_var_can_be_set_after_a_first_failure(cast: Cast) -> No
     assert first and observations.release_failed(first, {"summary": "KeyError"})
     second = set_config(actor=cast.owner, app=app, changes={"DATABASE_URL": "x"})
     assert second and second.config == {"DATABASE_URL": "x"} and second.image == first.image
+
+
+def test_a_failure_quotes_whatever_the_app_wrote(cast: Cast) -> None:
+    release = restart(actor=cast.owner, app=cast.app)
+    error = StepFailed("web.1 said \0", hint="\udcff", details={"log": ["\0 and \ud800", "plain"], "status": 1})
+    assert observations.release_failed(release, error.as_dict())
+    assert Release.objects.get(pk=release.pk).error == {
+        "summary": "web.1 said \u2400",
+        "hint": "?",
+        "details": {"log": ["\u2400 and ?", "plain"], "status": 1},
+    }
 
 
 def test_a_restart_during_a_deploy_restarts_what_is_being_deployed(cast: Cast) -> None:
