@@ -128,8 +128,28 @@ STORAGES = {
 
 # --- data ---------------------------------------------------------------------------------------
 DATABASES: dict[str, Any]
+# Seconds until somebody else's lock is an error, which a page tells as 503. Berth's own are held for moments.
+LOCK_SECONDS = 20
 if env.str("DATABASE_URL", ""):
-    DATABASES = {"default": {**env.dj_db_url("DATABASE_URL"), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+    _server: dict[str, Any] = {**env.dj_db_url("DATABASE_URL")}
+    _patience = {
+        "options": f"-c lock_timeout={LOCK_SECONDS}s",
+        # A server that vanished without a word, in seconds but the last: libpq would wait for a quarter of an
+        # hour, and the agent with it.
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 20_000,  # milliseconds
+    }
+    DATABASES = {
+        "default": {
+            **_server,
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {**_patience, **_server.get("OPTIONS", {})},
+        }
+    }
 else:
     DATABASES = {
         "default": {
@@ -137,7 +157,7 @@ else:
             "NAME": PATHS.database,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
-                "timeout": 20,
+                "timeout": LOCK_SECONDS,
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
             },
         }

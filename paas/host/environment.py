@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from paas.errors import BadInput
 from paas.host.installation import Installation
@@ -70,11 +71,25 @@ def chosen(installation: Installation, environ: Mapping[str, str]) -> dict[str, 
     settings = {**settings_in(kept, known), **settings_in(environ, known)}
     settings["BERTH_STATE"] = str(installation.paths.state)
     settings["BERTH_RUN"] = str(installation.paths.run)
+    _check_database(settings)
     if "BERTH_SECRET_KEY" not in settings:
         settings.setdefault("BERTH_SECRET_KEY_FILE", str(installation.secret_key))
     if "BERTH_FIELD_KEYS" not in settings:
         settings.setdefault("BERTH_FIELD_KEYS_FILE", str(installation.field_keys))
     return settings
+
+
+def _check_database(settings: dict[str, str]) -> None:
+    """An empty address goes back to SQLite. A wrong one is not repeated: it may hold a password."""
+    address = settings.pop("DATABASE_URL", "")
+    if not address:
+        return
+    if urlsplit(address).scheme not in ("postgres", "postgresql"):
+        raise BadInput(
+            "DATABASE_URL is not the address of a PostgreSQL database",
+            hint="Write postgres://user:password@host/name; leave it empty for SQLite.",
+        )
+    settings["DATABASE_URL"] = address
 
 
 def processes(settings: Mapping[str, str], code: Path, venv: Path) -> dict[str, str]:

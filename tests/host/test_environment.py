@@ -46,6 +46,22 @@ def test_a_misspelt_setting_is_an_error_with_the_nearest_name(installation: Inst
     }
 
 
+def test_an_empty_database_address_goes_back_to_sqlite(installation: Installation) -> None:
+    first = environment.chosen(installation, {"DATABASE_URL": "postgres://berth@localhost/berth"})
+    installation.environment.write_text(environment.render(first))
+    assert environment.chosen(installation, {})["DATABASE_URL"] == "postgres://berth@localhost/berth"
+    assert "DATABASE_URL" not in environment.chosen(installation, {"DATABASE_URL": ""})
+
+
+@pytest.mark.parametrize("address", ["mysql://berth:secret@localhost/berth", "localhost/berth:secret"])
+def test_another_database_is_refused_and_its_password_not_shown(
+    installation: Installation, address: str
+) -> None:
+    with pytest.raises(BadInput, match="not the address of a PostgreSQL database") as caught:
+        environment.chosen(installation, {"DATABASE_URL": address})
+    assert "secret" not in str(caught.value)
+
+
 def test_a_bad_line_is_named(installation: Installation) -> None:
     installation.environment.write_text("# kept\nBERTH_PORT=1\nBERTH PORT 2\n")
     with pytest.raises(BadInput, match="line 3: not NAME=value"):

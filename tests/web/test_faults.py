@@ -1,20 +1,24 @@
-"""Two people at once, and a broker that is gone."""
+"""Two people at once, a lock that somebody holds for too long, and a broker that is gone."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections, transaction
 
 from tenants.apps.models import App
 from tenants.releases.actions import restart, set_config
 from tests.web.cast import make_cast
+from tests.web.pages import Browser
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +43,55 @@ def test_changes_at_the_same_time_get_a_version_and_a_generation_each(transactio
     assert App.objects.get(pk=cast.app.pk).generation == before + 8
     newest = cast.app.releases.get(version=9)
     assert set(newest.config) == {"KEY_0", "KEY_2", "KEY_4", "KEY_6"}
+
+
+def test_a_lock_that_is_held_ends_in_503_and_pages_can_still_be_read(transactional_db: None) -> None:
+    cast = make_cast()
+    browser, client = Browser(cast.owner), cast.client(cast.owner)
+    assert client.call("GET", "apps").status_code == 200  # notes that the token is used, which is a write
+    with impatient(), locked(cast.app):
+        for refused in (client.call("POST", "apps/demo/shop/restart"), browser.post("/t/demo/shop/restart/")):
+            assert (refused.status_code, refused["Retry-After"]) == (503, "5")
+        assert client.call("GET", "apps").status_code == browser.get("/t/demo/shop/").status_code == 200
+    assert client.call("POST", "apps/demo/shop/restart").status_code == 201
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Berth waits for a lock for 20 seconds; here not so long."""
+    ask, wait = {
+        "sqlite": ("PRAGMA busy_timeout", "PRAGMA busy_timeout = 100"),
+        "postgresql": ("SHOW lock_timeout", "SET lock_timeout = '100ms'"),
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(ask)
+        assert cursor.fetchone() in ((20_000,), ("20s",))
+        cursor.execute(wait)
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+@contextmanager
+def locked(app: App) -> Iterator[None]:
+    """Another transaction has the app's row, or with SQLite the database."""
+    has, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            App.objects.select_for_update().get(pk=app.pk)
+            has.set()
+            may_end.wait()
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hold)
+        has.wait()
+        try:
+            yield
+        finally:
+            may_end.set()
 
 
 def test_without_the_broker_the_rows_are_kept_and_a_warning_is_logged(tmp_path: Path) -> None:
