@@ -7,8 +7,10 @@ again when next due: the agent must outlive a locked database, a restarted broke
 from __future__ import annotations
 
 import grp
+import math
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +42,7 @@ class Duty:
     name: str
     work: Callable[[], object]
     every: float
+    once: bool = False  # done when it succeeded
     due: float = 0.0
 
 
@@ -48,11 +51,13 @@ class Agent:
         self._ending = False
         self._exits = ExitWatch(settings.PATHS.exits)
         self._logs = LogKeeper(settings.PATHS.bundles, grp.getgrnam(settings.GROUP).gr_gid)
+        self._dropped = Counter[str]()
         self._duties = [
-            Duty("beat", beat, 5.0),
-            Duty("sweep", sweep, 5.0),
             # A firewall's restart often flushes everybody's rules: containers must not stay unfenced.
             Duty("fences", engine.network().apply_base, 10.0),
+            Duty("adopt", adopt, 5.0, once=True),
+            Duty("beat", beat, 5.0),
+            Duty("sweep", sweep, 5.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._keep_logs, 1.0),
         ]
@@ -61,28 +66,30 @@ class Agent:
         """Until SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "_ending", True))
-        self._try("base", engine.network().apply_base)
-        self._try("adopt", adopt)
         while not self._ending:
             wait = max(0.0, min(d.due for d in self._duties) - time.monotonic())
             for container_id in self._exits.wait(min(wait, 1.0)):
                 self._try("exit", partial(ended, container_id))
             for duty in self._duties:
                 if duty.due <= time.monotonic() and not self._ending:
-                    self._try(duty.name, duty.work)
-                    duty.due = time.monotonic() + duty.every
+                    done = self._try(duty.name, duty.work)
+                    duty.due = math.inf if duty.once and done else time.monotonic() + duty.every
 
-    def _try(self, name: str, work: Callable[[], object]) -> None:
+    def _try(self, name: str, work: Callable[[], object]) -> bool:
         close_old_connections()
         try:
             work()
         except EXPECTED as error:
             log.warning("agent.duty_failed", duty=name, error=str(error))
+            return False
+        return True
 
     def _keep_logs(self) -> None:
-        running = Container.objects.filter(status=Container.Status.RUNNING).values_list("pk", flat=True)
-        dropped = self._logs.tick({pk: settings.PATHS.container_log(pk) for pk in running})
-        observations.log_dropped(dropped)
+        """Of what the host has, for a flood of output does not wait for a database that is away."""
+        found = engine.runtime().list()
+        self._dropped.update(self._logs.tick({pk: settings.PATHS.container_log(pk) for pk in found}))
+        observations.log_dropped(self._dropped)
+        self._dropped.clear()
 
 
 def adopt() -> None:

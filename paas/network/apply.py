@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -111,10 +111,10 @@ class Network:
         """The ids of the containers that have an interface now."""
         return addresses.containers_among(self.prefix, (name for _, name in socket.if_nameindex()))
 
-    def disconnect_all_but(self, known: Container[str]) -> None:
+    def disconnect_unless(self, is_known: Callable[[str], bool]) -> None:
         """Disconnect containers that nobody knows any more."""
         for endpoint in self._endpoints():
-            if endpoint.container_id not in known:
+            if not is_known(endpoint.container_id):
                 self.disconnect(endpoint.container_id, endpoint.address)
 
     # --- steps

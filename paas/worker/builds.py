@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal, cast
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, close_old_connections, transaction
 from django.db.models import Max
 
 from paas import builder, live
@@ -105,6 +105,10 @@ def _build(build: Build) -> None:
         except BerthError as error:
             write.error(error)
             observations.build_failed(build, error.as_dict())
+        except OperationalError:
+            # Its row goes on saying that it runs, and nobody holds its lock: the sweep queues it again.
+            write(b"\nThe database went away meanwhile. This build will be tried again.\n")
+            raise
         except Exception:
             # Anything else is our own mistake: the owner is told so, the log has the trace.
             ours = HostProblem("the build failed inside Berth", hint="tell the administrator the build's id")
@@ -114,8 +118,8 @@ def _build(build: Build) -> None:
         else:
             _succeed(build, report, write)
         finally:
-            clear_containers(build)
             shutil.rmtree(folder, ignore_errors=True)
+            clear_containers(build)
             _forget_the_oldest(build.app)
             live.changed(build.app.tenant_id, build.app_id, "build")
 
@@ -154,16 +158,19 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
         max_files=SOURCE_MAX_FILES,
     )
     write(f"Source {build.source.digest[:19]}: {unpacked.files} files, {unpacked.bytes:,} bytes.\n".encode())
-    report = builder.build(
-        folder / "source",
-        tenant_id=build.app.tenant_id,
-        stage=build.app.stage,
-        store=engine.store(),
-        sandbox=BuildSandbox(build, cancelled=stop),
-        log=write,
-        cancelled=stop,
-        base_image=settings.BASE_IMAGE,
-    )
+    try:
+        report = builder.build(
+            folder / "source",
+            tenant_id=build.app.tenant_id,
+            stage=build.app.stage,
+            store=engine.store(),
+            sandbox=BuildSandbox(build, cancelled=stop),
+            log=write,
+            cancelled=stop,
+            base_image=settings.BASE_IMAGE,
+        )
+    finally:
+        close_old_connections()  # it may have outlived a restart of the database
     write(f"Finished in {time.monotonic() - started:.1f} s.\n".encode())
     return report
 
@@ -178,7 +185,8 @@ def _forget_the_oldest(app: App) -> None:
 
 
 class Stop:
-    """Whether a build is to end now: it was taken back, or took too long. Asks the database twice a second."""
+    """Whether a build is to end now: it was taken back, or took too long. Asks the database twice a second;
+    while that is away, the build goes on."""
 
     def __init__(self, build: Build) -> None:
         self._build = build
@@ -188,7 +196,9 @@ class Stop:
     def __call__(self) -> bool:
         if not self._asked and time.monotonic() - self._looked > CANCEL_LOOK_SECONDS:
             self._looked = time.monotonic()
-            self._asked = Build.objects.filter(pk=self._build.pk, cancel_asked_at__isnull=False).exists()
+            close_old_connections()
+            with suppress(OperationalError):
+                self._asked = Build.objects.filter(pk=self._build.pk, cancel_asked_at__isnull=False).exists()
         return self._asked or time.monotonic() > self._end
 
     @property

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from django.conf import settings
+from django.db import close_old_connections
 
 from paas.errors import StepFailed
 from paas.logs import Follower
@@ -76,6 +77,7 @@ def finished(
         reason = launch.describe_end(state)
         yield state
     finally:
+        close_old_connections()  # the command may have outlived a restart of the database
         launch.take_down(row, reason=reason)
 
 

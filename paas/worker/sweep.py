@@ -105,10 +105,16 @@ def forgotten_quotas() -> list[str]:
 
 
 def clear_host() -> list[str]:
-    """Containers on the host that no row claims: taken down. Run once when the agent starts."""
-    known = set(Container.objects.exclude(status=Container.Status.STOPPED).values_list("pk", flat=True))
-    strays = [pk for pk in engine.runtime().list() if pk not in known]
+    """Containers on the host that no row claims: taken down. Run once in the agent's life.
+
+    Each is seen on the host before its row is looked for: one that starts meanwhile has had its row for longer.
+    """
+    strays = [pk for pk in engine.runtime().list() if not _has_row(pk)]
     for pk in strays:
         engine.runtime().delete(pk)
-    engine.network().disconnect_all_but(known)
+    engine.network().disconnect_unless(_has_row)
     return strays
+
+
+def _has_row(container_id: str) -> bool:
+    return Container.objects.filter(pk=container_id).exclude(status=Container.Status.STOPPED).exists()

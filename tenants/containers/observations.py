@@ -118,6 +118,7 @@ def sampled(rows: Sequence[Container]) -> int:
     return Container.objects.bulk_update(rows, _USAGE, batch_size=200) if rows else 0
 
 
+@transaction.atomic
 def log_dropped(dropped: Mapping[str, int]) -> None:
     """Add to the count of output bytes that were not kept, by container id."""
     for container_id, lost in dropped.items():
