@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paas.host import first_use, prepare, start
+from paas.host import database, first_use, prepare, start
 from paas.host.installation import Installation
 from paas.host.progress import Progress
 
@@ -23,4 +23,6 @@ def bring_up(
     with progress.step("First administrator"):
         sign_in = first_use.sign_in_link(installation, prepared, link)
     trouble = first_use.example_app(installation, prepared, progress) if example else ""
-    return first_use.summary(sign_in, trouble)
+    summary = first_use.summary(sign_in, trouble)
+    database.let_go()
+    return summary

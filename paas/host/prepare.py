@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import django
 
 from paas.host import account, code, environment, files, folders, keys, manage
+from paas.host import database as databases
 from paas.host.installation import Installation
 from paas.host.progress import Note
 from paas.host.stamp import Stamp
@@ -54,20 +52,8 @@ def database(installation: Installation, prepared: Prepared) -> None:
     """Migrate, as `berth`, who must own SQLite's file; collect the static files, as root."""
     where = prepared.settings.get("DATABASE_URL", str(installation.paths.database))
     stamp = Stamp.of(installation.paths.state / "migrated", prepared.code_digest, where)
-    if stamp.matches() and ("DATABASE_URL" in prepared.settings or _has_tables(installation.paths.database)):
+    if databases.has_tables(installation) and stamp.matches():
         return
     manage.output(installation, prepared.environment, "migrate", "--no-input", timeout=600)
     manage.output(installation, prepared.environment, "collectstatic", "--no-input", as_root=True)
     stamp.set()
-
-
-def _has_tables(path: Path) -> bool:
-    from paas.sqlite.base import as_owner  # noqa: PLC0415 - needs Django
-
-    if not path.exists():
-        return False
-    with as_owner(path.parent), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        return (
-            connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'").fetchone()
-            is not None
-        )
