@@ -34,18 +34,11 @@ def platform(alone: None) -> Iterator[Platform]:
     berth = Platform(folder)
     try:
         berth.up()
-        berth.token = berth.manage("shell", "-v", "0", "-c", MAKE_TOKEN).strip().splitlines()[-1]
+        berth.make_token()
         yield berth
     finally:
         berth.down("--all")
         shutil.rmtree(folder)
-
-
-MAKE_TOKEN = """
-from tenants.accounts import actions
-from tenants.accounts.models import User
-print(actions.create_token(actor=User.objects.get(is_admin=True), name="e2e", scope="deploy")[1])
-"""
 
 
 @pytest.fixture(scope="module")

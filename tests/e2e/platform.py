@@ -18,6 +18,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8391
 UP_SECONDS = 600
+MAKE_TOKEN = """
+from tenants.accounts import actions
+from tenants.accounts.models import User
+print(actions.create_token(actor=User.objects.get(is_admin=True), name="e2e", scope="deploy")[1])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,15 @@ class Platform:
     def down(self, *options: str) -> str:
         return self._script("down", *options)
 
-    def _script(self, name: str, *options: str) -> str:
+    def documented(self, line: str) -> str:
+        """`NAME=value … bin/up OPTION …`, as a document has it after `sudo`."""
+        given, _, command = line.partition("bin/")
+        return self._script(*command.split(), **dict(word.split("=", 1) for word in given.split()))
+
+    def _script(self, name: str, *options: str, **settings: str) -> str:
         done = subprocess.run(
-            [ROOT / "bin" / name, *options], env=self.environment, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, timeout=UP_SECONDS, check=False,
+            [ROOT / "bin" / name, *options], env={**self.environment, **settings}, capture_output=True,
+            text=True, stdin=subprocess.DEVNULL, timeout=UP_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"bin/{name}: {done.stdout}\n{done.stderr}"
         return done.stdout
@@ -78,6 +88,10 @@ class Platform:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def make_token(self) -> None:
+        """From now on `api` is the first administrator."""
+        self.token = self.manage("shell", "-v", "0", "-c", MAKE_TOKEN).strip().splitlines()[-1]
 
     def sign_in_link(self) -> str:
         link = re.search(r"http\S+/sign-in/link/\S+", self.up("--link", "--no-example"))

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-PASSWORD = "p@ss/word: only for tests"  # every sign here that an address must quote
+PASSWORD = "p@ss/word: only for tests"  # with all that an address must quote
+QUOTED_PASSWORD = quote(PASSWORD, safe="")
 BINARIES = Path("/usr/lib/postgresql")
 SECONDS = 60.0
 # As Debian's own file has it, but that a password is asked for on the socket too: there is no TCP here.
@@ -51,7 +52,9 @@ class Cluster:
         (self.data / "pg_hba.conf").write_text(ACCESS)
 
     def start(self) -> None:
-        """Return once it takes connections."""
+        """Return once it takes connections. One that runs already is left as it is."""
+        if self._process is not None:
+            return
         settings = {**SETTINGS, "unix_socket_directories": str(self.socket_folder)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         argv = as_postgres(_binary("postgres"), "-D", str(self.data), *options)
@@ -82,13 +85,9 @@ class Cluster:
         argv = ["psql", "--no-psqlrc", "--tuples-only", "--no-align", f"--dbname={database}", "-c", statement]
         return self.run(*argv).strip()
 
-    def address(self, database: str, user: str = "berth") -> str:
-        """A DATABASE_URL."""
-        return f"postgres://{user}:{quote(PASSWORD, safe='')}@{self.host}/{database}"
-
     @property
     def host(self) -> str:
-        """Its socket's folder where a DATABASE_URL has the host."""
+        """Its socket's folder, as a DATABASE_URL has it."""
         return quote(str(self.socket_folder), safe="")
 
     def _answers(self) -> bool:

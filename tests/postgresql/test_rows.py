@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgresql.cluster import PASSWORD, cluster
+from tests.postgresql.cluster import PASSWORD, QUOTED_PASSWORD, cluster
 
 ROOT = Path(__file__).parents[2]
 # How pages look in a browser is the same whatever keeps the rows.
@@ -22,9 +22,10 @@ def test_every_web_test_holds_on_postgresql() -> None:
     with cluster() as server:
         server.run("createuser", "--createdb", "--pwprompt", "berth", input=f"{PASSWORD}\n" * 2)
         server.run("createdb", "--owner=berth", "berth")
+        address = f"postgres://berth:{QUOTED_PASSWORD}@{server.host}/berth"
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "tests/web", f"--ignore={LEFT_OUT}", "--reuse-db"],
-            cwd=ROOT, env={**_environment(), "DATABASE_URL": server.address("berth")}, stdin=subprocess.DEVNULL,
+            cwd=ROOT, env={**_environment(), "DATABASE_URL": address}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-20_000:]
