@@ -1,25 +1,30 @@
-"""The steps of `bin/up`, in order. Each looks first and does only what is missing."""
+"""The steps of `bin/up`, in order, before and after the processes start. Each does only what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paas.host import database, first_use, prepare, start
+from paas.host import database, first_use, prepare
 from paas.host.installation import Installation
+from paas.host.prepare import Prepared
 from paas.host.progress import Progress
 
 
-def bring_up(
-    installation: Installation, environ: Mapping[str, str], progress: Progress, *, example: bool, link: bool
-) -> str:
-    """Set up, start, wait; what to tell the person who asked."""
+def set_up(installation: Installation, environ: Mapping[str, str], progress: Progress) -> Prepared:
+    """All that the processes need to start."""
     with progress.step("User, folders, keys and code"):
         prepared = prepare.prepare(installation, environ)
     with progress.step("Base image") as note:
         prepare.base_image(note)
     with progress.step("Database and static files"):
         prepare.database(installation, prepared)
-    start.start(installation, prepared, progress)
+    return prepared
+
+
+def first_steps(
+    installation: Installation, prepared: Prepared, progress: Progress, *, example: bool, link: bool
+) -> str:
+    """With everything answering: a way in and the example; what to tell the person who asked."""
     with progress.step("First administrator"):
         sign_in = first_use.sign_in_link(installation, prepared, link)
     trouble = first_use.example_app(installation, prepared, progress) if example else ""

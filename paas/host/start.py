@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -16,33 +17,56 @@ from paas.host.supervisor import Supervisor
 ANSWER_SECONDS = 240.0  # a machine without hardware help, and busy, needs 110 for the first start
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to run. The stamp matches while what supervisord runs was started with the same inputs."""
+
+    config: str
+    stamp: Stamp
+
+    @classmethod
+    def of(cls, installation: Installation, prepared: Prepared) -> Wanted:
+        from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
+
+        parts = programs.programs(installation, valkey_binary(), settings.PORT)
+        config = programs.render(installation, parts)
+        lock = (installation.venv / "installed").read_text()
+        inputs = (config, str(sorted(prepared.environment.items())), prepared.code_digest, lock)
+        return cls(config, Stamp.of(installation.supervisor_socket.with_name("started"), *inputs))
+
+
+def is_current(installation: Installation, prepared: Prepared) -> bool:
+    """Whether supervisord runs with what is wanted."""
+    return Supervisor(installation).is_running() and Wanted.of(installation, prepared).stamp.matches()
+
+
 def start(installation: Installation, prepared: Prepared, progress: Progress) -> None:
     """Every process, and wait until each answers. What runs already with the same inputs is left alone."""
-    from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
-    from paas.linux import namespaces  # noqa: PLC0415
-
-    parts = programs.programs(installation, valkey_binary(), settings.PORT)
-    config = programs.render(installation, parts)
-    lock = (installation.venv / "installed").read_text()
-    inputs = (config, str(sorted(prepared.environment.items())), prepared.code_digest, lock)
-    stamp = Stamp.of(installation.supervisor_socket.with_name("started"), *inputs)
-    supervisor = Supervisor(installation)
+    wanted, supervisor = Wanted.of(installation, prepared), Supervisor(installation)
     running = supervisor.is_running()
-    if running and not stamp.matches():
+    if running and not wanted.stamp.matches():
         with progress.step("Stopping what ran with other settings or older code"):
             supervisor.shut_down()
         running = False
     if not running:
-        leftovers.end(installation)
-        demand_port(settings.PORT)
-        namespaces.pin_mount_namespace(installation.paths.mount_namespace)
-        files.write(installation.supervisor_config, config)
-        boot_config(installation)
-        supervisor.launch(prepared.environment)
-        stamp.set()
+        _launch(installation, prepared, wanted, supervisor)
     else:
+        supervisor.keep_pid_file()
         supervisor.start(name for name, state in supervisor.states().items() if state != "RUNNING")
     await_answers(installation, supervisor, progress)
+
+
+def _launch(installation: Installation, prepared: Prepared, wanted: Wanted, supervisor: Supervisor) -> None:
+    from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
+    from paas.linux import namespaces  # noqa: PLC0415
+
+    leftovers.end(installation)
+    demand_port(settings.PORT)
+    namespaces.pin_mount_namespace(installation.paths.mount_namespace)
+    files.write(installation.supervisor_config, wanted.config)
+    boot_config(installation)
+    supervisor.launch(prepared.environment)
+    wanted.stamp.set()
 
 
 def await_answers(installation: Installation, supervisor: Supervisor, progress: Progress) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from paas.errors import HostProblem
+from paas.host import files
 from paas.host.installation import Installation
 from paas.host.programs import BROKER
 from paas.host.unix_http import UnixTransport
@@ -34,6 +35,11 @@ class Supervisor:
 
     def pid(self) -> int:
         return int(self._call("getPID"))
+
+    def keep_pid_file(self) -> None:
+        """systemd deletes it when a start of its unit fails, and waits for it in the next one."""
+        if not self._installation.supervisor_pid.exists():
+            files.write(self._installation.supervisor_pid, f"{self.pid()}\n", mode=0o644)
 
     def states(self) -> dict[str, str]:
         """Program -> STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""

@@ -13,6 +13,8 @@ from paas.host.supervisor import Supervisor
 from paas.linux.command import run
 
 UNIT = Path("/etc/systemd/system/berth.service")
+BOOTED = Path("/run/systemd/system")  # sd_booted(3)
+START_SECONDS = 1200.0  # above the unit's own time-outs to stop and to start
 
 
 def unit(installation: Installation) -> str:
@@ -21,26 +23,55 @@ def unit(installation: Installation) -> str:
     return template.substitute(clone=installation.clone, state=paths.state, run=paths.run)
 
 
-def hand_over(installation: Installation, progress: Progress) -> None:
-    """Install and start the unit; what bin/up started by itself is stopped first."""
-    if not Path("/run/systemd/system").is_dir():
+def install(installation: Installation) -> None:
+    """Write the unit where it is missing or differs, and have it started at boot."""
+    if not BOOTED.is_dir():
         raise HostProblem(
             "systemd does not run this host", hint="Use bin/up --detach, and start it at boot yourself."
         )
     if not UNIT.exists() or UNIT.read_text() != unit(installation):
         files.write(UNIT, unit(installation), mode=0o644)
         run(["systemctl", "daemon-reload"])
-    if run(["systemctl", "is-active", "--quiet", UNIT.name], check=False).status != 0:
-        with progress.step("Handing over to systemd"):
-            supervisor = Supervisor(installation)
-            if supervisor.is_running():
-                supervisor.shut_down()
-            run(["systemctl", "enable", "--now", UNIT.name], timeout=900)
+    run(["systemctl", "enable", "--quiet", UNIT.name])
+
+
+def starts(installation: Installation) -> bool:
+    """Whether its processes are systemd's to start: the unit is this installation's, and we are not in it."""
+    if not BOOTED.is_dir() or not UNIT.exists() or not is_of(UNIT.read_text(), installation):
+        return False
+    return not is_within(Path("/proc/self/cgroup").read_text())
+
+
+def is_of(text: str, installation: Installation) -> bool:
+    return f"BERTH_STATE={installation.paths.state} " in text
+
+
+def is_within(cgroups: str) -> bool:
+    """Whether a /proc/PID/cgroup is that of a process of the unit."""
+    return any(line.endswith(f"/{UNIT.name}") for line in cgroups.splitlines())
+
+
+def is_up() -> bool:
+    """Also while it starts, at boot."""
+    shown = run(["systemctl", "show", "--property=ActiveState", "--value", UNIT.name])
+    return shown.stdout.strip() in ("active", "activating")
+
+
+def restart(installation: Installation, progress: Progress) -> None:
+    """Start the unit, which runs bin/up itself, or start it again. What runs outside of it ends first."""
+    supervisor = Supervisor(installation)
+    with progress.step("Starting by systemd"):
+        if supervisor.is_running() and not is_up():
+            supervisor.shut_down()
+        if run(["systemctl", "restart", UNIT.name], check=False, timeout=START_SECONDS).status != 0:
+            raise HostProblem(
+                "systemd could not start Berth", hint=f"journalctl --unit={UNIT.name} -n 40 says why."
+            )
 
 
 def withdraw(installation: Installation, progress: Progress) -> None:
     """Take the unit away, if it is this installation's."""
-    if not UNIT.exists() or f"BERTH_STATE={installation.paths.state} " not in UNIT.read_text():
+    if not UNIT.exists() or not is_of(UNIT.read_text(), installation):
         return
     with progress.step("Removing the systemd unit"):
         run(["systemctl", "disable", "--now", UNIT.name], timeout=120)

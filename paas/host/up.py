@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
 
 def _up(options: argparse.Namespace) -> int:
     # Not at the top: --check runs under Debian's Python, which has none of their dependencies.
-    from paas.host import attach, bring_up, systemd  # noqa: PLC0415
+    from paas.host import attach, bring_up, start, systemd  # noqa: PLC0415
     from paas.host.progress import Progress  # noqa: PLC0415
 
     environ = dict(os.environ)
@@ -61,13 +61,20 @@ def _up(options: argparse.Namespace) -> int:
 
     def up(*, example: bool, link: bool) -> str:
         with _alone(installation):
-            return bring_up.bring_up(installation, environ, progress, example=example, link=link)
+            prepared = bring_up.set_up(installation, environ, progress)
+            if options.systemd:
+                systemd.install(installation)
+            theirs = systemd.starts(installation)
+            hand_over = theirs and not (systemd.is_up() and start.is_current(installation, prepared))
+            if not hand_over:
+                start.start(installation, prepared, progress)
+        if hand_over:  # not under the lock, which the unit's own bin/up takes
+            systemd.restart(installation, progress)
+        with _alone(installation):
+            return bring_up.first_steps(installation, prepared, progress, example=example, link=link)
 
-    summary = up(example=not options.no_example, link=options.link)
-    if options.systemd:  # the unit runs bin/up itself
-        systemd.hand_over(installation, progress)
-    progress.say(summary)
-    if options.detach or options.systemd:
+    progress.say(up(example=not options.no_example, link=options.link))
+    if options.detach or systemd.starts(installation):
         return 0
     return attach.stay(installation, progress, lambda: up(example=False, link=False))
 

@@ -41,6 +41,14 @@ def test_up_again_takes_seconds_and_changes_nothing(platform: Platform) -> None:
     assert [c["id"] for c in after[1]] == [c["id"] for c in before[1]]
 
 
+def test_a_pid_file_that_systemd_deleted_is_there_again(platform: Platform) -> None:
+    """It deletes the file when a start of the unit fails, and waits for it in the next."""
+    before = supervisord(platform)
+    Path(platform.environment["BERTH_RUN"], "supervisor", "pid").unlink()
+    platform.up("--no-example")
+    assert supervisord(platform) == before
+
+
 def test_only_worker_and_agent_are_root(platform: Platform) -> None:
     for line, user in owners(platform).items():
         wanted = "root" if "celery" in line or line.rstrip().endswith("agent") else "berth"

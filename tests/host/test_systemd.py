@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from paas.host import systemd
 from paas.host.installation import Installation
 from paas.paths import Paths
@@ -12,10 +14,13 @@ from paas.paths import Paths
 ROOT = Path(__file__).resolve().parents[2]
 
 
+HERE = Installation(ROOT, Paths(state=Path("/s/tate"), run=Path("/r/un")))
+TEXT = systemd.unit(HERE)
+
+
 def unit() -> dict[str, str]:
     """Its lines, by name."""
-    text = systemd.unit(Installation(ROOT, Paths(state=Path("/s/tate"), run=Path("/r/un"))))
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in TEXT.splitlines() if "=" in line and not line.startswith("#"))
 
 
 def test_its_commands_exist_and_take_their_options() -> None:
@@ -27,8 +32,23 @@ def test_its_commands_exist_and_take_their_options() -> None:
 
 def test_it_is_this_installations() -> None:
     assert unit()["Environment"] == "BERTH_STATE=/s/tate BERTH_RUN=/r/un"
-    assert unit()["PIDFile"] == "/r/un/supervisor/pid"
+    assert unit()["PIDFile"] == str(HERE.supervisor_pid)
+    assert systemd.is_of(TEXT, HERE)
+    assert not systemd.is_of(TEXT, Installation(ROOT, Paths(state=Path("/s"), run=Path("/r/un"))))
 
 
 def test_containers_outlive_it() -> None:
     assert unit()["KillMode"] == "process"
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "within"),
+    [
+        ("0::/system.slice/berth.service\n", True),
+        ("0::/user.slice/user-0.slice/session-1.scope\n", False),
+        ("3:cpu:/system.slice\n1:name=systemd:/system.slice/berth.service\n0::/\n", True),
+        ("0::/system.slice/other-berth.service\n", False),
+    ],
+)
+def test_the_units_own_bin_up_starts_the_processes_itself(cgroups: str, within: bool) -> None:
+    assert systemd.is_within(cgroups) is within
