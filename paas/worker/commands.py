@@ -117,6 +117,6 @@ def run_command(app: App, release: Release) -> None:
         if state.exit_code != 0:
             raise StepFailed(
                 f"the release command {launch.describe_end(state)}",
-                hint="no container of this release was started; the release before it goes on serving",
+                hint="no container of this release was started: correct the command and deploy again",
                 details={"output": [line.decode(errors="replace").rstrip() for line in output[-40:]]},
             )

@@ -115,7 +115,7 @@ def _look(row: Container, release: Release) -> str | None:
         launch.record_end(row, state, reason=launch.describe_end(state))
         raise StepFailed(
             f"{row} {launch.describe_end(state)} before it was ready",
-            hint="read its log below; the release before it goes on serving",
+            hint="read the end of its log, correct it and deploy again",
         )
     if row.process_type != "web":
         age = time.time() - row.started_at.timestamp() if row.started_at else 0.0

@@ -4,11 +4,15 @@ const KINDS = ["app", "config", "build", "release", "containers", "usage", "run"
 const { app, tenant } = document.body.dataset;
 const about = tenant ? `?${new URLSearchParams({ tenant, app: app ?? "" })}` : "";
 const badge = document.getElementById("offline");
-let source, retry, wait = 1000, missed = false;
+const PATIENCE = 2500; // milliseconds: a stream that is back by then is not worth a word
+const STEADY = 5000; // one that broke off sooner is asked for again less and less often
+let source, retry, warn, steady, wait = 1000, missed = false;
 
 const tell = (what) => document.body.dispatchEvent(new CustomEvent(`live:${what}`));
 
 function offline(is) {
+  clearTimeout(warn);
+  warn = undefined;
   if (badge) badge.hidden = !is;
 }
 
@@ -17,7 +21,7 @@ function open() {
   if (document.hidden || source) return;
   source = new EventSource(`/streams/live/${about}`);
   source.addEventListener("open", () => {
-    wait = 1000;
+    steady = setTimeout(() => { wait = 1000; }, STEADY);
     offline(false);
     if (missed) KINDS.forEach(tell); // what happened meanwhile was not heard
     missed = false;
@@ -30,7 +34,7 @@ function open() {
   source.addEventListener("gone", () => location.reload());
   source.addEventListener("error", () => {
     close();
-    offline(!document.hidden && wait > 1000);
+    warn ??= setTimeout(() => offline(!document.hidden), PATIENCE);
     retry = setTimeout(open, wait);
     wait = Math.min(wait * 2, 30000);
   });
@@ -38,6 +42,7 @@ function open() {
 
 function close() {
   clearTimeout(retry);
+  clearTimeout(steady);
   source?.close();
   source = undefined;
   missed = true;

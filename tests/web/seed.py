@@ -206,7 +206,7 @@ def _settle(app: Any, releases: list[Any], wanted: Wanted) -> None:
     if wanted.last_release == "failed":
         last.error = {
             "summary": "web.1 exited with 1 before it was ready",
-            "hint": "read its log below; the release before it goes on serving",
+            "hint": "read the end of its log, correct it and deploy again",
             "details": {"log": list(LOG)},
         }
     if wanted.last_release in ("failed", "starting"):

@@ -62,6 +62,7 @@ PAGES = {
     "new": ("/", "/account/password/"),
     "fresh": ("/", "/tenants/fresh/"),
 }
+HEARD: dict[str, Any] = {"content_type": "text/event-stream", "body": "event: ready\ndata: {}\n\n"}
 BUILDS = (("shop", "succeeded"), ("reports", "failed"), ("shop-staging", "running"), ("docs", "queued"))
 
 
@@ -91,9 +92,8 @@ def world() -> None:
 def context(request: pytest.FixtureRequest, chromium: Chromium) -> Iterator[BrowserContext]:
     width, scheme = request.param
     made = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    # Streams are another process's; here they would hold the only test server's threads.
-    heard = {"content_type": "text/event-stream", "body": "event: ready\ndata: {}\n\n"}
-    made.route("**/streams/**", lambda route: route.fulfill(**heard))
+    # Streams are another process's; here they would hold the test server's threads. They are never answered.
+    made.route("**/streams/**", lambda route: None)
     yield made
     made.close()
 
@@ -128,7 +128,7 @@ def test_errors(context: BrowserContext, live_server: Any, world: None, settings
 @pytest.mark.parametrize("width", [320, 768, 1920])
 def test_no_width_scrolls_sideways(chromium: Chromium, live_server: Any, world: None, width: int) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 800})
-    context.route("**/streams/**", lambda route: route.abort())
+    context.route("**/streams/**", lambda route: None)
     enter(context, live_server.url, "ada")
     page = context.new_page()
     for path in ("/", "/machine/", "/tenants/acme/", *(SHOP + tab for tab in TABS), "/t/acme/billing/"):
@@ -184,6 +184,18 @@ def test_a_live_part_leaves_open_what_somebody_opened(
     expect(page.locator(".htmx-request")).to_have_count(0)
     assert page.locator("#restart").evaluate("it => it.matches(':modal')")
     assert page.locator("#ended").evaluate("it => it.open")
+
+
+def test_a_page_says_when_it_hears_nothing(context: BrowserContext, live_server: Any, world: None) -> None:
+    context.unroute("**/streams/**")
+    context.route("**/streams/**", lambda route: route.abort())
+    enter(context, live_server.url, "ada")
+    page = context.new_page()
+    page.goto(live_server.url)
+    expect(page.get_by_text("Not connected: what you see may be old.")).to_be_visible()
+    context.unroute("**/streams/**")
+    context.route("**/streams/**", lambda route: route.fulfill(**HEARD))
+    expect(page.get_by_text("Not connected: what you see may be old.")).to_be_hidden(timeout=20_000)
 
 
 def test_a_chart_shows_the_hour_before_and_goes_on(
