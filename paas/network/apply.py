@@ -111,10 +111,10 @@ class Network:
         """The ids of the containers that have an interface now."""
         return addresses.containers_among(self.prefix, (name for _, name in socket.if_nameindex()))
 
-    def disconnect_unless(self, is_known: Callable[[str], bool]) -> None:
-        """Disconnect containers that nobody knows any more."""
+    def disconnect_all_of(self, gone: Container[str]) -> None:
+        """Disconnect containers that nobody knows any more, by their ids."""
         for endpoint in self._endpoints():
-            if not is_known(endpoint.container_id):
+            if endpoint.container_id in gone:
                 self.disconnect(endpoint.container_id, endpoint.address)
 
     # --- steps

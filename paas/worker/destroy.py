@@ -17,15 +17,17 @@ def destroy(app: App) -> None:
     """Idempotent; the rows go last, so that an interrupted destroy is found and finished."""
     for row in app.containers.exclude(status=Container.Status.STOPPED).select_related("tenant"):
         launch.take_down(row, reason="the app was destroyed", grace=2.0)
+    for row in app.containers.filter(address__isnull=False):  # ended, but never cleared away
+        launch.clear(row)
     files = [settings.PATHS.container_log(pk) for pk in app.containers.values_list("pk", flat=True)]
     files += [older(path) for path in files]
     files += [settings.PATHS.build_log(pk) for pk in app.builds.values_list("pk", flat=True)]
     files += [settings.PATHS.sources / pk for pk in app.sources.values_list("pk", flat=True)]
     App.objects.filter(pk=app.pk).update(serving_release_id="")
     routes.sync()
+    for path in files:
+        path.unlink(missing_ok=True)
     app.releases.all().delete()
     app.builds.all().delete()
     app.delete()
-    for path in files:
-        path.unlink(missing_ok=True)
     log.info("app.destroyed", app=str(app))

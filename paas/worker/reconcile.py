@@ -6,7 +6,10 @@ generation; the holder sees it and starts over, so a message that finds the lock
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from paas.errors import BerthError
@@ -27,6 +30,7 @@ LIVE = (
     Container.Status.SLEEPING,
 )
 REMEMBERED_LIVES = 12
+CLEARING = timedelta(seconds=15)  # after that long, whoever should have cleared a container away is gone
 
 
 def reconcile(app_id: str) -> None:
@@ -73,6 +77,13 @@ def observe(app: App) -> None:
             changed = True
     if changed:
         routes.sync()
+    for row in ended_but_there().filter(app=app, stopped_at__lt=timezone.now() - CLEARING):
+        launch.clear(row)
+
+
+def ended_but_there() -> QuerySet[Container]:
+    """Containers that have ended, and something of which is still on the host. Their worker may be at it."""
+    return Container.objects.filter(status=Container.Status.STOPPED, address__isnull=False)
 
 
 def keep_running(app: App) -> None:

@@ -12,7 +12,7 @@ from paas.queue import wake
 from paas.worker import engine
 from paas.worker.builds import requeue_interrupted
 from paas.worker.plan import slots, upkeep
-from paas.worker.reconcile import LIVE, past_lives
+from paas.worker.reconcile import LIVE, ended_but_there, past_lives
 from paas.worker.runs import is_due
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
@@ -27,7 +27,7 @@ LOST_AFTER = timedelta(seconds=20)  # a message older than this is taken for los
 
 def sweep() -> None:
     """Wake the worker for each app and build that is not as it should be."""
-    for app_id in sorted(unsettled_apps() | ended_unnoticed() | below_formation()):
+    for app_id in sorted(unsettled_apps() | ended_unnoticed() | below_formation() | uncleared()):
         wake("reconcile", app_id)
     for build_id in [*requeue_interrupted(), *forgotten_builds()]:
         wake("build", build_id)
@@ -75,6 +75,12 @@ def below_formation() -> set[str]:
     return found
 
 
+def uncleared() -> set[str]:
+    """Apps with a container that ended and is still on the host: its worker died while it cleared it away."""
+    rows = ended_but_there().filter(stopped_at__lt=timezone.now() - LOST_AFTER)
+    return set(rows.values_list("app_id", flat=True))
+
+
 def forgotten_builds() -> list[str]:
     queued = Build.objects.filter(status=Build.Status.QUEUED, created_at__lt=timezone.now() - LOST_AFTER)
     return list(queued.values_list("pk", flat=True))
@@ -105,16 +111,15 @@ def forgotten_quotas() -> list[str]:
 
 
 def clear_host() -> list[str]:
-    """Containers on the host that no row claims: taken down. Run once in the agent's life.
+    """Containers on the host that no row claims: taken down. Run once when the agent starts.
 
-    Each is seen on the host before its row is looked for: one that starts meanwhile has had its row for longer.
+    The host is looked at first: what a worker begins meanwhile has its row before anything is on the host.
     """
-    strays = [pk for pk in engine.runtime().list() if not _has_row(pk)]
+    there, connected = engine.runtime().list(), engine.network().connected()
+    known = set(Container.objects.exclude(status=Container.Status.STOPPED).values_list("pk", flat=True))
+    strays = [pk for pk in there if pk not in known]
     for pk in strays:
         engine.runtime().delete(pk)
-    engine.network().disconnect_unless(_has_row)
+    engine.network().disconnect_all_of(connected - known)
+    ended_but_there().filter(pk__in=strays).update(address=None)
     return strays
-
-
-def _has_row(container_id: str) -> bool:
-    return Container.objects.filter(pk=container_id).exclude(status=Container.Status.STOPPED).exists()

@@ -26,7 +26,7 @@ from tests.web.cast import Cast
 
 CGROUP_ROOT = f"/bw{os.getpid()}"
 MIB = 1024 * 1024
-PARTS = (engine.store, engine.runtime, engine.network, engine.caddy)
+PARTS = (engine.store, engine.runtime, engine.network, engine.caddy, engine.table)
 
 
 @dataclass
@@ -51,6 +51,7 @@ def host(cast: Cast, settings: Any) -> Iterator[Host]:
     settings.GROUP = grp.getgrgid(os.getgid()).gr_name
     _forget_parts()
     _make_base_layer(settings.PATHS.store)
+    settings.PATHS.routes.mkdir()
     with own_network():
         engine.network().apply_base()
         try:
