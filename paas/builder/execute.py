@@ -11,6 +11,7 @@ from pathlib import Path
 
 from paas.builder import copying
 from paas.builder.destination import Destination
+from paas.builder.hints import hint
 from paas.builder.keys import step_key
 from paas.builder.log import BuildLog, amount, files_and_folders
 from paas.builder.plan import Copy, FilesStep, Folder, ImageSettings, Operation, Plan, RunStep, Stage, Step
@@ -26,11 +27,6 @@ MAX_LAYERS = 60  # what fits into mount(2)'s one page of options
 MAX_LAYER_BYTES = 8 * 1024**3
 MAX_LAYER_FILES = 500_000
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_EXIT_HINTS = {
-    126: "the command is there, but may not be executed: `chmod +x` it",
-    127: "the command is not there: install it in an earlier step, or check its name",
-    137: "the step was killed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +184,10 @@ class Execution:
 
     def _failed(self, step: RunStep, result: StepResult) -> StepFailed:
         reason = f"`{step.title}` exited with {result.exit_code}"
-        hint = step.hint or _EXIT_HINTS.get(result.exit_code, "the log above says why")
+        next_step = hint(result.exit_code, self.log.tail, usual=step.hint)
         if result.oom_killed:
             reason = f"`{step.title}` needed more memory than a build step may have"
-            hint = "build with fewer jobs at once, or ask an administrator for more memory"
+            next_step = "build with fewer jobs at once, or ask an administrator for more memory"
         details = {
             "exit_code": result.exit_code,
             "oom_killed": result.oom_killed,
@@ -200,7 +196,7 @@ class Execution:
             "line": step.line,
             "log": self.log.tail,
         }
-        return StepFailed(f"{_place(step)}{reason}", hint=hint, details=details)
+        return StepFailed(f"{_place(step)}{reason}", hint=next_step, details=details)
 
 
 def _place(step: Step) -> str:
