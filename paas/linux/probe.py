@@ -129,7 +129,7 @@ KERNEL = {
     "loop": _Need(
         "loop devices with ext4",
         "Tenants can have no disks of their own: no container can run.",
-        "modprobe loop; apt-get install e2fsprogs mount.",
+        "modprobe loop; apt-get install e2fsprogs mount (bin/up does).",
     ),
     "seccomp": _Need(
         "seccomp filters",
@@ -139,12 +139,12 @@ KERNEL = {
     "nftables": _Need(
         "nftables",
         "Containers could not be kept apart on the network: none can run.",
-        "apt-get install nftables; modprobe nf_tables.",
+        "apt-get install nftables (bin/up does); modprobe nf_tables.",
     ),
     "nflog": _Need(
         "NFLOG",
         "Packets cannot wake sleeping apps.",
-        "modprobe nfnetlink_log nft_log.",
+        "apt-get install nftables (bin/up does); modprobe nfnetlink_log nft_log.",
         required=False,
     ),
 }

@@ -6,6 +6,7 @@ Run as a program (`python -m paas.linux.trials FOLDER`) it prints one JSON objec
 from __future__ import annotations
 
 import json
+import shutil
 import sys as interpreter
 import tempfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from paas.errors import BerthError, HostProblem
 from paas.linux import mounts, namespaces
-from paas.linux.command import run
+from paas.linux.command import CLEAN_ENV, run
 
 UID_BASE = 1_879_048_192
 NFT_TABLE = "table inet probe {{\n chain c {{\n type filter hook input priority 0;\n {rule}\n }}\n}}\n"
@@ -84,6 +85,7 @@ def _overlay(place: Path) -> None:
 
 
 def _loop(place: Path) -> None:
+    _demand("mkfs.ext4", "losetup")
     image, (target,) = place / "image", _folders(place, "target")
     with image.open("wb") as file:
         file.truncate(8 << 20)
@@ -103,7 +105,14 @@ def _seccomp(_: Path) -> None:
 
 def _nftables(rule: str) -> None:
     """In a network namespace of its own."""
+    _demand("nft")
     run(["unshare", "--net", "--", "nft", "-f", "-"], input=NFT_TABLE.format(rule=rule))
+
+
+def _demand(*programs: str) -> None:
+    for program in programs:
+        if shutil.which(program, path=CLEAN_ENV["PATH"]) is None:
+            raise HostProblem(f"{program} is not installed")
 
 
 def _view(source: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from paas.host.progress import Progress
 from paas.host.stamp import Stamp
 from paas.paths import Paths
 
+ROOT = Path(__file__).resolve().parents[2]
 BERTH = 64_000  # any id but root's
 
 
@@ -111,6 +113,12 @@ def test_mounts_below_a_folder_in_the_order_they_were_made() -> None:
     assert stop.mounted_below(Path("/run/berth"), text) == [Path("/run/berth/ns"), Path("/run/berth/ns/mount")]
 
 
-def test_the_two_commands_explain_themselves() -> None:
-    assert os.access("bin/up", os.X_OK)
-    assert os.access("bin/down", os.X_OK)
+@pytest.mark.kernel
+def test_check_on_a_machine_without_python_says_so(tmp_path: Path) -> None:
+    """Here it is covered, in a mount namespace of its own."""
+    script = "mount --bind /dev/null $(readlink -f /usr/bin/python3); exec bin/up --check"
+    argv = ["unshare", "--mount", "--propagation", "private", "--", "bash", "-c", script]
+    env = {"PATH": os.environ["PATH"], "BERTH_STATE": str(tmp_path / "nothing")}
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: python3 is not installed\n  Run: apt-get install python3\n"

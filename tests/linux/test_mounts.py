@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from paas.errors import HostProblem
 from paas.linux import mounts, namespaces, trials
 from paas.linux.command import run
 
+ROOT = str(Path(__file__).parents[2])
 UID_BASE = 1_879_048_192 + 90 * 65_536
 
 
@@ -127,3 +129,20 @@ def test_the_kernel_is_tried_and_nothing_stays(place: Path) -> None:
     assert {name: why for name, why in outcomes.items() if why} == {}
     assert list(place.iterdir()) == []
     assert str(place) not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.kernel
+def test_a_program_that_is_not_installed_is_named(place: Path) -> None:
+    """As on a fresh machine: here they are covered, in a mount namespace of their own."""
+    covered = [shutil.which(name) or "" for name in ("nft", "mkfs.ext4")]
+    script = (
+        "for file in $PROGRAMS; do mount --bind /dev/null $file; done; exec $PYTHON -m paas.linux.trials $PLACE"
+    )
+    env = {"PROGRAMS": " ".join(covered), "PYTHON": sys.executable, "PLACE": str(place), "PYTHONPATH": ROOT}
+    done = run(["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", script], env=env)
+    missing = {name: why for name, why in json.loads(done.stdout).items() if why}
+    assert missing == {
+        "loop": "mkfs.ext4 is not installed",
+        "nftables": "nft is not installed",
+        "nflog": "nft is not installed",
+    }
