@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from paas.host import stop
+from paas.host.alone import alone
 from paas.host.installation import Installation
 from paas.host.progress import Progress
 from paas.host.supervisor import Supervisor
@@ -23,8 +24,10 @@ def stay(installation: Installation, progress: Progress, again: Callable[[], obj
     progress.say("\n  Ctrl-C stops the control plane; apps go on serving. `bin/up --detach` returns at once.")
     while not asked.wait(2.0):
         if died(installation, supervisor):
-            progress.say("\n  supervisord died. Starting again")
-            again()
+            with alone(installation, progress):
+                if died(installation, supervisor):  # and not ended by a bin/down or another bin/up meanwhile
+                    progress.say("\n  supervisord died. Starting again")
+                    again()
         elif not stop.running_programs(supervisor):
             progress.say("  The control plane was stopped from elsewhere.")
             return 0

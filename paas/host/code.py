@@ -13,7 +13,7 @@ from pathlib import Path
 
 PARTS = ("manage.py", "paas", "tenants", "berth_cli", "templates", "static", "examples")
 _DIGEST = ".digest"
-_SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "node_modules")
+_SKIPPED = ("__pycache__", "node_modules", ".berth")  # the last: what `berth create` leaves in an example
 
 
 def digest(clone: Path) -> str:
@@ -50,12 +50,12 @@ def _files(clone: Path) -> Iterator[Path]:
     for part in PARTS:
         root = clone / part
         found = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-        yield from (p for p in found if not {"__pycache__", "node_modules"} & set(p.parts))
+        yield from (p for p in found if not set(_SKIPPED) & set(p.relative_to(clone).parts))
 
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=_SKIPPED)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_SKIPPED, "*.pyc"))
     elif source.exists():
         shutil.copy2(source, target)
 

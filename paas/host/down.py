@@ -6,9 +6,11 @@ import argparse
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from paas.errors import BerthError, Refused
 from paas.host import stop, systemd
+from paas.host.alone import alone
 from paas.host.installation import Installation
 from paas.host.progress import Progress
 
@@ -34,20 +36,35 @@ def main(argv: list[str]) -> int:
     try:
         if os.geteuid() != 0:
             raise Refused("bin/down stops root's processes", hint="Run: sudo bin/down")
-        if options.all:
-            systemd.withdraw(installation, progress)
-            stop.everything(installation, progress)
-        else:
-            stop.control_plane(installation, progress)
-        if options.purge:
-            shutil.rmtree(installation.paths.state)
-            progress.say(f"Deleted {installation.paths.state}.")
+        with alone(installation, progress):
+            if options.all:
+                everything(installation, progress, purge=options.purge)
+            else:
+                stop.control_plane(installation, progress)
     except BerthError as error:
         print(
             f"Error: {error.summary}", *([f"  {error.hint}"] if error.hint else []), sep="\n", file=sys.stderr
         )
         return 1
     return 0
+
+
+def everything(installation: Installation, progress: Progress, *, purge: bool) -> None:
+    state = installation.paths.state
+    systemd.withdraw(installation, progress)
+    stop.everything(installation, progress)
+    if purge and state.exists():
+        with progress.step(f"Deleting {state}"):
+            shutil.rmtree(state)
+    progress.say(remains(state))
+
+
+def remains(state: Path) -> str:
+    kept = f"{state} (apps, images, database, keys), " if state.exists() else ""
+    return (
+        f"\nStopped. What remains: {kept}the system user berth and the Debian packages. "
+        "docs/how-to/uninstall.md says how to remove them."
+    )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def control_plane(installation: Installation, progress: Progress) -> None:
 
 
 def everything(installation: Installation, progress: Progress) -> None:
-    """Leave nothing of this installation but its state folder."""
+    """Leave nothing of this installation on the host but its state folder."""
     supervisor = Supervisor(installation)
     if supervisor.is_running():
         with progress.step("Stopping every process of the control plane"):
@@ -50,7 +50,6 @@ def everything(installation: Installation, progress: Progress) -> None:
             tear_down(installation)
     with progress.step("Removing the run folder"):
         forget_run_folder(installation)
-    remains(installation, progress)
 
 
 def tear_down(installation: Installation) -> None:
@@ -80,10 +79,3 @@ def mounted_below(folder: Path, mountinfo: str) -> list[Path]:
     """Mount points at or under `folder`, in the order in which they were made (proc_pid_mountinfo(5))."""
     points = (Path(line.split()[4].replace("\\040", " ")) for line in mountinfo.splitlines())
     return [point for point in points if point == folder or folder in point.parents]
-
-
-def remains(installation: Installation, progress: Progress) -> None:
-    progress.say(
-        f"\nStopped. What remains: {installation.paths.state} (apps, images, database, keys), the system user "
-        "berth and the Debian packages. docs/how-to/uninstall.md says how to remove them."
-    )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from paas.errors import BadInput, BerthError
+from paas.host.alone import alone
 from paas.host.installation import Installation
 
 
@@ -59,38 +57,33 @@ def _up(options: argparse.Namespace) -> int:
         environ["BERTH_PORT"] = _port(options.port)
     installation, progress = Installation.from_environment(environ), Progress()
 
-    def up(*, example: bool, link: bool) -> str:
-        with _alone(installation):
-            prepared = bring_up.set_up(installation, environ, progress)
-            if options.systemd:
-                systemd.install(installation)
-            theirs = systemd.starts(installation)
-            hand_over = theirs and not (systemd.is_up() and start.is_current(installation, prepared))
-            if not hand_over:
-                start.start(installation, prepared, progress)
-        if hand_over:  # not under the lock, which the unit's own bin/up takes
-            systemd.restart(installation, progress)
-        with _alone(installation):
-            return bring_up.first_steps(installation, prepared, progress, example=example, link=link)
-
-    progress.say(up(example=not options.no_example, link=options.link))
-    if options.detach or systemd.starts(installation):
+    with alone(installation, progress):
+        prepared = bring_up.set_up(installation, environ, progress)
+        if options.systemd:
+            systemd.install(installation)
+        theirs = systemd.starts(installation)
+        hand_over = theirs and not (systemd.is_up() and start.is_current(installation, prepared))
+        if not hand_over:
+            start.start(installation, prepared, progress)
+    if hand_over:  # not under the lock, which the unit's own bin/up takes
+        systemd.restart(installation, progress)
+    with alone(installation, progress):
+        example, link = not options.no_example, options.link
+        summary = bring_up.first_steps(installation, prepared, progress, example=example, link=link)
+    progress.say(summary)
+    if options.detach or theirs:
         return 0
-    return attach.stay(installation, progress, lambda: up(example=False, link=False))
+
+    def again() -> None:
+        start.start(installation, bring_up.set_up(installation, environ, progress), progress)
+
+    return attach.stay(installation, progress, again)
 
 
 def _port(number: int) -> str:
     if not 1 <= number <= 65535:
         raise BadInput(f"--port {number} is not a port", hint="Give a number from 1 to 65535.")
     return str(number)
-
-
-@contextmanager
-def _alone(installation: Installation) -> Iterator[None]:
-    """One bin/up at a time for an installation; a second one waits, then finds everything done."""
-    with (installation.paths.state / "up.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from tests.e2e.platform import Platform
+from tests.e2e.platform import ROOT, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel]
 
@@ -84,7 +85,15 @@ def test_apps_outlive_a_killed_supervisord_and_are_adopted(platform: Platform) -
 
 
 def test_down_all_leaves_nothing_behind_and_up_brings_it_back(platform: Platform) -> None:
-    platform.down("--all")
+    """Nor does a bin/up in another terminal, which starts again what dies, take it for a death."""
+    other = [str(ROOT / "bin/up"), "--no-example"]
+    with subprocess.Popen(
+        other, env=platform.environment, stdin=subprocess.DEVNULL, stdout=PIPE, text=True
+    ) as up:
+        assert up.stdout and next(line for line in up.stdout if "Ctrl-C" in line)
+        platform.down("--all")
+        assert "stopped from elsewhere" in up.stdout.read()
+    assert up.returncode == 0
     names = {
         "interfaces": _host("ip", "-o", "link"),
         "routes": _host("ip", "route", "show", "table", "all"),

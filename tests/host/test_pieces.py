@@ -67,6 +67,8 @@ def test_the_code_is_copied_whole_and_only_when_it_changed(here: Installation) -
     assert code.install(here.clone, here.code) == first
     assert here.code.stat().st_ino == inode
     assert not list(here.code.rglob("old.pyc"))
+    (here.clone / "examples" / ".berth").write_text("demo/mine\n")  # somebody deployed an example from there
+    assert code.install(here.clone, here.code) == first
 
     (here.clone / "paas" / "one.py").unlink()
     assert code.install(here.clone, here.code) != first
