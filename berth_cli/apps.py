@@ -15,12 +15,14 @@ from berth_cli.target import FILE, only_tenant
 
 
 def sign_in(
-    url: Annotated[str, typer.Argument(help="The dashboard's address")] = login.DEFAULT_URL,
-    token: Annotated[str | None, typer.Option(help="An API token; asked for if not given")] = None,
+    url: Annotated[str, typer.Argument(metavar="URL", help="The dashboard's address")] = login.DEFAULT_URL,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="An API token; asked for if not given")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check an API token and remember it for this user."""
-    secret = token or typer.prompt("API token (from your profile page)", hide_input=True, err=True)
+    secret = token or typer.prompt("API token (from your account page)", hide_input=True, err=True)
     entered = login.Login(url.rstrip("/"), secret.strip())
     me = Client(entered).get("me")
     path = login.save(entered)
@@ -46,8 +48,10 @@ def list_apps(json: Json = False) -> None:
 
 
 def create(
-    name: Annotated[str, typer.Argument(help="APP or TENANT/APP")],
-    stage: Annotated[str, typer.Option(help="Picks [stages.<stage>] of berth.toml")] = "production",
+    name: Annotated[str, typer.Argument(metavar="[TENANT/]APP", help="Your only tenant if none is named")],
+    stage: Annotated[
+        str, typer.Option(help="Whose section of berth.toml applies: stages.STAGE")
+    ] = "production",
     json: Json = False,
 ) -> None:
     """Make an app, and link this folder to it if it is not linked yet."""
@@ -78,7 +82,9 @@ def open_app(app: AppName = None, json: Json = False) -> None:
 
 def destroy(
     app: AppName = None,
-    confirm: Annotated[str | None, typer.Option(help="The app's name, instead of being asked")] = None,
+    confirm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The app's name, instead of being asked")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Destroy an app and all that belongs to it. Cannot be undone."""

@@ -22,7 +22,7 @@ CHUNK = 256 * 1024
 
 
 def deploy(
-    path: Annotated[Path, typer.Argument(help="The app's folder")] = Path(),
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The app's folder")] = Path(),
     app: AppName = None,
     json: Json = False,
     no_wait: NoWait = False,
@@ -60,7 +60,9 @@ def list_builds(app: AppName = None, json: Json = False) -> None:
 
 @builds.command("cancel")
 def cancel_build(
-    build: Annotated[str | None, typer.Argument(help="The build's id; the newest if not given")] = None,
+    build: Annotated[
+        str | None, typer.Argument(metavar="BUILD", help="Its id; the newest if not given")
+    ] = None,
     app: AppName = None,
     json: Json = False,
 ) -> None:

@@ -13,6 +13,8 @@ from berth_cli.errors import CliError
 from berth_cli.options import AppName, Json, NoWait, connect_to
 from berth_cli.target import Target
 
+VarName = Annotated[str, typer.Argument(metavar="NAME")]
+VarNames = Annotated[list[str], typer.Argument(metavar="NAME")]
 config = typer.Typer(help="Config vars of an app.", invoke_without_command=True)
 
 
@@ -31,7 +33,7 @@ def releases(app: AppName = None, json: Json = False) -> None:
 
 
 def rollback(
-    version: Annotated[str, typer.Argument(help="The release to go back to, as v3 or 3")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The release to go back to, as v3 or 3")],
     app: AppName = None,
     json: Json = False,
     no_wait: NoWait = False,
@@ -52,7 +54,9 @@ def restart(app: AppName = None, json: Json = False, no_wait: NoWait = False) ->
 
 
 def scale(
-    counts: Annotated[list[str], typer.Argument(help="How many of each, as web=2 worker=1")],
+    counts: Annotated[
+        list[str], typer.Argument(metavar="TYPE=COUNT", help="How many of each, as web=2 worker=1")
+    ],
     app: AppName = None,
     json: Json = False,
     no_wait: NoWait = False,
@@ -93,7 +97,9 @@ def ps(app: AppName = None, json: Json = False) -> None:
 def logs(
     app: AppName = None,
     follow_on: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=1000, help="How many to begin with")] = 100,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", metavar="LINES", min=1, max=1000, help="How many to begin with")
+    ] = 100,
     json: Json = False,
 ) -> None:
     """What the app's containers print. With --json, one object a line."""
@@ -130,7 +136,7 @@ def list_config(context: typer.Context, app: AppName = None, json: Json = False)
 
 
 @config.command("get")
-def get_config(name: str, app: AppName = None, json: Json = False) -> None:
+def get_config(name: VarName, app: AppName = None, json: Json = False) -> None:
     """The value of one config var."""
     client, target = connect_to(app)
     found = {var["key"]: var["value"] for var in client.get(target.path("config"))}
@@ -148,7 +154,7 @@ def get_config(name: str, app: AppName = None, json: Json = False) -> None:
 
 @config.command("set")
 def set_config(
-    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...")],
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE")],
     app: AppName = None,
     json: Json = False,
     no_wait: NoWait = False,
@@ -162,7 +168,7 @@ def set_config(
 
 
 @config.command("unset")
-def unset_config(names: list[str], app: AppName = None, json: Json = False, no_wait: NoWait = False) -> None:
+def unset_config(names: VarNames, app: AppName = None, json: Json = False, no_wait: NoWait = False) -> None:
     """Remove config vars."""
     _change(app, dict.fromkeys(names), json, no_wait)
 

@@ -48,7 +48,7 @@ def run(
     *,
     app: AppName = None,
     time_limit: Annotated[
-        int | None, typer.Option(help="Seconds after which it is ended; the server's limit if not given")
+        int | None, typer.Option(metavar="SECONDS", help="When it is ended; the server's limit if not given")
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and do not wait for its end")] = False,
     json: Json = False,

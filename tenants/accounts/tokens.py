@@ -29,7 +29,7 @@ class TokenAuth(HttpBearer):
         if not isinstance(found, ApiToken):
             raise Unauthorized(
                 "this needs a valid API token",
-                hint="Make one on your profile page, and send it as Authorization: Bearer berth_…",
+                hint="Make one on your account page, and send it as Authorization: Bearer berth_…",
             )
         return found
 
