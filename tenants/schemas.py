@@ -36,4 +36,4 @@ class ErrorOut(Schema):
     error: ErrorDetail
 
 
-ERRORS: dict[Any, Any] = {frozenset({400, 401, 403, 404, 409, 411, 413, 422, 429, 503}): ErrorOut}
+ERRORS: dict[Any, Any] = {frozenset({400, 401, 403, 404, 409, 411, 413, 429, 503}): ErrorOut}
