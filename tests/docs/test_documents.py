@@ -1,44 +1,40 @@
-"""Documents stay true: links lead somewhere, commands and options exist, the tutorial's app runs."""
+"""Documents stay true: links lead somewhere, commands and options exist, what is to be clicked is there.
+
+That the commands do what is said of them is in tests/e2e/test_walkthrough.py.
+"""
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from berth_cli.main import cli
-
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-IDS = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+from paas.network.apply import WANTED
+from tests.docs.commands import COMMANDS, DOCUMENTS, ROOT, blocks
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
-def test_links_lead_somewhere(document: Path) -> None:
-    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text())
-    assert [target for target in targets if not (document.parent / target).exists()] == []
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text())
+    assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
-def test_bin_commands_and_their_options_exist(document: Path) -> None:
-    for script, rest in re.findall(r"\bbin/(up|down)\b([^\n`|;,]*)", document.read_text()):
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_bin_commands_and_their_options_exist(document: str) -> None:
+    for script, rest in re.findall(r"\bbin/(up|down)\b([^\n`|;,]*)", (ROOT / document).read_text()):
         known = _help(script)
         assert [option for option in re.findall(r"--[a-z-]+", rest) if option not in known] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
-def test_berth_commands_exist(document: Path) -> None:
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_berth_commands_exist(document: str) -> None:
     known = set(get_command(cli).commands)  # type: ignore[attr-defined]
-    used = re.findall(r"^(?:    |.*`)berth ([a-z]+)\b", document.read_text(), re.M)
+    used = re.findall(r"^(?:    |.*`)berth ([a-z]+)\b", (ROOT / document).read_text(), re.M)
     assert set(used) <= known
 
 
@@ -48,35 +44,25 @@ def test_the_packages_to_remove_are_those_that_are_installed() -> None:
     assert set(line[1].split()) <= set((ROOT / "packaging/debian-packages.txt").read_text().split())
 
 
-def test_the_tutorials_app_says_hello(tmp_path: Path) -> None:
-    text = (ROOT / "docs/tutorial/first-deploy.md").read_text()
-    blocks = dict(re.findall(r"^`(app\.py|Procfile)`\n\n((?:(?:    .*)?\n)+)", text, re.M))
-    for name, block in blocks.items():
-        (tmp_path / name).write_text("".join(f"{line[4:]}\n" for line in block.splitlines()))
-    assert (tmp_path / "Procfile").read_text().strip() == "web: python app.py"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=tmp_path, env={**os.environ, "PORT": str(port), "NAME": "harbour"},
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        assert _body(f"http://127.0.0.1:{port}/") == "Hello, harbour\n"
-    finally:
-        process.kill()
-        process.wait()
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_block_says_what_it_is(document: str) -> None:
+    """An indented one is commands, which a test runs; one between fences says what else it is."""
+    languages = {block.language for block in blocks((ROOT / document).read_text())}
+    assert languages <= {COMMANDS, "json", "python", "text"}
 
 
-def _body(url: str) -> str:
-    end = time.monotonic() + 10
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return str(answer.read().decode())
-        except urllib.error.URLError:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if "explanation" not in name])
+def test_what_is_to_be_clicked_is_on_a_page(document: str) -> None:
+    """**Bold** without a full stop is a button, a link or a heading of the dashboard."""
+    pages = "".join(path.read_text() for path in (ROOT / "templates").rglob("*.html"))
+    pages += "".join(path.read_text() for path in (ROOT / "tenants").rglob("forms.py"))
+    bold = re.findall(r"\*\*([^*]+?)\*\*", " ".join((ROOT / document).read_text().split()))
+    assert [words for words in bold if not words.endswith((".", ":", "?")) and words not in pages] == []
+
+
+def test_each_sysctl_that_is_changed_is_told() -> None:
+    told = (ROOT / "docs/how-to/run-in-production.md").read_text()
+    assert [name for name in WANTED if f"`net.ipv4.{name}`" not in told] == []
 
 
 def _help(script: str) -> str:

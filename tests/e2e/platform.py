@@ -44,6 +44,7 @@ class Platform:
             "BERTH_STATE": str(folder / "state"),
             "BERTH_RUN": "/run/berth-e2e",
             "BERTH_PORT": str(PORT),
+            "BERTH_DOMAIN": "localhost",
             "BERTH_PREFIX": "be",
             "BERTH_CGROUP_ROOT": "/berth-e2e",
             "BERTH_CONTAINER_PREFIX": "10.206.0.0/16",
@@ -98,12 +99,26 @@ class Platform:
         assert link
         return link[0]
 
+    def is_up(self) -> bool:
+        """Whether the dashboard answers, where it did at first."""
+        try:
+            return self.request("berth.localhost", "/healthz/").status == 200
+        except ConnectionError:
+            return False
+
     def request(
-        self, host: str, path: str = "/", method: str = "GET", body: bytes = b"", **headers: str
+        self,
+        host: str,
+        path: str = "/",
+        method: str = "GET",
+        body: bytes = b"",
+        *,
+        port: int = PORT,
+        **headers: str,
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        connection.request(method, path, body or None, {"Host": f"{host}:{PORT}", **named})
+        connection.request(method, path, body or None, {"Host": f"{host}:{port}", **named})
         response = connection.getresponse()
         answer = Answer(response.status, response.read(), dict(response.getheaders()))
         connection.close()
@@ -139,10 +154,10 @@ class Platform:
         """The newest release once it is no longer under way."""
         end = time.monotonic() + 120
         while True:
-            newest: dict[str, Any] = self.releases(name)[0]
-            if newest["status"] not in ("pending", "starting"):
-                return newest
-            assert time.monotonic() < end, newest
+            found = self.releases(name)  # none yet while the first build runs
+            if found and found[0]["status"] not in ("pending", "starting"):
+                return found[0]
+            assert time.monotonic() < end, found
             time.sleep(0.1)
 
     def releases(self, name: str) -> list[dict[str, Any]]:

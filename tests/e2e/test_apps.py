@@ -108,16 +108,3 @@ def test_change_roll_back_and_config(platform: Platform) -> None:
     assert b"one" in platform.app("site").body
     assert platform.api("/apps/demo/site/config", "PATCH", {"changes": {"COLOUR": "blue"}}).status < 300
     assert platform.settled("site")["cause"] == "config"
-
-
-def test_the_command_line(platform: Platform) -> None:
-    platform.cli("login", platform.dashboard, "--token", platform.token)
-    platform.cli("create", "demo/fromcli")
-    done = platform.cli("deploy", str(EXAMPLES / "hello-python"), "--app", "demo/fromcli")
-    assert "v1" in done.stdout + done.stderr
-    running = json.loads(platform.cli("ps", "--app", "demo/fromcli", "--json").stdout)
-    assert [row["status"] for row in running] == ["running"]
-    assert platform.cli("releases", "--app", "demo/fromcli").stdout
-    refused = platform.cli("destroy", "--app", "demo/fromcli", "--confirm", "wrong", check=False)
-    assert refused.returncode == 1 and platform.app("fromcli").status == 200
-    platform.cli("destroy", "--app", "demo/fromcli", "--confirm", "fromcli")
