@@ -20,7 +20,9 @@ SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def image(
-    version: Annotated[str | None, typer.Argument(help="A release, as v3; the newest if not given")] = None,
+    version: Annotated[
+        str | None, typer.Argument(metavar="VERSION", help="A release, as v3; the newest if not given")
+    ] = None,
     packages: Annotated[bool, typer.Option("--packages", help="List the packages inside")] = False,
     app: AppName = None,
     json: Json = False,
@@ -42,10 +44,17 @@ def image(
 
 
 def diff(
-    before: Annotated[str | None, typer.Argument(help="A release, as v3; the one before if not given")] = None,
-    after: Annotated[str | None, typer.Argument(help="A release; the newest if not given")] = None,
+    before: Annotated[
+        str | None, typer.Argument(metavar="BEFORE", help="A release, as v3; the one before if not given")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Argument(metavar="AFTER", help="A release; the newest if not given")
+    ] = None,
     container: Annotated[
-        str | None, typer.Option("--container", "-c", help="A running container, as web.1, against its image")
+        str | None,
+        typer.Option(
+            "--container", "-c", metavar="NAME", help="A running container, as web.1, against its image"
+        ),
     ] = None,
     app: AppName = None,
     json: Json = False,
@@ -67,7 +76,7 @@ def diff(
 
 
 def commit(
-    container: Annotated[str, typer.Argument(help="A running container, as web.1")],
+    container: Annotated[str, typer.Argument(metavar="CONTAINER", help="A running container, as web.1")],
     app: AppName = None,
     json: Json = False,
     no_wait: NoWait = False,

@@ -28,6 +28,13 @@ ELSEWHERE = {"docs/how-to/use-postgresql.md": "it needs a PostgreSQL"}
 NOT_RUN = {
     (README, "sudo bin/test"): "it is what runs this",
     (PRODUCTION, "sudo bin/up --systemd"): "where this runs, systemd does not",
+    (PRODUCTION, "echo bfq | sudo tee /etc/modules-load.d/bfq.conf"): "it changes the machine's disks",
+    (
+        PRODUCTION,
+        """echo 'ACTION=="add|change", KERNEL=="vda", ATTR{queue/scheduler}="bfq"' """
+        "| sudo tee /etc/udev/rules.d/60-bfq.rules",
+    ): "it changes the machine's disks",
+    (PRODUCTION, "sudo modprobe bfq && sudo udevadm trigger /dev/vda"): "it changes the machine's disks",
     (PROXY, "sudo cp proxy-ca.crt /usr/local/share/ca-certificates/"): "it changes whom the machine trusts",
     (PROXY, "sudo update-ca-certificates"): "it changes whom the machine trusts",
     (UNINSTALL, "sudo userdel berth"): "another Berth on this machine has the same user",
