@@ -16,7 +16,10 @@ function sign(character) {
 
 const inert = (text) => text.replace(/\r$/, "").replace(CONTROL, sign);
 
-// ansi_up makes HTML; it is parsed apart from the page, and only spans with classes or plain colours come over.
+// ansi_up makes HTML; it is parsed in a template, whose content loads and runs nothing, and only spans with classes
+// or plain colours come over.
+const apart = document.createElement("template");
+
 function coloured(text) {
   const parts = text.split(COLOUR);
   if (parts.length === 1) return document.createTextNode(inert(text));
@@ -24,9 +27,9 @@ function coloured(text) {
   ansi.use_classes = true;
   ansi.url_allowlist = {};
   const html = ansi.ansi_to_html(parts.map((part, n) => (n % 2 ? part : inert(part))).join(""));
-  const parsed = new DOMParser().parseFromString(`<pre>${html.replaceAll(" style=", " data-style=")}</pre>`, "text/html");
+  apart.innerHTML = html.replaceAll(" style=", " data-style=");
   const out = document.createDocumentFragment();
-  for (const node of parsed.body.firstChild.childNodes) {
+  for (const node of apart.content.childNodes) {
     const span = document.createElement("span");
     span.textContent = node.textContent;
     if (node.nodeType === 1) style(span, node);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def test_from_sign_in_to_roll_back(platform: Platform, signed_in: Page, tmp_path
         page.wait_for_url("**/builds/**", timeout=SOON)
         expect(page.get_by_text("Builder: static").first).to_be_visible(timeout=SOON)
         expect(page.get_by_text("released as v").first).to_be_visible(timeout=SOON)
+        expect(page.locator(".step-done")).to_have_count(4, timeout=SOON)  # build, start, check, switch: live
         page.goto(f"{platform.dashboard}/t/demo/journey/")
         expect(page.get_by_text("Running").first).to_be_visible(timeout=SOON)
         platform.settled("journey")
@@ -53,3 +55,12 @@ def test_no_page_complains(platform: Platform, signed_in: Page, path: str) -> No
     page.wait_for_timeout(500)
     page.close()
     assert not errors
+
+
+@pytest.mark.parametrize("path", ["/machine/", "/t/demo/hello/"])
+def test_charts_begin_with_what_the_agent_saw_before(platform: Platform, signed_in: Page, path: str) -> None:
+    page = signed_in
+    page.goto(platform.dashboard + path)
+    for kind in ("memory", "cpu"):
+        expect(page.locator(f"#chart-{kind}")).to_have_attribute("data-history", re.compile(r"^\[\[\d+, "))
+        expect(page.locator(f"#chart-{kind} canvas")).to_be_visible()

@@ -3,6 +3,7 @@ scrolling, nothing that the policy blocks, not a word in the console."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -196,6 +197,20 @@ def test_a_page_says_when_it_hears_nothing(context: BrowserContext, live_server:
     context.unroute("**/streams/**")
     context.route("**/streams/**", lambda route: route.fulfill(**HEARD))
     expect(page.get_by_text("Not connected: what you see may be old.")).to_be_hidden(timeout=20_000)
+
+
+def test_what_an_app_writes_is_text(context: BrowserContext, live_server: Any, world: None) -> None:
+    said = "\x1b[1;31m<img src=x onerror=alert(1)>\x1b[0m <b>plain</b> \x1b]0;title\x07 \u202etxt.exe"
+    lines = json.dumps([["web.1", "2026-01-01T00:00:00Z", "stdout", said]])
+    body = f"id: 1\nevent: lines\ndata: {lines}\n\n"
+    context.route("**/streams/t/**", lambda route: route.fulfill(**{**HEARD, "body": body}))
+    enter(context, live_server.url, "ada")
+    page = context.new_page()
+    page.goto(f"{live_server.url}{SHOP}log/")
+    line = page.locator(".log-text").first
+    expect(line).to_have_text("<img src=x onerror=alert(1)> <b>plain</b> ␛]0;title␇ ⟨U+202E⟩txt.exe")
+    expect(line.locator(".ansi-red-fg.ansi-bold")).to_have_text("<img src=x onerror=alert(1)>")
+    assert line.locator("img, b").count() == 0
 
 
 def test_a_chart_shows_the_hour_before_and_goes_on(
