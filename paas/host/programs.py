@@ -10,7 +10,8 @@ from pathlib import Path
 from paas.host.installation import ACCOUNT, Installation
 
 INGRESS, BROKER = "caddy", "valkey"
-# If supervisord dies, its programs end as if asked: those that a next one starts would meet them otherwise.
+# If supervisord dies, its programs end as if asked: those that a next one starts would meet them otherwise. Not
+# the ingress: apps are reached through it all the while, and a next bin/up ends it (leftovers).
 _MORTAL = ("/usr/bin/setpriv", "--pdeathsig=TERM", "--")
 
 
@@ -26,6 +27,7 @@ class Program:
     # KILL reaches the whole process group: Celery's children would outlive their parent otherwise.
     # Containers are never in it, conmon leaves the group that started it.
     kill_group: bool = False
+    dies_with_supervisord: bool = True
 
 
 def programs(installation: Installation, valkey: Path, port: int) -> tuple[Program, ...]:
@@ -69,7 +71,9 @@ def render(installation: Installation, parts: tuple[Program, ...]) -> str:
 
 def _section(part: Program, logs: Path) -> dict[str, object]:
     section: dict[str, object] = {
-        "command": shlex.join((*_MORTAL, *part.argv)).replace("%", "%%"),
+        "command": shlex.join((*(_MORTAL if part.dies_with_supervisord else ()), *part.argv)).replace(
+            "%", "%%"
+        ),
         "priority": part.priority,
         "autorestart": "true",
         # A process that fails at once is tried for about two minutes: a database may be restarting.
@@ -91,10 +95,12 @@ def _ini(name: str, values: Mapping[str, object]) -> str:
 
 
 def _without_settings(installation: Installation, home: str, *argv: str) -> tuple[str, ...]:
-    """For programs that are not Berth's code: a database's password, say, is not for them."""
+    """For programs that are not Berth's code: a database's password, say, is not for them. By two variables
+    `leftovers` knows them."""
     folder = installation.paths.state / home
     variables = [f"{name}={folder}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")]
-    return ("/usr/bin/env", "-i", *variables, *argv)
+    marks = (f"BERTH_STATE={installation.paths.state}", f"SUPERVISOR_PROCESS_NAME={home}")
+    return ("/usr/bin/env", "-i", *variables, *marks, *argv)
 
 
 def _valkey(installation: Installation, binary: Path) -> tuple[str, ...]:
@@ -120,15 +126,14 @@ def ingress(installation: Installation, port: int) -> Program:
     caddy = str(installation.venv / "bin" / "caddy")
     argv = _without_settings(installation, "caddy", caddy, "run", "--config", str(installation.caddy_config))
     if port >= 1024:
-        return Program(INGRESS, argv, ACCOUNT, priority=15)
+        return Program(INGRESS, argv, ACCOUNT, priority=15, dies_with_supervisord=False)
     right = (
-        "--pdeathsig=TERM",  # again, for the kernel forgets it when the user changes
         "--inh-caps=+net_bind_service",
         "--ambient-caps=+net_bind_service",
         "--bounding-set=-all,+net_bind_service",
     )
     drop = ("/usr/bin/setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--clear-groups", *right, "--")
-    return Program(INGRESS, (*drop, *argv), priority=15)
+    return Program(INGRESS, (*drop, *argv), priority=15, dies_with_supervisord=False)
 
 
 def _gunicorn(installation: Installation, socket: Path, *options: str) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def start(installation: Installation, prepared: Prepared, progress: Progress) ->
     running = supervisor.is_running()
     if running and not wanted.stamp.matches():
         with progress.step("Stopping what ran with other settings or older code"):
-            supervisor.shut_down()
+            supervisor.leave_ingress()
         running = False
     if not running:
         _launch(installation, prepared, wanted, supervisor)
@@ -60,11 +60,11 @@ def _launch(installation: Installation, prepared: Prepared, wanted: Wanted, supe
     from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
     from paas.linux import namespaces  # noqa: PLC0415
 
-    leftovers.end(installation)
-    demand_port(settings.PORT)
     namespaces.pin_mount_namespace(installation.paths.mount_namespace)
     files.write(installation.supervisor_config, wanted.config)
     boot_config(installation)
+    leftovers.end(installation)  # the ingress, last: apps are reached through it
+    demand_port(settings.PORT)
     supervisor.launch(prepared.environment)
     wanted.stamp.set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import time
 import xmlrpc.client
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from paas.errors import HostProblem
 from paas.host import files
 from paas.host.installation import Installation
-from paas.host.programs import BROKER
+from paas.host.programs import BROKER, INGRESS
 from paas.host.unix_http import UnixTransport
 from paas.linux.command import run
 
@@ -78,6 +79,13 @@ class Supervisor:
         pid = self.pid()
         self.stop(self.states())  # supervisord itself would stop one after the other
         self._call("shutdown")
+        self._until(lambda: not _alive(pid), "supervisord did not end", seconds=60)
+
+    def leave_ingress(self) -> None:
+        """Stop all but the ingress, and supervisord, which would end the ingress as well if it were asked."""
+        pid = self.pid()
+        self.stop(name for name in self.states() if name != INGRESS)
+        os.kill(pid, signal.SIGKILL)
         self._until(lambda: not _alive(pid), "supervisord did not end", seconds=60)
 
     def _call(self, method: str, *args: object) -> Any:

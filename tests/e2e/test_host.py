@@ -76,6 +76,8 @@ def test_apps_outlive_a_killed_supervisord_and_are_adopted(platform: Platform) -
     before = [c["id"] for c in platform.containers("hello") if c["status"] == "running"]
     old = supervisord(platform)
     os.kill(old, signal.SIGKILL)
+    time.sleep(2)  # what ends with it has ended
+    assert platform.app("hello").status == 200
     platform.up()
     assert supervisord(platform) != old
     assert [c["id"] for c in platform.containers("hello") if c["status"] == "running"] == before

@@ -42,19 +42,25 @@ def test_web() -> None:
 
 
 @pytest.mark.parametrize("name", ["valkey", "caddy"])
-def test_foreign_programs_see_none_of_the_settings(name: str) -> None:
-    assert PARTS[name].argv[:2] == ("/usr/bin/env", "-i")
+def test_foreign_programs_see_none_of_the_settings_but_whose_they_are(name: str) -> None:
+    assert PARTS[name].argv[:7] == (
+        "/usr/bin/env", "-i", f"HOME=/state/{name}", f"XDG_CONFIG_HOME=/state/{name}",
+        f"XDG_DATA_HOME=/state/{name}", "BERTH_STATE=/state", f"SUPERVISOR_PROCESS_NAME={name}",
+    )  # fmt: skip
+
+
+def test_the_ingress_alone_outlives_supervisord() -> None:
+    assert {name for name, part in PARTS.items() if not part.dies_with_supervisord} == {"caddy"}
 
 
 def test_caddy_gets_one_right_for_a_low_port_and_no_other() -> None:
     part = ingress(HERE, 80)
     assert part.user is None
-    assert part.argv[:9] == (
-        "/usr/bin/setpriv", "--reuid=berth", "--regid=berth", "--clear-groups", "--pdeathsig=TERM",
-        "--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service",
-        "--bounding-set=-all,+net_bind_service", "--",
+    assert part.argv[:8] == (
+        "/usr/bin/setpriv", "--reuid=berth", "--regid=berth", "--clear-groups", "--inh-caps=+net_bind_service",
+        "--ambient-caps=+net_bind_service", "--bounding-set=-all,+net_bind_service", "--",
     )  # fmt: skip
-    assert part.argv[9:] == ingress(HERE, 1024).argv
+    assert part.argv[8:] == ingress(HERE, 1024).argv
 
 
 def test_supervisor_reads_back_what_was_meant(tmp_path: Path) -> None:
