@@ -12,6 +12,13 @@ from paas.oci.manifest import load_object
 from paas.specs import ImageSpec
 
 Pairs = tuple[tuple[str, str], ...]
+_HEALTH_NUMBERS = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start_period": "StartPeriod",
+    "start_interval": "StartInterval",
+    "retries": "Retries",
+}
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
@@ -23,6 +30,21 @@ class History:
     created: str = ""  # RFC 3339
     comment: str = ""
     empty_layer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """Docker's addition to the config (moby's image spec v1.2). Times in nanoseconds, 0 is "not given".
+
+    `test` is ("NONE",), ("CMD", program, argument, …) or ("CMD-SHELL", text).
+    """
+
+    test: tuple[str, ...]
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +60,9 @@ class ImageConfig:
     exposed_ports: tuple[str, ...] = ()
     stop_signal: str = "SIGTERM"
     labels: Pairs = ()
+    volumes: tuple[str, ...] = ()
+    healthcheck: Healthcheck | None = None
+    author: str = ""
     history: tuple[History, ...] = ()
     created: str = ""  # RFC 3339; left out when empty, so that equal builds have equal digests
     architecture: str = "amd64"
@@ -58,6 +83,7 @@ class ImageConfig:
             "architecture": self.architecture,
             "os": self.os,
             "created": self.created,
+            "author": self.author,
             "config": _without_empty(self._execution()),
             "rootfs": {"type": "layers", "diff_ids": list(self.diff_ids)},
             "history": [_history_document(step) for step in self.history],
@@ -73,11 +99,20 @@ class ImageConfig:
             "ExposedPorts": {port: {} for port in self.exposed_ports},
             "StopSignal": self.stop_signal,
             "Labels": dict(self.labels),
+            "Volumes": {volume: {} for volume in self.volumes},
+            "Healthcheck": _healthcheck_document(self.healthcheck),
         }
 
 
 def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value not in ("", [], {})}
+
+
+def _healthcheck_document(check: Healthcheck | None) -> dict[str, Any]:
+    if check is None:
+        return {}
+    numbers = {key: value for name, key in _HEALTH_NUMBERS.items() if (value := getattr(check, name))}
+    return {"Test": list(check.test), **numbers}
 
 
 def _history_document(step: History) -> dict[str, Any]:
@@ -99,6 +134,9 @@ def parse_config(data: bytes) -> ImageConfig:
         exposed_ports=tuple(str(port) for port in _dict(run, "ExposedPorts")),
         stop_signal=_string(run, "StopSignal") or "SIGTERM",
         labels=tuple((str(key), str(value)) for key, value in _dict(run, "Labels").items()),
+        volumes=tuple(str(path) for path in _dict(run, "Volumes")),
+        healthcheck=_healthcheck(_dict(run, "Healthcheck")),
+        author=_string(document, "author"),
         history=tuple(_history(step) for step in _list(document, "history")),
         created=_string(document, "created"),
         architecture=_string(document, "architecture"),
@@ -111,6 +149,14 @@ def _diff_ids(rootfs: dict[str, Any]) -> tuple[str, ...]:
     for diff_id in diff_ids:
         hex_of(diff_id)
     return diff_ids
+
+
+def _healthcheck(document: dict[str, Any]) -> Healthcheck | None:
+    """One without a test says nothing: Docker takes the times of an older one then, which we have not."""
+    test = _strings(document, "Test")
+    if not test:
+        return None
+    return Healthcheck(test, **{name: _whole(document, key) for name, key in _HEALTH_NUMBERS.items()})
 
 
 def _history(step: Any) -> History:
@@ -159,6 +205,13 @@ def _string(document: dict[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
+        raise _wrong(key)
+    return value
+
+
+def _whole(document: dict[str, Any], key: str) -> int:
+    value = document.get(key) or 0
+    if not isinstance(value, int) or value < 0:
         raise _wrong(key)
     return value
 

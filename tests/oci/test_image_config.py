@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paas.errors import BadInput
-from paas.oci.config import History, ImageConfig, image_spec, parse_config
+from paas.oci.config import Healthcheck, History, ImageConfig, image_spec, parse_config
 from paas.oci.descriptor import CONFIG, LAYER, Descriptor
 from paas.oci.digest import of_bytes
 from paas.oci.manifest import Manifest, parse_manifest
@@ -29,6 +29,14 @@ configs = st.builds(
     ),
     stop_signal=words.filter(bool),
     labels=sorted_pairs,
+    volumes=st.sets(names).map(lambda found: tuple(sorted(found))),
+    healthcheck=st.none()
+    | st.builds(
+        Healthcheck,
+        st.lists(words, min_size=1).map(tuple),
+        *[st.integers(0, 10**15)] * 5,
+    ),
+    author=words,
     history=st.lists(st.builds(History, words, words, words, st.booleans())).map(tuple),
     created=words,
     architecture=words,
