@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from pathlib import Path
 
 from paas.errors import CommandFailed, HostProblem
 
+_PIECE = 65_536
+_SLOWLY = 0.001  # seconds for each piece
 CLEAN_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
@@ -31,8 +35,10 @@ def run(
     env: Mapping[str, str] | None = None,
     check: bool = True,
     cwd: Path | None = None,
+    keep: int | None = None,
 ) -> Completed:
-    """Run a host program to its end. `env` is added to a minimal environment; ours is never passed on.
+    """Run a host program to its end. `env` is added to a minimal environment; ours is never passed on. For one
+    that says what a tenant likes: `keep` bytes of each output are kept, the rest is read slowly and dropped.
 
     Raises CommandFailed on a non-zero exit (with `check`) and when the time limit of `timeout` seconds
     passes (always; the whole process group is killed), HostProblem when there is no such program.
@@ -40,7 +46,10 @@ def run(
     words = [str(word) for word in argv]
     process = _spawn(words, has_input=input is not None, env=env, cwd=cwd)
     try:
-        out, err = process.communicate(None if input is None else input.encode(), timeout=timeout)
+        if keep is None:
+            out, err = process.communicate(None if input is None else input.encode(), timeout=timeout)
+        else:
+            out, err = _communicate_some(process, keep, timeout)
     except BaseException as error:
         _kill_group(process)
         if isinstance(error, subprocess.TimeoutExpired):
@@ -79,6 +88,30 @@ def _spawn(
             f"cannot run {argv[0]}: {error.strerror}: {error.filename}",
             hint="install it (bin/up does), or see what is missing with bin/up --check",
         ) from error
+
+
+def _communicate_some(process: subprocess.Popen[bytes], keep: int, timeout: float) -> tuple[bytes, bytes]:
+    assert process.stdout is not None and process.stderr is not None, "both are pipes"
+    end = time.monotonic() + timeout
+    kept = {process.stdout.fileno(): b"", process.stderr.fileno(): b""}
+    with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
+        for descriptor in kept:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(max(0.0, end - time.monotonic()))
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(process.args, timeout)
+            for key, _ in ready:
+                data = os.read(key.fd, _PIECE)
+                if not data:
+                    selector.unregister(key.fd)
+                elif len(kept[key.fd]) < keep:
+                    kept[key.fd] += data[: keep - len(kept[key.fd])]
+                else:
+                    time.sleep(_SLOWLY)  # so its writer waits for us, and the machine for neither
+        process.wait(max(0.0, end - time.monotonic()))
+        out, err = kept.values()
+        return out, err
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -37,6 +37,17 @@ def test_standard_input_is_closed_or_given() -> None:
     assert run(["cat"], input="text ü").stdout == "text ü"
 
 
+def test_of_a_chatterbox_some_is_kept_and_nothing_waits() -> None:
+    done = run(
+        ["sh", "-c", "echo first; head -c 3000000 /dev/zero; echo err >&2; exit 3"], keep=10, check=False
+    )
+    assert (done.stdout, done.stderr, done.status) == ("first\n\0\0\0\0", "err\n", 3)
+    with pytest.raises(CommandFailed, match="no end within"):
+        run(["yes"], keep=10, timeout=0.2)
+    with pytest.raises(CommandFailed, match="no end within"):
+        run(["sleep", "60"], keep=10, timeout=0.1)
+
+
 def test_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(CommandFailed, match=r"no end within 0\.2 s"):
