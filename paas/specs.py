@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 MIB = 1024 * 1024
 ID_RANGE_SIZE = 65_536
@@ -50,6 +50,41 @@ class BindMount:
 
 
 @dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """An empty file system in memory, which counts as the container's. Without a size, half of that at most."""
+
+    target: str
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayersMount:
+    """`path` of a root file system of these layers (bottom first), links in it resolved inside that root.
+
+    What is written to one that is `writable` goes with the container.
+    """
+
+    target: str
+    layers: tuple[str, ...]
+    path: str = "/"
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InlineFile:
+    """A file whose content is kept in memory only, shown read-only; ids as inside the container."""
+
+    target: str
+    content: bytes = field(repr=False)
+    mode: int = 0o444
+    uid: int = 0
+    gid: int = 0
+
+
+Mount: TypeAlias = BindMount | TmpfsMount | LayersMount | InlineFile
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """One container, for an app's process, a build step, a one-off command or a shell."""
 
@@ -67,7 +102,8 @@ class ContainerSpec:
     root_capable: bool = False  # an image that starts as root gets the least capabilities that need it
     stop_signal: str = "SIGTERM"
     stop_timeout: float = 10.0
-    mounts: tuple[BindMount, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    network: bool = True  # else it has nothing but its own loopback
     resolver: str = ""  # the text of /etc/resolv.conf
     hosts: tuple[tuple[str, str], ...] = ()  # (address, name) for /etc/hosts
 
@@ -111,11 +147,16 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """How a web process shows that it is ready: an HTTP path that answers 2xx or 3xx, or an open port."""
+    """How a web process shows that it is ready: a command that succeeds inside its container, an HTTP path that
+    answers 2xx or 3xx, or an open port. It has `timeout` seconds for that, and one attempt of a command
+    `attempt_timeout`; there are at most `interval` seconds between two attempts.
+    """
 
     path: str | None = None
     timeout: float = 60.0
     interval: float = 0.2
+    command: tuple[str, ...] = ()
+    attempt_timeout: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

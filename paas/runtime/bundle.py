@@ -10,7 +10,7 @@ from typing import Any
 from paas.linux.cgroup_limits import CPU_PERIOD_USEC, quota_usec, shares_v1
 from paas.runtime import seccomp
 from paas.runtime.inside import DEFAULT_PATH, Identity
-from paas.specs import ID_RANGE_SIZE, MIB, BindMount, ContainerSpec
+from paas.specs import ID_RANGE_SIZE, MIB, BindMount, ContainerSpec, TmpfsMount
 
 # /dev is a tmpfs of the container's own, so the init needs no place in the image.
 INIT_TARGET = "/dev/init"
@@ -66,16 +66,16 @@ def oci_config(
     identity: Identity,
     rootfs: Path,
     cgroup: str,
-    binds: Iterable[BindMount],
+    mounts: Iterable[BindMount | TmpfsMount],
     host: Host,
 ) -> dict[str, Any]:
-    """The whole config.json. `binds` are the files that we write, then the spec's own, with host paths."""
+    """The whole config.json. `mounts` are the files that we write, then the spec's own, with host paths."""
     return {
         "ociVersion": "1.0.2",
         "process": _process(spec, identity, host),
         "root": {"path": str(rootfs), "readonly": False},
         "hostname": spec.hostname,
-        "mounts": [*_own_mounts(spec, host), *map(_bind, binds)],
+        "mounts": [*_own_mounts(spec, host), *(_asked_for(spec, mount) for mount in mounts)],
         "linux": _linux(spec, cgroup, host),
         "annotations": {seccomp.PROGRAM_ANNOTATION: seccomp.program()},
     }
@@ -146,6 +146,15 @@ def _own_mounts(spec: ContainerSpec, host: Host) -> list[dict[str, Any]]:
         _mount("/sys", "sysfs", *_LOCKED, "ro"),
         _bind(BindMount(host.init, INIT_TARGET)),
     ]
+
+
+def _asked_for(spec: ContainerSpec, mount: BindMount | TmpfsMount) -> dict[str, Any]:
+    if isinstance(mount, BindMount):
+        return _bind(mount)
+    # What is written there counts as the container's memory; this keeps a full one from being its end.
+    most = spec.limits.memory_bytes // 2
+    size = min(mount.size_bytes or most, most)
+    return _mount(mount.target, "tmpfs", "nosuid", "nodev", "mode=1777", f"size={size}")
 
 
 def _bind(bind: BindMount) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from paas.errors import BadInput, HostProblem, Refused, StepFailed
 from paas.linux import syscalls
-from paas.specs import ID_RANGE_SIZE, BindMount
+from paas.specs import ID_RANGE_SIZE
 
 READ_MAX = 1024 * 1024
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -141,9 +141,13 @@ def identify(user: str, inside: Inside) -> Identity:
 
 
 def check_program(
-    args: tuple[str, ...], path: str, workdir: str, inside: Inside, binds: Sequence[BindMount] = ()
+    args: tuple[str, ...], path: str, workdir: str, inside: Inside, covered: Sequence[str] = ()
 ) -> None:
-    """Say what is wrong with a command before a process is spent on it. Errors: StepFailed, BadInput."""
+    """Say what is wrong with a command before a process is spent on it. Errors: StepFailed, BadInput.
+
+    `covered` are places over which something will be mounted. What is there then, and where its links lead, the
+    container will tell.
+    """
     if not args or not args[0]:
         raise BadInput("cannot start: there is no command", hint="give the process a command")
     program = args[0]
@@ -151,22 +155,15 @@ def check_program(
         candidates = [str(PurePosixPath(workdir) / program)]
     else:
         candidates = [f"{folder or workdir}/{program}" for folder in path.split(":")]
-    seen = [_stat_shown(PurePosixPath("/") / name, inside, binds) for name in candidates]
+    if any(PurePosixPath("/", name).is_relative_to(place) for name in candidates for place in covered):
+        return
+    seen = [inside.stat(name) for name in candidates]
     files = [found for found in seen if found is not None and stat.S_ISREG(found.st_mode)]
     if not files:
         hint = f"looked in {path}" if "/" not in program else "check the path and that the build makes it"
         raise StepFailed(f"cannot start: no such file: {program}", hint=hint)
     if not any(file.st_mode & 0o111 for file in files):
         raise StepFailed(f"cannot start: not executable: {program}", hint=f"chmod +x {program}")
-
-
-def _stat_shown(path: PurePosixPath, inside: Inside, binds: Sequence[BindMount]) -> os.stat_result | None:
-    """What is at `path` once `binds`, which are not mounted yet, cover what the image has there."""
-    for bind in reversed(binds):
-        if path.is_relative_to(bind.target):
-            source = bind.source / path.relative_to(bind.target)
-            return source.stat() if source.exists() else None
-    return inside.stat(str(path))
 
 
 def _parts(path: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from paas.linux.cgroups import Cgroup
 from paas.paths import Paths
+from paas.runtime.stubs import Holder
 from paas.specs import ContainerState
 
 CONCLUDE_SECONDS = 5.0  # conmon writes the exit file this soon after the container's end, or never
@@ -27,6 +28,7 @@ class Facts:
     stop_signal: str
     stop_timeout: float
     stubs: tuple[str, ...] = ()  # mount points that the image lacks and the runtime makes (see changeset)
+    holders: tuple[Holder, ...] = ()  # the folders that hold those
 
     def write(self, bundle: Path) -> None:
         fresh = bundle / "facts.new"
@@ -39,7 +41,8 @@ class Facts:
             data = json.loads((bundle / "facts.json").read_text())
         except FileNotFoundError:
             return None
-        return cls(**{**data, "stubs": tuple(data["stubs"])})
+        holders = tuple(tuple(holder) for holder in data.get("holders", ()))
+        return cls(**{**data, "stubs": tuple(data["stubs"]), "holders": holders})
 
 
 class Life:
@@ -82,6 +85,12 @@ class Life:
         pid = self.pid()
         if pid is not None:
             _signal(pid, signal)
+
+    def kill_beside(self, pid_file: Path) -> None:
+        """Kill a process that was started beside the first one. The runtime wrote its id, as seen from here."""
+        pid = _read_pid(pid_file)
+        if pid and self._is_ours(pid, "cgroup", f"/{self.id}\n"):
+            _signal(pid, signals.SIGKILL)
 
     def end_conmon(self) -> None:
         """Only for a conmon that has not ended by itself."""

@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from paas.errors import Conflict, HostProblem, NotFound
+from paas.errors import CommandFailed, Conflict, HostProblem, NotFound
 from paas.linux import mounts, namespaces
 from paas.linux.cgroups import host_tree, swap_accounting
 from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
 from paas.paths import Paths
-from paas.runtime import conmon, files, rootfs, space, stubs
+from paas.runtime import conmon, files, rootfs, shown, space, stubs
 from paas.runtime.bundle import Host, environment, nofile_limit, oci_config, process_config
 from paas.runtime.inside import Inside, check_places, check_program, identify
 from paas.runtime.lives import Facts, Life
@@ -25,6 +25,7 @@ from paas.runtime.rootfs import PlainRootfs
 from paas.runtime.space import Space
 from paas.specs import ContainerSpec, ContainerState, TenantSpec, Usage
 
+EXEC_OUTPUT_MAX = 256 * 1024
 INITS = ("tini-static", "catatonit")
 
 
@@ -109,6 +110,7 @@ class Runtime:
         if facts is not None:
             self._end(life, facts)
         mounts.remove_mount_point(life.rootfs)
+        shown.remove(life.bundle)
         if facts is not None:
             rootfs.remove_scratch(self._space(facts.tenant_id), container_id)
         life.exit_file.unlink(missing_ok=True)
@@ -154,7 +156,7 @@ class Runtime:
         """
         _, facts = self._known(container_id)
         upper = self._space(facts.tenant_id).scratch(container_id) / rootfs.UPPER
-        stubs.remove(upper, facts.stubs)
+        stubs.remove(upper, facts.stubs, facts.holders)
         return upper
 
     def written(self, container_id: str) -> tuple[Path, tuple[str, ...]]:
@@ -193,8 +195,11 @@ class Runtime:
         user: str | None = None,
         timeout: float = 60,
         check: bool = False,
+        keep: int = EXEC_OUTPUT_MAX,
     ) -> Completed:
-        """Run `args` in the running container of `spec` under the same contract; its output and status."""
+        """Run `args` in the running container of `spec` under the same contract; its status, and `keep` bytes
+        of each of its outputs. CommandFailed when it takes longer than `timeout` seconds: it is killed then.
+        """
         life, _ = self._known(spec.id)
         with Inside(life.rootfs) as inside:
             identity = identify(user or spec.user, inside)
@@ -207,11 +212,17 @@ class Runtime:
             nofile=nofile_limit(this_host()),
         )
         file = life.bundle / f"exec-{uuid4().hex[:12]}.json"
+        pid_file = file.with_suffix(".pid")
         files.write_private(file, config)
+        argv = ("exec", "--process", str(file), "--pid-file", str(pid_file), spec.id)
         try:
-            return self._crun("exec", "--process", str(file), spec.id, timeout=timeout, check=check)
+            return self._crun(*argv, timeout=timeout, check=check, keep=keep)
+        except CommandFailed:
+            life.kill_beside(pid_file)  # it outlives the runtime's program, which was only its way in
+            raise
         finally:
             file.unlink()
+            pid_file.unlink(missing_ok=True)
 
     # --- parts
     def _space(self, tenant_id: str) -> Space:
@@ -252,23 +263,24 @@ class Runtime:
     def _write_bundle(self, spec: ContainerSpec, life: Life, facts: Facts) -> None:
         """Look into the mounted root for who and what to run, then write all that the runtime reads."""
         own = self._space(spec.tenant.id)
-        binds = [*files.write(spec, life.bundle), *(files.through_view(own, mount) for mount in spec.mounts)]
+        mounted = [*files.write(spec, life.bundle), *shown.prepare(own, spec, life.bundle)]
+        targets = [mount.target for mount in mounted]
         with Inside(life.rootfs) as inside:
             identity = identify(spec.user, inside)
-            targets = [bind.target for bind in binds]
             check_places(spec.workdir, targets, inside)
-            check_program(spec.args, environment(spec, identity)["PATH"], spec.workdir, inside, binds)
+            check_program(spec.args, environment(spec, identity)["PATH"], spec.workdir, inside, targets)
             missing = stubs.missing([spec.workdir, *targets], inside)
-        replace(facts, stubs=missing).write(life.bundle)
+            holders = stubs.holders(missing, inside, spec.tenant.uid_base)
+        replace(facts, stubs=missing, holders=holders).write(life.bundle)
         name = life.cgroup(facts).name
         config = oci_config(
-            spec, identity=identity, rootfs=life.rootfs, cgroup=name, binds=binds, host=this_host()
+            spec, identity=identity, rootfs=life.rootfs, cgroup=name, mounts=mounted, host=this_host()
         )
         files.write_private(life.bundle / "config.json", config)
 
-    def _crun(self, *args: str, timeout: float = 60, check: bool = True) -> Completed:
+    def _crun(self, *args: str, timeout: float = 60, check: bool = True, keep: int | None = None) -> Completed:
         argv = ["crun", f"--root={self.paths.runtime}", *args]
-        return run(argv, timeout=timeout, env=namespaces.RUNTIME_IS_READ_ONLY, check=check)
+        return run(argv, timeout=timeout, env=namespaces.RUNTIME_IS_READ_ONLY, check=check, keep=keep)
 
 
 @cache

@@ -1,5 +1,6 @@
 """Mount points that an image lacks: the runtime makes them in the container's upper folder, where a build
-would take them for something that its step made."""
+would take them for something that its step made. So it would the folders that hold them: overlayfs copies a
+folder up before it makes something in it."""
 
 from __future__ import annotations
 
@@ -12,22 +13,39 @@ from pathlib import Path, PurePosixPath
 from paas.linux import syscalls
 from paas.runtime.inside import KERNELS_PLACES, Inside
 
+Holder = tuple[str, int, int, int]  # path, mode, uid, gid
+_OPAQUE = "trusted.overlay.opaque"
+
 
 def missing(targets: Iterable[str], inside: Inside) -> tuple[str, ...]:
-    """Which of `targets` and their parent folders are not there, parents first."""
+    """Which of `targets` and their parent folders are not there, parents first; links on the way resolved."""
     wanted: dict[str, None] = {}
     for target in (*KERNELS_PLACES, *targets):
-        path = PurePosixPath("/") / target
+        path = inside.leads_to(target)
         wanted.update(dict.fromkeys(str(p) for p in (*reversed(path.parents), path)))
     return tuple(path for path in wanted if inside.stat(path) is None)
 
 
-def remove(upper: Path, stubs: Iterable[str]) -> None:
-    """Take those that are still empty out of a changeset, children first. Links are never followed."""
+def holders(stubs: Iterable[str], inside: Inside, uid_base: int) -> tuple[Holder, ...]:
+    """The folders above `stubs` that are there, as they are; ids as the container sees them."""
+    above = {str(parent) for stub in stubs for parent in PurePosixPath(stub).parents if parent.name}
+    found = ((path, inside.stat(path)) for path in sorted(above))
+    return tuple(
+        (path, stat.S_IMODE(status.st_mode), status.st_uid - uid_base, status.st_gid - uid_base)
+        for path, status in found
+        if status is not None
+    )
+
+
+def remove(upper: Path, stubs: Iterable[str], holders: Iterable[Holder] = ()) -> None:
+    """Take those that are still empty out of a changeset, children first, and then folders that only held them.
+    Links are never followed."""
+    known = {holder[0]: holder[1:] for holder in holders}
     root = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for stub in _deepest_first(stubs):
-            _at(root, stub, _remove)
+        for path in _deepest_first((*stubs, *known)):
+            held = known.get(str(path))
+            _at(root, path, _remove if held is None else partial(_let_go, status=held))
     finally:
         os.close(root)
 
@@ -70,6 +88,19 @@ def _remove(folder: int, name: str) -> bool:
         os.rmdir(name, dir_fd=folder)
     elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
         os.unlink(name, dir_fd=folder)
+    return True
+
+
+def _let_go(folder: int, name: str, *, status: tuple[int, int, int]) -> bool:
+    """Remove a folder that says nothing but what the one below it says."""
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        found = os.fstat(fd)
+        is_the_same = (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == status
+        if is_the_same and _OPAQUE not in os.listxattr(fd):
+            os.rmdir(name, dir_fd=folder)
+    finally:
+        os.close(fd)
     return True
 
 

@@ -13,7 +13,7 @@ import pyseccomp
 from paas.runtime.bundle import Host, oci_config
 from paas.runtime.inside import Identity
 from paas.runtime.seccomp import ALLOWED, KILL_ALL, PROGRAM_ANNOTATION, REFUSED, program, rules
-from paas.specs import MIB, BindMount, ContainerSpec, Limits, TenantSpec
+from paas.specs import MIB, BindMount, ContainerSpec, Limits, TenantSpec, TmpfsMount
 
 TENANT = TenantSpec("c" * 12, 1_879_048_192, Limits(cpu_millis=1500), 1024 * MIB)
 SPEC = ContainerSpec(
@@ -31,9 +31,11 @@ V1 = Host(1, True, Path("/usr/bin/tini-static"), 20_000)
 V2 = replace(V1, cgroup_version=2)
 
 
-def config(spec: ContainerSpec = SPEC, host: Host = V2, binds: tuple[BindMount, ...] = ()) -> dict[str, Any]:
+def config(
+    spec: ContainerSpec = SPEC, host: Host = V2, mounts: tuple[BindMount | TmpfsMount, ...] = ()
+) -> dict[str, Any]:
     return oci_config(
-        spec, identity=APP, rootfs=Path("/run/berth/rootfs/1"), cgroup="/berth/c/a/1", binds=binds, host=host
+        spec, identity=APP, rootfs=Path("/run/berth/rootfs/1"), cgroup="/berth/c/a/1", mounts=mounts, host=host
     )
 
 
@@ -103,12 +105,17 @@ def test_no_swap_limit_where_the_kernel_has_none() -> None:
 def test_mounts() -> None:
     bind = BindMount(Path("/run/b/hosts"), "/etc/hosts")
     cache = BindMount(Path("/run/d/cache"), "/root/.cache", writable=True)
-    mounts = {m["destination"]: m for m in config(binds=(bind, cache))["mounts"]}
+    mounts = {
+        m["destination"]: m
+        for m in config(mounts=(bind, cache, TmpfsMount("/t"), TmpfsMount("/small", MIB)))["mounts"]
+    }
     assert mounts["/etc/hosts"]["options"] == ["bind", "ro", "nosuid", "nodev"]
     assert mounts["/root/.cache"]["options"] == ["bind", "rw", "nosuid", "nodev"]
     assert "ro" in mounts["/sys"]["options"]
     assert all("nosuid" in m["options"] for m in mounts.values())
     assert f"size={64 * MIB}" in mounts["/dev/shm"]["options"]
+    assert (mounts["/t"]["type"], mounts["/t"]["options"][-1]) == ("tmpfs", f"size={128 * MIB}")
+    assert mounts["/small"]["options"][-1] == f"size={MIB}"
 
 
 def test_seccomp_is_the_ready_program_and_without_it_certain_death() -> None:

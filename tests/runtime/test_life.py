@@ -210,6 +210,19 @@ def test_exec_runs_beside_the_command(bed: Bed) -> None:
     assert bed.runtime.exec(spec, ("id", "-u"), user="0").stdout == "0\n"
 
 
+def test_an_exec_that_takes_too_long_is_killed_and_one_that_says_too_much_is_cut(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("echo up; exec sleep 60"))
+    bed.until(lambda: bed.output(spec) == ["up"])
+    before = bed.runtime.usage(spec.id).pids
+    for command in ("exec sleep 61", "exec yes", "trap '' TERM; exec sleep 62"):
+        with pytest.raises(CommandFailed, match="no end within"):
+            bed.runtime.exec(spec, ("sh", "-c", command), timeout=0.5, keep=9)
+    bed.until(lambda: bed.runtime.usage(spec.id).pids == before)
+    done = bed.runtime.exec(spec, ("sh", "-c", "yes | head -c 100000"), keep=9)
+    assert (done.status, done.stdout) == (0, "y\ny\ny\ny\ny")
+    assert not list((bed.paths.bundles / spec.id).glob("exec-*"))
+
+
 def test_layers_stack(bed: Bed) -> None:
     layers = [BASE]
     for number in range(1, 60):
