@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paas.builder import config, detect, dockerfile, ignore, procfile, python, static
@@ -19,7 +19,8 @@ from paas.builder.sandbox import Sandbox
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 from paas.images import Store
-from paas.specs import BuildReport, ImageSpec
+from paas.oci.config import ImageConfig
+from paas.specs import BuildReport, HealthCheck, ImageSpec
 
 # What Python and static apps have no use for in their image. A Dockerfile gets all that it asks for.
 _NEVER_WANTED = ("**/.git", "**/.hg", "**/.svn", "**/.venv", "**/__pycache__", "**/*.pyc", "**/.DS_Store")
@@ -49,11 +50,13 @@ def build(
     log: Callable[[bytes], None],
     cancelled: Callable[[], bool],
     base_image: str = "debian:12",
+    secrets: Mapping[str, str] | None = None,
 ) -> BuildReport:
     """Build the folder `source`, which nothing may change meanwhile, for an app of this stage.
 
-    `base_image` names the image that Python and static apps stand on. Raises BadInput for what is wrong in
-    the source, StepFailed for a command that failed, BuildCancelled soon after `cancelled()` is true.
+    `base_image` names the image that Python and static apps stand on. `secrets` are the app's config vars,
+    asked for when a step mounts one; none gets into an image, the cache or the log. Raises BadInput for what is
+    wrong in the source, StepFailed for a command that failed, BuildCancelled soon after `cancelled()` is true.
     """
     lines = BuildLog(log)
     with Tree(source) as tree:
@@ -63,13 +66,19 @@ def build(
         files = tuple(dict.fromkeys((*inputs.files, *plan.files_read)))
         _say_what_was_read(lines, files, tree, plan)
         execution = Execution(
-            tree, tenant_id=tenant_id, store=store, sandbox=sandbox, log=lines, cancelled=cancelled
+            tree,
+            tenant_id=tenant_id,
+            store=store,
+            sandbox=sandbox,
+            log=lines,
+            cancelled=cancelled,
+            secrets=secrets or {},
         )
         image = execution.run(plan)
     return BuildReport(
         image=image,
         processes=processes,
-        health=inputs.config.health,
+        health=inputs.config.health or plan.health or HealthCheck(),
         env=inputs.config.env,
         builder=plan.builder,
         steps_total=plan.steps_total,
@@ -101,8 +110,7 @@ def make_plan(inputs: Inputs, tree: Tree, store: Store, base_image: str, log: Bu
         return store.image(store.resolve(name))
 
     if detected.builder == "dockerfile":
-        tree.ignore = inputs.ignore
-        return _dockerfile_plan(inputs, tree, resolve)
+        return _dockerfile_plan(inputs, tree, lambda name: store.config(store.resolve(name)))
     if detected.builder == "static":
         tree.ignore = ignore.built_in((*_NEVER_WANTED, *_NEVER_SERVED)) + inputs.ignore
         return static.plan(settings, tree, base_image, resolve(base_image))
@@ -116,14 +124,18 @@ def _python_versions(store: Store, base: ImageSpec) -> tuple[str, ...]:
     return tuple(match[1] for match, digest in names if match and store.image(digest).layers == base.layers)
 
 
-def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageSpec]) -> Plan:
+def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageConfig]) -> Plan:
     settings = inputs.config.build
     name = settings.dockerfile or "Dockerfile"
     text = tree.text(name, _DOCKERFILE_MAX)
     if text is None:
         raise BadInput(f"{name} is not there", hint="add it, or name it in berth.toml: [build] dockerfile")
+    own_ignore = f"{name}{ignore.NAME}"
+    ignored = tree.text(own_ignore, _CONFIG_MAX)
+    tree.ignore = inputs.ignore if ignored is None else ignore.parse(ignored, own_ignore)
     parsed = dockerfile.parse(text, name)
-    return dockerfile.lower(parsed, resolve, target=settings.target, build_args=dict(settings.args))
+    plan = dockerfile.lower(parsed, resolve, target=settings.target, build_args=dict(settings.args))
+    return plan if ignored is None else replace(plan, files_read=(*plan.files_read, own_ignore))
 
 
 def _say_what_was_read(log: BuildLog, files: tuple[str, ...], tree: Tree, plan: Plan) -> None:

@@ -66,7 +66,7 @@ class Config:
     build: BuildConfig = BuildConfig()
     processes: dict[str, ProcessConfig] = field(default_factory=dict)
     release: tuple[str, ...] = ()
-    health: HealthCheck = field(default_factory=HealthCheck)
+    health: HealthCheck | None = None
     env: Pairs = ()
     stages: dict[str, StageConfig] = field(default_factory=dict)
 
@@ -155,11 +155,12 @@ def _release(table: Table) -> tuple[str, ...]:
     return command
 
 
-def _health(table: Table) -> HealthCheck:
+def _health(table: Table) -> HealthCheck | None:
+    """None when there is no [health], and the image's own check counts."""
     path = table.text("path", pattern=r"/[\x21-\x7e]{0,1023}", allowed='write a path that begins with "/"')
     timeout = table.number("timeout", 60, 1, 600)
     table.finish()
-    return HealthCheck(path=path or None, timeout=timeout or 60.0)
+    return HealthCheck(path=path or None, timeout=timeout or 60.0) if table.data else None
 
 
 def _stages(top: Table) -> dict[str, Table]:

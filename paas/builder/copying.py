@@ -5,14 +5,22 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from paas.builder import archives
 from paas.builder.destination import Destination, Owner, ensure_folder, put_file, put_link
-from paas.builder.plan import ROOT_OWNER, Copy, Folder, Write
+from paas.builder.modes import changed
+from paas.builder.plan import ROOT_OWNER, Copy, Fetch, Folder, Write
+from paas.builder.sources import Source, below, named_sources
 from paas.builder.tree import Entry, Tree
 from paas.errors import BadInput
+from paas.images.budget import Budget
 
+MAX_LAYER_BYTES = 8 * 1024**3
+MAX_LAYER_FILES = 500_000
 # Files that are put into an image get one time, so that equal content makes equal layers.
 _WRITTEN_AT = 0
+_FETCHED_MODE = 0o600
 Check = Callable[[], None]
 
 
@@ -43,60 +51,86 @@ def copy(operation: Copy, origin: Tree, destination: Destination, check: Check) 
     into = operation.dest.endswith("/") or len(sources) > 1 or destination.is_folder(operation.dest)
     copier = _Copier(operation, origin, destination, check)
     for source in sources:
-        if source.kind == "folder":
-            copier.content(source)
-        elif into:
-            copier.one(source, operation.dest, source.name)
-        else:
-            parent, _, name = operation.dest.rpartition("/")
-            copier.one(source, parent, name)
+        copier.copy(source, into)
     return copier.newest
 
 
-def named_sources(operation: Copy, origin: Tree) -> list[Entry]:
-    """What the operation's patterns name, in their order; BadInput for one that names nothing."""
-    found = []
-    for pattern in operation.sources:
-        paths = origin.matching(pattern)
-        if not paths:
-            raise _nothing(pattern, origin)
-        found += [entry for path in paths if (entry := origin.entry(path))]
-    return found
+def fetched(operation: Fetch, path: Path, destination: Destination, check: Check) -> int:
+    """Put a file that was fetched, and checked, in its place."""
+    owner = destination.owner(operation.owner)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if operation.unpack and archives.is_archive(fd):
+            return _unpack(fd, operation.dest, owner, destination, check)
+        into = operation.dest.endswith("/") or destination.is_folder(operation.dest)
+        folder, _, name = (operation.dest, "", operation.name) if into else operation.dest.rpartition("/")
+        mode = changed(_FETCHED_MODE, operation.mode)
+        with destination.folder(folder, owner) as parent:
+            put_file(parent, name, owner, mode, lambda target: _fill_fetched(fd, target))
+    finally:
+        os.close(fd)
+    return _WRITTEN_AT
 
 
-def _nothing(pattern: str, origin: Tree) -> BadInput:
-    if origin.ignore(pattern) and origin.entry(pattern):
-        return BadInput(f"{pattern!r} is left out by .dockerignore", hint=f"add `!{pattern}` to .dockerignore")
-    near = ", ".join(entry.name for entry in origin.top()[:12])
-    return BadInput(f"{pattern!r} is not there", hint=f"at the top there are: {near or 'no files'}")
+def _fill_fetched(fd: int, target: int) -> None:
+    copy_data(fd, target, os.fstat(fd).st_size)
+    os.utime(target, (_WRITTEN_AT, _WRITTEN_AT))
+
+
+def _unpack(fd: int, folder: str, owner: Owner, destination: Destination, check: Check) -> int:
+    budget = Budget(MAX_LAYER_BYTES, MAX_LAYER_FILES)
+    with destination.folder(folder, owner) as target:
+        return archives.unpack(fd, target, owner, budget, check)
 
 
 class _Copier:
     def __init__(self, operation: Copy, origin: Tree, destination: Destination, check: Check) -> None:
-        self.mode, self.origin, self.destination, self.check = operation.mode, origin, destination, check
-        self.dest = operation.dest
+        self.operation, self.origin, self.destination, self.check = operation, origin, destination, check
         self.newest = 0
         self.owner = destination.owner(operation.owner) if operation.owner else None
+        # Who owns folders that no source has.
+        self.maker = self.owner or destination.owner(ROOT_OWNER)
 
-    def one(self, entry: Entry, folder: str, name: str) -> None:
-        made_by = self.owner or self.destination.owner(ROOT_OWNER)
-        with self.destination.folder(folder, made_by) as parent:
+    def copy(self, source: Source, into: bool) -> None:
+        dest = self.operation.dest
+        if self.operation.parents:
+            kept = f"{source.kept.rpartition('/')[0]}/" if source.entry.kind != "folder" else source.kept
+            dest, into = f"{dest.rstrip('/')}/{kept}", True
+        if source.entry.kind == "folder":
+            self._content(source, dest)
+        elif self.operation.unpack and source.entry.kind == "file" and self._is_unpacked(source.entry, dest):
+            return
+        elif into:
+            self._one(source.entry, dest, source.entry.name)
+        else:
+            folder, _, name = dest.rpartition("/")
+            self._one(source.entry, folder, name)
+
+    def _one(self, entry: Entry, folder: str, name: str) -> None:
+        with self.destination.folder(folder, self.maker) as parent:
             self._put(entry, parent, name)
 
-    def content(self, source: Entry) -> None:
-        """What is in a folder goes into the destination, which becomes a folder like it where it is missing."""
-        start = self.origin.real_path(source.path)
-        own = source.mode if start else 0o755  # the root's mode is that of the folder it was unpacked in
-        mode = own if self.mode is None else self.mode
-        with self.destination.folder(self.dest, self._owner(source), mode) as top:
-            for parent, entry in self._parents(top, start):
+    def _is_unpacked(self, entry: Entry, folder: str) -> bool:
+        fd = self.origin.open(entry)
+        try:
+            if not archives.is_archive(fd):
+                return False
+            self.newest = max(self.newest, _unpack(fd, folder, self.maker, self.destination, self.check))
+            return True
+        finally:
+            os.close(fd)
+
+    def _content(self, source: Source, dest: str) -> None:
+        """What is in a folder goes into the destination, which is made where it is missing, like any parent."""
+        with self.destination.folder(dest, self.maker) as top:
+            for parent, entry in self._parents(top, source):
                 self._put(entry, parent, entry.name)
 
-    def _parents(self, top: int, start: str) -> Iterator[tuple[int, Entry]]:
-        """Each entry below `start` with the open folder that it goes into; folders come first."""
-        stack: list[tuple[str, int]] = [(start, top)]
+    def _parents(self, top: int, source: Source) -> Iterator[tuple[int, Entry]]:
+        """Each entry below the source with the open folder that it goes into; folders come first."""
+        stack: list[tuple[str, int]] = [(source.start, top)]
         try:
-            for entry in self.origin.walk(start):
+            for entry in below(source, self.origin):
                 above = entry.path.rpartition("/")[0]
                 while stack[-1][0] != above:
                     os.close(stack.pop()[1])
@@ -110,9 +144,8 @@ class _Copier:
 
     def _enter(self, parent: int, entry: Entry) -> int:
         self.check()
-        return ensure_folder(
-            parent, entry.name, self._owner(entry), entry.mode if self.mode is None else self.mode
-        )
+        mode = changed(entry.mode, self.operation.mode, is_folder=True)
+        return ensure_folder(parent, entry.name, self._owner(entry), mode)
 
     def _put(self, entry: Entry, parent: int, name: str) -> None:
         self.check()
@@ -120,7 +153,7 @@ class _Copier:
         if entry.kind == "link":
             put_link(parent, name, self._owner(entry), entry)
         elif entry.kind == "file":
-            mode = entry.mode if self.mode is None else self.mode
+            mode = changed(entry.mode, self.operation.mode)
             put_file(parent, name, self._owner(entry), mode, lambda fd: self._fill(entry, fd))
         else:
             raise BadInput(
@@ -133,13 +166,13 @@ class _Copier:
     def _fill(self, entry: Entry, target: int) -> None:
         source = self.origin.open(entry)
         try:
-            _copy_data(source, target, entry.size)
+            copy_data(source, target, entry.size)
         finally:
             os.close(source)
         os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
-def _copy_data(source: int, target: int, size: int) -> None:
+def copy_data(source: int, target: int, size: int) -> None:
     """Content alone: holes stay holes, so that a sparse file takes no more room than before."""
     os.ftruncate(target, size)
     at = 0

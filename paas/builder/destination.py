@@ -117,15 +117,20 @@ def make_folder(parent: int, name: str, owner: Owner, mode: int) -> None:
 
 
 def ensure_folder(parent: int, name: str, owner: Owner, mode: int) -> int:
-    """Open a folder directly below `parent`, made if missing; an existing one keeps its owner and mode."""
+    """Open a folder directly below `parent`, made if missing; one that is there takes on owner and mode."""
     with suppress(FileExistsError):
         make_folder(parent, name, owner, mode)
     try:
-        return open_linkless(parent, name, _FOLDER)
+        fd = open_linkless(parent, name, _FOLDER)
     except OSError as error:
         raise BadInput(
             f"cannot copy a folder over {name[:200]!r}, which is none", hint="copy elsewhere"
         ) from error
+    found = os.fstat(fd)
+    if (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) != (*owner, mode):
+        os.fchown(fd, *owner)
+        os.fchmod(fd, mode)
+    return fd
 
 
 def put_file(parent: int, name: str, owner: Owner, mode: int, fill: Callable[[int], None]) -> None:

@@ -78,8 +78,8 @@ def parse(text: str, name: str = NAME) -> Ignore:
     return Ignore(tuple(patterns))
 
 
-def built_in(lines: Iterable[str]) -> Ignore:
-    return parse("\n".join(lines), "(built in)")
+def built_in(lines: Iterable[str], name: str = "(built in)") -> Ignore:
+    return parse("\n".join(lines), name)
 
 
 def _pattern(text: str) -> Pattern | None:

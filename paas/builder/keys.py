@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from paas.builder.copying import named_sources
-from paas.builder.plan import Copy, FilesStep, Operation, Step
+from paas.builder.plan import Copy, RunStep, StageMount, Step
+from paas.builder.sources import Source, below, named_sources
 from paas.builder.tree import Entry, Tree
 from paas.oci.chain import chain_id
-from paas.oci.digest import canonical_json
 
-_FORMAT = 1  # goes up when the same step comes to make something else
-_FOR_PEOPLE = ("title", "file", "line", "hint")
+_FORMAT = 2  # goes up when the same step comes to make something else
+_LEFT_OUT = ("title", "file", "line", "hint", "unkeyed_env")  # for people, or of no weight
 
 
 def step_key(
@@ -24,46 +24,51 @@ def step_key(
 
     `layers` are those below the step, `stages` the layers of the plan's stages that are built already.
     """
-    described = {key: value for key, value in asdict(step).items() if key not in _FOR_PEOPLE}
-    operations = step.operations if isinstance(step, FilesStep) else ()
+    described = {key: value for key, value in asdict(step).items() if key not in _LEFT_OUT}
+    if isinstance(step, RunStep):
+        # Fields alone do not tell a cache from a secret.
+        described["mounts"] = [[type(mount).__name__, asdict(mount)] for mount in step.mounts]
     document = {
         "format": _FORMAT,
         "tenant": tenant_id,
         "parent": chain_id(layers),
         "kind": type(step).__name__,
         "step": described,
-        "inputs": [list(_inputs(operation, source, stages)) for operation in operations],
+        "inputs": list(_inputs(step, source, stages)),
     }
-    # A file's name may be any bytes: those that are no UTF-8 are kept apart from each other all the same.
-    return hashlib.sha256(canonical_json(_spelt(document))).hexdigest()
+    # In ASCII, so that file names that are no UTF-8 (surrogates in Python) can be written, each as itself.
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode("ascii")).hexdigest()
 
 
-def _inputs(operation: Operation, source: Tree, stages: Sequence[Sequence[str]]) -> Iterator[Any]:
-    if not isinstance(operation, Copy):
+def _inputs(step: Step, source: Tree, stages: Sequence[Sequence[str]]) -> Iterator[list[Any]]:
+    """What each mount of a stage and each operation reads."""
+    if isinstance(step, RunStep):
+        yield [chain_id(stages[mount.stage]) for mount in step.mounts if isinstance(mount, StageMount)]
         return
+    for operation in step.operations:
+        if isinstance(operation, Copy):
+            yield list(_copied(operation, source, stages))
+        else:
+            yield []
+
+
+def _copied(operation: Copy, source: Tree, stages: Sequence[Sequence[str]]) -> Iterator[Any]:
     if operation.stage is not None:
         yield chain_id(stages[operation.stage])
         return
     for named in named_sources(operation, source):
-        if named.path:
-            yield _facts(named, named.path, source)
-        if named.kind == "folder":
-            start = source.real_path(named.path)
-            for entry in source.walk(start):
-                yield _facts(entry, entry.path[len(start) :], source)
+        if named.entry.path:
+            yield _facts(named.entry, named.entry.path, source)
+        if named.entry.kind == "folder":
+            yield from _content(named, source)
+
+
+def _content(named: Source, source: Tree) -> Iterator[Any]:
+    for entry in below(named, source):
+        yield _facts(entry, entry.path[len(named.start) :], source)
 
 
 def _facts(entry: Entry, path: str, source: Tree) -> list[str | int]:
     """Content, mode and target; not the times, which an upload may change without changing anything."""
     content = source.digest(entry) if entry.kind == "file" else entry.target
     return [path, entry.kind, entry.mode, content]
-
-
-def _spelt(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if isinstance(value, dict):
-        return {key: _spelt(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_spelt(item) for item in value]
-    return value

@@ -7,33 +7,70 @@ from collections.abc import Callable
 
 _TAIL_LINES = 20
 _TAIL_LINE_BYTES = 500
+_LONGEST_HELD = 64 * 1024
+_MASK = b"****"
+_SHORTEST_SECRET = 4  # a log without the letter "a" would tell more than one with it
 
 
 class BuildLog:
-    """Writes to a callable that takes bytes; keeps a step's last lines for its error."""
+    """Writes to a callable that takes bytes; keeps a step's last lines for its error.
+
+    Secrets that were named to `mask` are in neither: from then on, lines go out when they are whole.
+    """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
         self._partial = b""
+        self._held = b""
+        self._secrets: tuple[bytes, ...] = ()
+
+    def mask(self, secret: str) -> None:
+        """One of several lines by its lines: the log is made of lines."""
+        found = {part.strip() for part in secret.splitlines()}
+        new = {part.encode() for part in found if len(part) >= _SHORTEST_SECRET}
+        # The longest first: one may be a part of another.
+        self._secrets = tuple(sorted({*self._secrets, *new}, key=len, reverse=True))
 
     def line(self, text: str) -> None:
         """A line of Berth's own; what a file's name could do to a terminal is taken out."""
+        self.end_step()
         if self._partial:
             self._write(b"\n")
             self._partial = b""
         clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-        self._write(clean.encode("utf-8", "replace") + b"\n")
+        self._write(self._masked(clean.encode("utf-8", "replace")) + b"\n")
 
     def begin_step(self) -> None:
+        self.end_step()
         self._tail.clear()
 
     def output(self, data: bytes) -> None:
         """What a step printed, in pieces of any size."""
+        if not self._secrets:
+            self._put(data)
+            return
+        whole, newline, self._held = (self._held + data).rpartition(b"\n")
+        if len(self._held) > _LONGEST_HELD:
+            whole, newline, self._held = whole + newline + self._held, b"", b""
+        self._put(self._masked(whole + newline))
+
+    def end_step(self) -> None:
+        """The step prints no more."""
+        held, self._held = self._held, b""
+        if held:
+            self._put(self._masked(held))
+
+    def _put(self, data: bytes) -> None:
         self._write(data)
         *whole, self._partial = (self._partial + data).split(b"\n")
         self._tail.extend(line[:_TAIL_LINE_BYTES] for line in whole)
         self._partial = self._partial[:_TAIL_LINE_BYTES]
+
+    def _masked(self, data: bytes) -> bytes:
+        for secret in self._secrets:
+            data = data.replace(secret, _MASK)
+        return data
 
     @property
     def tail(self) -> list[str]:

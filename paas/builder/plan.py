@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+
+from paas.builder.modes import Mode
+from paas.oci.config import Healthcheck
+from paas.specs import HealthCheck, TmpfsMount
 
 APP_OWNER = "1000:1000"
 ROOT_OWNER = "0:0"
@@ -15,13 +19,35 @@ class Copy:
 
     `sources` are patterns relative to the origin's root. `dest` is absolute; a trailing "/" or several
     sources make it a folder. `owner` is "user[:group]" by number or name, None keeps the origin's.
+    `exclude` are patterns of what to leave out, as in a .dockerignore of each source. With `parents` the
+    sources keep the folders that they are in, from a "/./" on where there is one. With `unpack`, tar archives
+    are unpacked.
     """
 
     sources: tuple[str, ...]
     dest: str
     stage: int | None = None
     owner: str | None = ROOT_OWNER
-    mode: int | None = None
+    mode: Mode | None = None
+    exclude: tuple[str, ...] = ()
+    parents: bool = False
+    unpack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A file from an address, fetched inside the tenant's fences. Its SHA-256 (hexadecimal) is known before.
+
+    Goes into the folder `dest` as `name` where that ends with a "/" or is a folder, else to `dest`.
+    """
+
+    url: str
+    sha256: str
+    dest: str
+    name: str
+    owner: str = ROOT_OWNER
+    mode: Mode | None = None
+    unpack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +70,7 @@ class Folder:
     adopt: bool = False
 
 
-Operation: TypeAlias = Copy | Write | Folder
+Operation: TypeAlias = Copy | Fetch | Write | Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +84,70 @@ class FilesStep:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheMount:
+    """A folder of the tenant's own that is kept between builds, by its name.
+
+    `owner` and `mode` are for one that is not there yet; without them everybody in the container may write.
+    `sharing` is as in the Dockerfile reference: what happens while another step has it.
+    """
+
+    target: str
+    name: str
+    read_only: bool = False
+    sharing: Literal["shared", "private", "locked"] = "shared"
+    owner: tuple[int, int] | None = None
+    mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMount:
+    """The value of the app's config var `name`, as a file at `target`, in the variable `env`, or both."""
+
+    name: str
+    target: str = ""
+    env: str = ""
+    required: bool = False
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StageMount:
+    """Files of an earlier stage. What is written to one that is `writable` is dropped with the step."""
+
+    target: str
+    stage: int
+    source: str = "/"
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptMount:
+    """A file with this content that may be executed, for as long as the step runs."""
+
+    target: str
+    content: str
+
+
+RunMount: TypeAlias = CacheMount | SecretMount | StageMount | ScriptMount | TmpfsMount
+
+
+@dataclass(frozen=True, slots=True)
 class RunStep:
-    """Runs a command in a container; what it changed is the layer. `caches` are (path, cache name)."""
+    """Runs a command in a container; what it changed is the layer.
+
+    `unkeyed_env` are variables that do not count in the cache key, such as an address of a proxy.
+    """
 
     title: str
     args: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
     workdir: str = "/"
     user: str = ROOT_OWNER
-    caches: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[RunMount, ...] = ()
+    network: bool = True
+    unkeyed_env: tuple[tuple[str, str], ...] = ()
     file: str = ""
     line: int = 0
     hint: str = ""
@@ -84,9 +165,12 @@ class ImageSettings:
     cmd: tuple[str, ...] = ()
     workdir: str = "/"
     user: str = ""
-    exposed_port: int | None = None
+    exposed_ports: tuple[str, ...] = ()  # "8000/tcp"
     stop_signal: str = "SIGTERM"
     labels: tuple[tuple[str, str], ...] = ()
+    volumes: tuple[str, ...] = ()
+    healthcheck: Healthcheck | None = None
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +188,8 @@ class Plan:
 
     `command` is what a web process runs when neither berth.toml nor the Procfile says; () is "nothing".
     One that `is_guess` counts only when they name no process at all. `missing_command` says what to do when
-    there is none. `notes` are for the build log.
+    there is none. `health` is the image's own check, for where berth.toml has none. `notes` are for the build
+    log.
     """
 
     builder: str
@@ -113,6 +198,7 @@ class Plan:
     command: tuple[str, ...] = ()
     is_guess: bool = False
     missing_command: str = ""
+    health: HealthCheck | None = None
     notes: tuple[str, ...] = ()
     files_read: tuple[str, ...] = ()
 

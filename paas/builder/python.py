@@ -6,7 +6,17 @@ import posixpath
 import re
 
 from paas.builder.config import BuildConfig
-from paas.builder.plan import APP_OWNER, Copy, FilesStep, Folder, ImageSettings, Plan, RunStep, Stage
+from paas.builder.plan import (
+    APP_OWNER,
+    CacheMount,
+    Copy,
+    FilesStep,
+    Folder,
+    ImageSettings,
+    Plan,
+    RunStep,
+    Stage,
+)
 from paas.builder.procfile import shell
 from paas.builder.tree import Tree
 from paas.errors import BadInput
@@ -106,7 +116,7 @@ def _dependencies(manifest: str, files: tuple[str, ...], env: dict[str, str]) ->
         env=tuple({**env, **uv}.items()),
         workdir=HOME,
         user=APP_OWNER,
-        caches=((CACHE, "uv"),),
+        mounts=(CacheMount(CACHE, "uv"),),
         file=manifest,
         hint=_HINT,
     )

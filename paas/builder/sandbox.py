@@ -6,9 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from paas.builder.plan import CacheMount
 from paas.errors import BerthError
+from paas.specs import InlineFile, LayersMount, TmpfsMount
+
+StepMount: TypeAlias = CacheMount | InlineFile | LayersMount | TmpfsMount
 
 
 class BuildCancelled(BerthError):
@@ -43,7 +47,7 @@ class StepResult:
 
 
 class Sandbox(Protocol):
-    """Both context managers remove what they made, whether the body succeeded or not."""
+    """The context managers remove what they made, whether the body succeeded or not."""
 
     def rootfs(self, layers: Sequence[str]) -> AbstractContextManager[Rootfs]:
         """An overlay over `layers` (DiffIDs, bottom first; at least one)."""
@@ -56,13 +60,18 @@ class Sandbox(Protocol):
         env: Mapping[str, str],
         workdir: str,
         user: str,
-        caches: Mapping[str, str],
+        mounts: Sequence[StepMount],
+        network: bool,
         log: Callable[[bytes], None],
     ) -> AbstractContextManager[StepResult]:
         """Run `args` in a container over `layers` and wait for its end.
 
-        `user` is "user[:group]", by name or number. `caches` maps a container path to the name of a cache:
-        a folder of the tenant's own, kept between builds, writable by `user`. `log` gets stdout and stderr
-        as they come, in pieces of any size. When the build is cancelled the container is killed and the
-        result given as it is. `uv` is at /usr/local/bin/uv, read-only.
+        `user` is "user[:group]", by name or number. A cache is a folder of the tenant's own, kept between
+        builds. `log` gets stdout and stderr as they come, in pieces of any size. When the build is cancelled
+        the container is killed and the result given as it is. `uv` is at /usr/local/bin/uv, read-only.
+        """
+
+    def fetch(self, url: str, *, max_bytes: int, log: Callable[[bytes], None]) -> AbstractContextManager[Path]:
+        """What an http or https address gives, as a regular file: fetched in a container of the tenant's, which
+        reaches what the tenant's apps reach and no more. StepFailed, with the reason, when it gives nothing.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -134,12 +135,18 @@ class Tree:
         finally:
             os.close(fd)
 
-    def matching(self, pattern: str) -> list[str]:
-        """The paths that a source of COPY names: itself, or what its wildcards fit, which may be nothing."""
+    def matching(self, pattern: str, *, deep: bool = False) -> list[str]:
+        """The paths that a source of COPY names: itself, or what its wildcards fit, which may be nothing.
+
+        COPY knows no `**`, as in Docker; with `deep` it does (COPY --parents).
+        """
         path = "" if pattern == "." else pattern
         if not has_wildcard(path):
             return [path] if self._is_there(path) else []
-        fits = _compiled(pattern)
+        if deep and "**" in pattern:
+            fits = _compiled(pattern)
+            return [entry.path for entry in self.walk() if fits(entry.path)]
+        fits = _compiled(pattern.replace("**", "*"))
         depth = path.count("/")
         return [entry.path for entry in self._shallow("", depth) if fits(entry.path)]
 
@@ -165,9 +172,17 @@ class Tree:
     def digest(self, entry: Entry) -> str:
         """SHA-256 of a file's content, in hexadecimal."""
         if entry.path not in self._digests:
-            with os.fdopen(self.open(entry), "rb") as file:
-                self._digests[entry.path] = hashlib.file_digest(file, "sha256").hexdigest()
+            with os.fdopen(self.open(entry), "rb", buffering=0) as file:
+                self._digests[entry.path] = _digest(file)
         return self._digests[entry.path]
+
+
+def _digest(file: io.FileIO) -> str:
+    """One read for most files: a source has many, and `hashlib.file_digest` clears 256 KiB for each."""
+    digest = hashlib.sha256()
+    while data := file.read(_CHUNK):
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def _names(fd: int) -> list[str]:
@@ -185,7 +200,7 @@ def _verdict_on(ignore: Ignore, path: str) -> Verdict | None:
 
 def _compiled(pattern: str) -> Callable[[str], bool]:
     try:
-        return compile_glob(pattern.replace("**", "*"))  # COPY knows no `**`, as in Docker
+        return compile_glob(pattern)
     except ValueError as error:
         raise BadInput(f"COPY: {pattern[:80]!r} is not a pattern: {error}") from error
 

@@ -20,6 +20,7 @@ from paas.specs import ImageSpec
 Log = Callable[[str], None]
 PACKAGES = (
     "ca-certificates",
+    "curl",
     "python3",
     "python3-venv",
     "python3-pip",

@@ -33,7 +33,7 @@ class Tree:
     Times of folders are set by `finish`, since every file put into a folder changes them.
     """
 
-    def __init__(self, root: Path, budget: Budget, *, keep_ids: bool) -> None:
+    def __init__(self, root: Path | str, budget: Budget, *, keep_ids: bool) -> None:
         self._open: list[tuple[str, int]] = [("", os.open(root, DIRECTORY))]
         self._budget = budget
         self._keep_ids = keep_ids

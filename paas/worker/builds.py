@@ -21,6 +21,7 @@ from paas.specs import BuildReport
 from paas.worker import engine, launch, lock
 from paas.worker.build_log import BuildLog
 from paas.worker.build_queue import Waiting, next_build
+from paas.worker.config_vars import ConfigVars
 from paas.worker.sandbox import BuildSandbox
 from tenants.apps.models import App
 from tenants.containers.models import Container
@@ -168,6 +169,7 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
             log=write,
             cancelled=stop,
             base_image=settings.BASE_IMAGE,
+            secrets=ConfigVars(build.app),
         )
     finally:
         close_old_connections()  # it may have outlived a restart of the database

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -26,7 +28,7 @@ def bring_up(row: Container, spec: ContainerSpec) -> None:
     try:
         engine.runtime().prepare_tenant(spec.tenant)
         _open_log(path)
-        with engine.network().connecting(spec.id, spec.tenant.id, spec.address) as connect:
+        with _connecting(spec) as connect:
             pid = engine.runtime().create(spec, path)
             observations.created(row)
             connect(pid)
@@ -37,6 +39,15 @@ def bring_up(row: Container, spec: ContainerSpec) -> None:
     if not observations.started(row):
         take_down(row, reason="its app was destroyed")
         raise Conflict(f"{row} was taken down while it started", hint="its app was destroyed")
+
+
+@contextmanager
+def _connecting(spec: ContainerSpec) -> Iterator[Callable[[int], None]]:
+    if not spec.network:
+        yield lambda pid: None
+        return
+    with engine.network().connecting(spec.id, spec.tenant.id, spec.address) as connect:
+        yield connect
 
 
 def _open_log(path: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 from django.conf import settings
 
 from paas.builder import StepResult
+from paas.builder.plan import CacheMount
+from paas.builder.sandbox import StepMount
+from paas.errors import HostProblem, StepFailed
 from paas.runtime import PlainRootfs
-from paas.specs import MIB, BindMount, Limits
-from paas.worker import commands, engine
+from paas.specs import MIB, BindMount, ImageSpec, Limits, Mount
+from paas.worker import caches, commands, engine
 from paas.worker.translate import container_spec, tenant_spec
 from tenants.containers import observations
 from tenants.containers.models import Container
@@ -22,6 +25,10 @@ from tenants.releases.models import Build
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Variables with which the usual clients are pointed at the operator's CA bundle.
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
+CURL = "/usr/bin/curl"
+CONNECT_SECONDS = 10
+_DOWNLOADS = "tmp/download"
+_NOBODY = "65534:65534"
 
 
 class BuildSandbox:
@@ -47,55 +54,108 @@ class BuildSandbox:
         env: Mapping[str, str],
         workdir: str,
         user: str,
-        caches: Mapping[str, str],
+        mounts: Sequence[StepMount],
+        network: bool,
         log: Callable[[bytes], None],
     ) -> Iterator[StepResult]:
         """Run one step; its changes can be read at `upper` until the block ends."""
-        self._steps += 1
-        limits = build_limits()
-        row = observations.new_container(
-            app=self._build.app,
-            release=None,
-            build=self._build,
-            kind=Container.Kind.BUILD,
-            process_type="build",
-            index=self._steps,
-            memory_limit=limits.memory_bytes,
-        )
-        spec = container_spec(
-            row,
-            layers=tuple(layers),
-            args=tuple(args),
-            env={**operator_env(), **env},
-            workdir=workdir,
-            user=user,
-            limits=limits,
-            mounts=(*self._tools(), *self._caches(caches)),
-        )
-        with commands.finished(row, spec, log=log, cancelled=self._cancelled) as state:
-            exit_code = state.exit_code if state.exit_code is not None else 128 + (state.exit_signal or 0)
-            yield StepResult(
-                exit_code=exit_code, upper=engine.runtime().changeset(row.pk), oom_killed=state.oom_killed
+        wanted = [mount for mount in mounts if isinstance(mount, CacheMount)]
+        folder = settings.PATHS.disks / self._tenant.id / "cache"
+        with caches.held(folder, wanted, self._cancelled) as held:
+            self._steps += 1
+            limits = build_limits()
+            row = observations.new_container(
+                app=self._build.app,
+                release=None,
+                build=self._build,
+                kind=Container.Kind.BUILD,
+                process_type="build",
+                index=self._steps,
+                memory_limit=limits.memory_bytes,
             )
+            spec = container_spec(
+                row,
+                layers=tuple(layers),
+                args=tuple(args),
+                env={**operator_env(), **env},
+                workdir=workdir,
+                user=user,
+                limits=limits,
+                mounts=(*_tools(), *(_shown(mount, held) for mount in mounts)),
+                network=network,
+            )
+            with commands.finished(row, spec, log=log, cancelled=self._cancelled) as state:
+                exit_code = state.exit_code if state.exit_code is not None else 128 + (state.exit_signal or 0)
+                upper = engine.runtime().changeset(row.pk)
+                yield StepResult(exit_code=exit_code, upper=upper, oom_killed=state.oom_killed)
 
-    def _tools(self) -> tuple[BindMount, ...]:
-        """Berth's own uv, and the operator's CA bundle where one is set."""
-        uv = shutil.which("uv", path=str(Path(settings.PYTHON).parent))
-        mounts = [BindMount(Path(uv), "/usr/local/bin/uv")] if uv else []
-        if settings.BUILD_CA_BUNDLE:
-            mounts.append(BindMount(Path(settings.BUILD_CA_BUNDLE), CA_BUNDLE))
-        return tuple(mounts)
+    @contextmanager
+    def fetch(self, url: str, *, max_bytes: int, log: Callable[[bytes], None]) -> Iterator[Path]:
+        """By the base image's curl, as nobody, in a container like any other step's: what it may reach is
+        decided there, for each redirect and each address that a name has at that moment."""
+        said: deque[bytes] = deque(maxlen=1)
 
-    def _caches(self, caches: Mapping[str, str]) -> tuple[BindMount, ...]:
-        """Cache folders live on the tenant's own disk: no other tenant reads or poisons them."""
-        return tuple(BindMount(self._cache(name), path, writable=True) for path, name in caches.items())
+        def listen(data: bytes) -> None:
+            said.append(data)
+            log(data)
 
-    def _cache(self, name: str) -> Path:
-        """A Dockerfile may name a cache as it likes: the folder's name is a digest of that."""
-        folder = settings.PATHS.disks / self._tenant.id / "cache" / sha256(name.encode()).hexdigest()[:32]
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o777)  # whichever user of the tenant's a step runs as
-        return folder
+        image = _image_with_curl()
+        step = self.run(
+            image.layers,
+            args=curl_args(url, max_bytes),
+            env=dict(image.env),
+            workdir="/tmp",  # noqa: S108 - in the container
+            user=_NOBODY,
+            mounts=(),
+            network=True,
+            log=listen,
+        )
+        with step as result:
+            path = result.upper / _DOWNLOADS
+            if result.exit_code or not path.is_file():
+                reason = said[0].decode(errors="replace").strip() if said else f"status {result.exit_code}"
+                raise StepFailed(
+                    f"{url[:80]} could not be fetched: {reason}",
+                    hint="builds reach what apps reach: the internet, and not this machine or private networks",
+                )
+            if path.stat().st_size > max_bytes:
+                raise StepFailed(f"{url[:80]} is larger than {max_bytes:,} bytes", hint="fetch less")
+            yield path
+
+
+def _image_with_curl() -> ImageSpec:
+    store = engine.store()
+    image = store.image(store.resolve(settings.BASE_IMAGE))
+    if not any((store.layer_path(layer) / CURL[1:]).exists() for layer in image.layers):
+        raise HostProblem(
+            f"the base image {settings.BASE_IMAGE} has no curl, which ADD fetches with",
+            hint="it is of an older Berth: an administrator has to make it anew",
+        )
+    return image
+
+
+def curl_args(url: str, max_bytes: int) -> tuple[str, ...]:
+    return (
+        *(CURL, "--fail", "--silent", "--show-error", "--globoff"),
+        *("--location", "--max-redirs", "10", "--proto", "=http,https"),
+        *("--connect-timeout", str(CONNECT_SECONDS), "--max-filesize", str(max_bytes)),
+        *("--output", f"/{_DOWNLOADS}", "--url", url),
+    )
+
+
+def _shown(mount: StepMount, held: caches.Caches) -> Mount:
+    if isinstance(mount, CacheMount):
+        return BindMount(held[mount.name], mount.target, writable=not mount.read_only)
+    return mount
+
+
+def _tools() -> Iterator[BindMount]:
+    """Berth's own uv, and the operator's CA bundle where one is set."""
+    uv = shutil.which("uv", path=str(Path(settings.PYTHON).parent))
+    if uv:
+        yield BindMount(Path(uv), "/usr/local/bin/uv")
+    if settings.BUILD_CA_BUNDLE:
+        yield BindMount(Path(settings.BUILD_CA_BUNDLE), CA_BUNDLE)
 
 
 def build_limits() -> Limits:

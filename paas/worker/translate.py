@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from django.conf import settings
 
 from paas.network import address_of, host_resolvers, resolv_conf
-from paas.specs import ID_RANGE_SIZE, BindMount, ContainerSpec, ImageSpec, Limits, ProcessSpec, TenantSpec
+from paas.specs import ID_RANGE_SIZE, ContainerSpec, ImageSpec, Limits, Mount, ProcessSpec, TenantSpec
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container
@@ -84,7 +84,8 @@ def container_spec(
     user: str,
     limits: Limits,
     stop_signal: str = "SIGTERM",
-    mounts: tuple[BindMount, ...] = (),
+    mounts: tuple[Mount, ...] = (),
+    network: bool = True,
 ) -> ContainerSpec:
     assert row.address is not None, "a container without an address is never started"
     address = address_of(settings.CONTAINER_PREFIX, row.address)
@@ -104,6 +105,7 @@ def container_spec(
         root_capable=starts_as_root(user),
         stop_signal=stop_signal,
         mounts=mounts,
+        network=network,
         resolver=resolv_conf(host_resolvers()),
         hosts=(("127.0.0.1", "localhost"), (str(address), hostname)),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +16,10 @@ from typing import TypeVar
 
 import pytest
 
-from paas.builder import Rootfs, StepResult, build
+from paas.builder import Rootfs, StepResult, build, dockerfile, ignore
+from paas.builder.execute import Execution
+from paas.builder.log import BuildLog
+from paas.builder.tree import Tree
 from paas.images import Store
 from paas.linux import mounts, syscalls
 from paas.oci.config import History, ImageConfig
@@ -57,6 +60,9 @@ class OverlaySandbox:
 
     def run(self, layers: Sequence[str], **step: object) -> AbstractContextManager[StepResult]:
         raise AssertionError(f"this test was to run nothing, not {step['args']}")
+
+    def fetch(self, url: str, **limits: object) -> AbstractContextManager[Path]:
+        raise AssertionError(f"this test was to fetch nothing, not {url}")
 
 
 @dataclass
@@ -105,6 +111,40 @@ class Bench:
         )
         assert isinstance(report, BuildReport)
         return report
+
+    def dockerfile(self, source: Path, *, target: str = "", args: Mapping[str, str] | None = None) -> ImageSpec:
+        """Its Dockerfile alone, which need not say what to run."""
+
+        def make() -> ImageSpec:
+            with Tree(source) as tree:
+                tree.ignore = ignore.parse(tree.text(ignore.NAME) or "")
+                parsed = dockerfile.parse(tree.text("Dockerfile") or "")
+                plan = dockerfile.lower(parsed, self._config, target=target, build_args=args)
+                return Execution(
+                    tree,
+                    tenant_id=TENANT,
+                    store=self.store,
+                    sandbox=self.sandbox,
+                    log=BuildLog(self.log.append),
+                    cancelled=lambda: False,
+                    secrets={},
+                ).run(plan)
+
+        image = self.in_namespace(make)
+        assert isinstance(image, ImageSpec)
+        return image
+
+    def _config(self, name: str) -> ImageConfig:
+        return self.store.config(self.store.resolve(name))
+
+    def merged(self, image: ImageSpec, look: Callable[[Path], T]) -> T:
+        """What `look` makes of the image's root file system."""
+
+        def in_root() -> T:
+            with self.sandbox.rootfs(image.layers) as rootfs:
+                return look(rootfs.root)
+
+        return self.in_namespace(in_root)  # type: ignore[return-value]
 
     @property
     def text(self) -> str:

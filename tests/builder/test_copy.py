@@ -49,14 +49,14 @@ def test_files_get_their_place_owner_mode_and_time(bench: Bench) -> None:
     assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (1000, 50, 0o700)
 
 
-def test_a_new_folder_is_like_the_one_that_is_copied_but_for_the_root(bench: Bench) -> None:
+def test_a_destination_is_made_like_any_parent_and_what_is_in_a_folder_like_it_was(bench: Bench) -> None:
     """How closed the folder is that a source was unpacked into says nothing of the app."""
     source = bench.source({"Dockerfile": dockerfile("COPY . /all/", "COPY dir /dir"), "dir/a": ""})
     source.chmod(0o700)
     (source / "dir").chmod(0o750)
     image = bench.build(source).image
     modes = [stat.S_IMODE(bench.look(image, name).stat().st_mode) for name in ("all", "all/dir", "dir")]
-    assert modes == [0o755, 0o750, 0o750]
+    assert modes == [0o755, 0o750, 0o755]
 
 
 def test_dockerignore_is_kept_to(bench: Bench) -> None:
@@ -176,6 +176,120 @@ def test_a_sparse_file_stays_sparse(bench: Bench) -> None:
         bench.build(source)
     bench.store.commit_changeset = commit  # type: ignore[method-assign]
     assert upper[0] < 1024**2
+
+
+def test_a_folder_that_is_there_takes_on_what_is_copied_over_it(bench: Bench) -> None:
+    base = bench.source({"x/sub/kept": "", "x/other/f": ""})
+    for name in ("x", "x/sub", "x/other"):
+        os.chown(base / name, 7, 8)
+        (base / name).chmod(0o700)
+    info = bench.store.commit_changeset(base)
+    bench.store.tag("full:1", bench.store.put_image(ImageConfig(diff_ids=(info.diff_id,))).digest)
+    source = bench.source({"Dockerfile": "FROM full:1\nCOPY d /x\nCMD x", "d/sub/f": ""})
+    (source / "d/sub").chmod(0o751)
+    image = bench.build(source).image
+    sub, top = bench.look(image, "x/sub").stat(), bench.look(image, "x").stat()
+    assert (sub.st_uid, sub.st_gid, stat.S_IMODE(sub.st_mode)) == (0, 0, 0o751)
+    assert (top.st_uid, stat.S_IMODE(top.st_mode)) == (7, 0o700)  # the destination itself stays what it was
+    assert not (bench.store.layer_path(image.layers[-1]) / "x/other").exists()
+
+
+def test_modes_by_letters(bench: Bench) -> None:
+    lines = ["COPY --chmod=u=rwX,go=rX d /a", "COPY --chmod=+x d/f /b/", "COPY --chmod=go= d /c"]
+    source = bench.source({"Dockerfile": dockerfile(*lines), "d/f": "", "d/sub/run": "", "d/l@": "f"})
+    for name, mode in (("d/f", 0o640), ("d/sub", 0o700), ("d/sub/run", 0o711)):
+        (source / name).chmod(mode)
+    image = bench.build(source).image
+    names = ("a/f", "a/sub", "a/sub/run", "b/f", "c/f", "c/sub", "c")
+    modes = [stat.S_IMODE(bench.look(image, name).stat().st_mode) for name in names]
+    assert modes == [0o644, 0o755, 0o755, 0o751, 0o600, 0o700, 0o755]
+    assert bench.look(image, "a/l").is_symlink()
+
+
+def test_a_wildcard_may_fit_nothing_as_long_as_something_is_copied(bench: Bench) -> None:
+    files: dict[str, str | bytes] = {
+        "Dockerfile": dockerfile("COPY lock* package.json no* /x/"),
+        "package.json": "{}",
+    }
+    assert bench.read(bench.build(files).image, "x/package.json") == "{}"
+
+
+def test_parents_are_kept_from_the_pivot_on(bench: Bench) -> None:
+    files: dict[str, str | bytes] = {
+        "Dockerfile": dockerfile(
+            "COPY --parents x/a.txt y/b /all/",
+            "COPY --parents ./x/./sub/*.txt /pivot/",
+            "COPY --parents **/*.txt /deep/",
+            "COPY --parents packages/*/package.json /ws",
+        ),
+        "x/a.txt": "xa",
+        "x/sub/c.txt": "xc",
+        "x/sub/c.md": "",
+        "y/b/f": "yf",
+        "packages/one/package.json": "1",
+        "packages/two/package.json": "2",
+    }
+    image = bench.build(files).image
+    for name in ("all", "pivot", "deep", "ws"):
+        assert (
+            tree(bench.look(image, name))
+            == {
+                "all": ["x/a.txt", "y/b/f"],
+                "pivot": ["sub/c.txt"],
+                "deep": ["x/a.txt", "x/sub/c.txt"],
+                "ws": ["packages/one/package.json", "packages/two/package.json"],
+            }[name]
+        )
+
+
+def test_what_is_excluded_is_neither_copied_nor_counted(bench: Bench) -> None:
+    lines = ["COPY --exclude=*.md --exclude=**/tmp --exclude=sub/no d a.md a.txt /x/"]
+    source = bench.source(
+        {
+            "Dockerfile": dockerfile(*lines),
+            **dict.fromkeys(("a.md", "a.txt", "d/b.md", "d/f", "d/sub/c.md", "d/sub/tmp/t", "d/sub/no/t"), ""),
+        }
+    )
+    assert tree(bench.look(bench.build(source).image, "x")) == ["a.txt", "f", "sub/c.md"]
+    (source / "d/b.md").write_text("changed")
+    assert bench.build(source).steps_cached == 1
+    (source / "d/sub/c.md").write_text("changed")
+    assert bench.build(source).steps_cached == 0
+
+
+def test_a_dockerfile_may_have_a_dockerignore_of_its_own(bench: Bench) -> None:
+    files: dict[str, str | bytes] = {
+        "berth.toml": '[build]\ndockerfile = "deploy/app.Dockerfile"',
+        "deploy/app.Dockerfile": dockerfile("COPY . /x/"),
+        "deploy/app.Dockerfile.dockerignore": "*\n!f",
+        ".dockerignore": "f",
+        "f": "",
+        "g": "",
+    }
+    assert tree(bench.look(bench.build(files).image, "x")) == ["f"]
+    assert (
+        "Read: berth.toml, .dockerignore, deploy/app.Dockerfile, deploy/app.Dockerfile.dockerignore"
+        in bench.text
+    )
+
+
+def test_a_folder_of_a_users(bench: Bench) -> None:
+    image = bench.build(
+        {"Dockerfile": dockerfile("USER app:staff", "WORKDIR /w/x", "COPY f .", "WORKDIR /app"), "f": ""}
+    ).image
+    owners = [
+        (found.st_uid, found.st_gid)
+        for name in ("w", "w/x", "w/x/f")
+        for found in [bench.look(image, name).stat()]
+    ]
+    assert owners == [(1000, 50), (1000, 50), (0, 0)]
+    assert bench.look(image, "app").stat().st_uid == 0  # it was there
+    with pytest.raises(BadInput, match=r"Dockerfile, line 3: WORKDIR /x: owner 'nobody'"):
+        bench.build({"Dockerfile": dockerfile("USER nobody", "WORKDIR /x")})
+
+
+def tree(top: Path) -> list[str]:
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if not path.is_dir())
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,51 @@ from __future__ import annotations
 
 import pytest
 
-from paas.builder.dockerfile import lower, parse
-from paas.builder.plan import Copy, FilesStep, Folder, ImageSettings, Plan, RunStep, Write
+from paas.builder.dockerfile import lower, parse, platforms
+from paas.builder.dockerfile.health import readiness
+from paas.builder.modes import parse_mode
+from paas.builder.plan import (
+    CacheMount,
+    Copy,
+    Fetch,
+    FilesStep,
+    Folder,
+    ImageSettings,
+    Operation,
+    Plan,
+    RunMount,
+    RunStep,
+    ScriptMount,
+    SecretMount,
+    StageMount,
+    Write,
+)
 from paas.errors import BadInput, NotFound
-from paas.specs import ImageSpec
+from paas.oci.config import Healthcheck, ImageConfig
+from paas.specs import MIB, HealthCheck, TmpfsMount
 
-BASE = ImageSpec(
-    digest="sha256:" + "0" * 64,
-    layers=("sha256:" + "1" * 64,),
+BASE = ImageConfig(
+    diff_ids=("sha256:" + "1" * 64,),
     env=(("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8")),
     cmd=("bash",),
 )
+PARENT = ImageConfig(
+    diff_ids=BASE.diff_ids,
+    exposed_ports=("9000/tcp",),
+    labels=(("of", "parent"), ("kept", "yes")),
+    volumes=("/data",),
+    healthcheck=Healthcheck(("CMD", "check")),
+    author="somebody",
+    user="app",
+    workdir="/srv",
+    stop_signal="SIGINT",
+)
+SUM = "0123456789abcdef" * 4
 
 
-def resolve(name: str) -> ImageSpec:
+def resolve(name: str) -> ImageConfig:
+    if name == "parent:1":
+        return PARENT
     if "@" in name:
         raise BadInput(f"{name!r} is not an image's name", hint='write it as "name:tag", like "debian:12"')
     if name != "debian:12":
@@ -43,7 +74,7 @@ def test_settings_of_a_whole_file() -> None:
         cmd=("c",),
         workdir="/srv/app",
         user="1000:1000",
-        exposed_port=8080,
+        exposed_ports=("9000/tcp", "8080/tcp", "53/udp", "80/udp"),
         stop_signal="SIGINT",
         labels=(("k", "1"),),
     )
@@ -53,7 +84,7 @@ def test_settings_of_a_whole_file() -> None:
 
 def test_run_takes_what_was_set_before_it() -> None:
     (folder, run) = steps('ARG V=1\nENV V2=$V\nWORKDIR /x\nUSER app\nSHELL ["/bin/bash", "-ec"]\nRUN echo $V')
-    assert folder == FilesStep("WORKDIR /x", (Folder("/x"),), "Dockerfile", 4)
+    assert folder == FilesStep("WORKDIR /x", (Folder("/x"),), "Dockerfile", 4)  # before USER: root's
     assert run == RunStep(
         title="RUN echo $V",
         args=("/bin/bash", "-ec", "echo $V"),
@@ -69,21 +100,83 @@ def test_run_takes_what_was_set_before_it() -> None:
     ("text", "args"),
     [
         ('RUN ["a", "b"]', ("a", "b")),
+        ("RUN [a]", ("/bin/sh", "-c", "[a]")),
         ("RUN <<E\na\nb\nE", ("/bin/sh", "-c", "a\nb\n")),
         ("RUN python3 <<E\nprint(1)\nE", ("/bin/sh", "-c", "python3 <<E\nprint(1)\nE\n")),
+        (
+            "RUN <<A cat >a && <<B cat >b\n1\nA\n2\nB",
+            ("/bin/sh", "-c", "<<A cat >a && <<B cat >b\n1\nA\n2\nB\n"),
+        ),
+        ("RUN --network=none --security=sandbox a", ("/bin/sh", "-c", "a")),
     ],
 )
 def test_forms_of_run(text: str, args: tuple[str, ...]) -> None:
     (run,) = steps(text)
     assert isinstance(run, RunStep)
     assert run.args == args
+    assert run.network is ("--network=none" not in text)
 
 
-def test_a_cache_mount_is_named_by_its_target_or_id() -> None:
-    text = "RUN --mount=type=cache,target=/root/.cache --mount=type=cache,id=n,target=/n,sharing=locked a"
-    (run,) = steps(text)
+def test_a_here_document_with_its_own_interpreter() -> None:
+    (run,) = steps("RUN <<E\n#!/usr/bin/python3\nprint(1)\nE")
     assert isinstance(run, RunStep)
-    assert run.caches == (("/root/.cache", "root-.cache"), ("/n", "n"))
+    assert run.args == ("/run/heredoc/E",)
+    assert run.mounts == (ScriptMount("/run/heredoc/E", "#!/usr/bin/python3\nprint(1)\n"),)
+
+
+@pytest.mark.parametrize(
+    ("options", "mount"),
+    [
+        ("type=cache,target=/root/.cache", CacheMount("/root/.cache", "/root/.cache")),
+        ("type=cache,target=rel", CacheMount("/w/rel", "/w/rel")),
+        (
+            "type=cache,id=../n,dst=/n/,sharing=locked,ro,uid=1000,mode=0700",
+            CacheMount("/n", "../n", True, "locked", (1000, 0), 0o700),
+        ),
+        ("type=tmpfs,target=/t", TmpfsMount("/t")),
+        ("type=tmpfs,target=/t,size=64m", TmpfsMount("/t", 64 * MIB)),
+        ("type=secret,id=TOKEN", SecretMount("TOKEN", "/run/secrets/TOKEN")),
+        ("type=secret,target=/root/KEY,required", SecretMount("KEY", "/root/KEY", required=True)),
+        ("type=secret,id=A,env=B", SecretMount("A", env="B")),
+        (
+            "type=secret,id=A,env=B,target=/s,mode=0440,uid=1,gid=2",
+            SecretMount("A", "/s", "B", False, 0o440, 1, 2),
+        ),
+        ("from=build,source=out,target=/in", StageMount("/in", 0, "/out")),
+        ("type=bind,from=0,target=/in,rw", StageMount("/in", 0, "/", True)),
+        ('"from=build","target=/a,b"', StageMount("/a,b", 0)),
+        ("target=$T,from=build,source=${S:-x}", StageMount("/v", 0, "/x")),
+    ],
+)
+def test_mounts(options: str, mount: RunMount) -> None:
+    text = f"FROM debian:12 AS build\nFROM debian:12\nENV T=/v\nWORKDIR /w\nRUN --mount={options} a"
+    run = plan(text).stages[-1].steps[-1]
+    assert isinstance(run, RunStep)
+    assert run.mounts == (mount,)
+
+
+def test_a_stage_that_is_only_mounted_is_built() -> None:
+    made = plan("FROM debian:12 AS a\nRUN x\nFROM debian:12\nRUN --mount=from=a,target=/a y")
+    assert [stage.name for stage in made.stages] == ["a", ""]
+
+
+def test_the_source_is_mounted_as_a_stage_of_its_own_once() -> None:
+    made = plan(
+        "FROM debian:12\nRUN --mount=source=a/b,target=/c --mount=target=/all x\n"
+        "RUN --mount=source=a/b,target=/d y"
+    )
+    assert [(stage.base, len(stage.steps)) for stage in made.stages] == [
+        ("scratch", 1),
+        ("scratch", 1),
+        ("debian:12", 2),
+    ]
+    (copy,), (everything,) = (stage.steps[0].operations for stage in made.stages[:2])  # type: ignore[union-attr]
+    assert (copy, everything) == (Copy(("a/b",), "/a/b"), Copy((".",), "/"))
+    first, second = made.stages[2].steps
+    assert isinstance(first, RunStep)
+    assert isinstance(second, RunStep)
+    assert first.mounts == (StageMount("/c", 0, "/a/b"), StageMount("/all", 1, "/"))
+    assert second.mounts == (StageMount("/d", 0, "/a/b"),)
 
 
 @pytest.mark.parametrize(
@@ -95,15 +188,39 @@ def test_a_cache_mount_is_named_by_its_target_or_id() -> None:
         ('COPY ["a b", "/c"]', Copy(("a b",), "/c")),
         ("COPY --chown=app:app --chmod=0750 /a/../b /c", Copy(("b",), "/c", owner="app:app", mode=0o750)),
         ("COPY $N /c", Copy(("name",), "/c")),
-        ("ADD a ../../../c/", Copy(("a",), "/c/")),
+        ("ADD a ../../../c/", Copy(("a",), "/c/", unpack=True)),
+        ("ADD --unpack=false a /c", Copy(("a",), "/c")),
+        ("COPY --chmod=u=rwX,go=rX a /c", Copy(("a",), "/c", mode=parse_mode("u=rwX,go=rX"))),
+        ("COPY --chown=$N --chmod=$M a /c", Copy(("a",), "/c", owner="name", mode=0o640)),
+        ("COPY --link=false --exclude=*.md --exclude=b a /c", Copy(("a",), "/c", exclude=("*.md", "b"))),
+        ("COPY --parents ./x/./*/y /c/", Copy(("x/./*/y",), "/c/", parents=True)),
+        (
+            f"ADD --checksum=sha256:{SUM} https://example.org/d/a%20b.tgz?x=1 /c/",
+            Fetch("https://example.org/d/a%20b.tgz?x=1", SUM, "/c/", "a b.tgz"),
+        ),
+        (
+            f"ADD --unpack --chmod=0444 --chown=1 --checksum=sha256:{SUM.upper()} http://example.org /c",
+            Fetch("http://example.org", SUM, "/c", "c", "1", 0o444, unpack=True),
+        ),
         ("COPY <<E /c/\n$N\nE", Write("/c/E", "name\n")),
+        ('COPY <<E /c\nit\'s "$N" \\$N\nE', Write("/c", 'it\'s "name" $N\n')),
         ("COPY --chmod=755 <<'E' c\n$N\nE", Write("/w/c", "$N\n", mode=0o755)),
+        ("COPY --chmod=+x <<-E c\n\t$N\n\tE", Write("/w/c", "name\n", mode=0o755)),
     ],
 )
-def test_forms_of_copy(text: str, operation: Copy | Write) -> None:
-    made = steps(f"ENV N=name\nWORKDIR /w\n{text}")[-1]
+def test_forms_of_copy(text: str, operation: Operation) -> None:
+    made = steps(f"ENV N=name M=640\nWORKDIR /w\n{text}")[-1]
     assert isinstance(made, FilesStep)
     assert made.operations == (operation,)
+
+
+def test_an_address_and_files_of_the_source_in_one_add() -> None:
+    (made,) = steps(f"ADD --checksum=sha256:{SUM} a https://example.org/b c /d/")
+    assert isinstance(made, FilesStep)
+    assert made.operations == (
+        Fetch("https://example.org/b", SUM, "/d/", "b"),
+        Copy(("a", "c"), "/d/", unpack=True),
+    )
 
 
 def test_only_stages_that_the_target_needs_are_built() -> None:
@@ -143,9 +260,77 @@ def test_an_entry_point_drops_the_cmd_of_the_base_image_only() -> None:
     assert plan("FROM debian:12\nCMD echo $X").command == ("/bin/sh", "-c", "echo $X")
 
 
-def test_healthcheck_is_noted() -> None:
-    (note,) = plan("FROM debian:12\nHEALTHCHECK --interval=5s CMD true").notes
-    assert note.startswith("Dockerfile, line 2: HEALTHCHECK is not used")
+def test_what_a_base_image_says_is_inherited() -> None:
+    made = plan("FROM parent:1\nLABEL of=child\nEXPOSE 80-82\nVOLUME logs\nWORKDIR x").image
+    assert made.labels == (("of", "child"), ("kept", "yes"))
+    assert made.exposed_ports == ("9000/tcp", "80/tcp", "81/tcp", "82/tcp")
+    assert made.volumes == ("/data", "/srv/logs")
+    assert (made.user, made.workdir, made.stop_signal, made.author) == ("app", "/srv/x", "SIGINT", "somebody")
+    assert made.healthcheck == PARENT.healthcheck
+
+
+def test_a_folder_is_its_users() -> None:
+    (folder,) = steps("USER app:staff\nWORKDIR /w/x")
+    assert isinstance(folder, FilesStep)
+    assert folder.operations == (Folder("/w/x", "app:staff"),)
+
+
+def test_volumes_are_noted() -> None:
+    made = plan('FROM debian:12\nVOLUME ["/a b"]')
+    assert made.image.volumes == ("/a b",)
+    (note,) = made.notes
+    assert note.startswith("Dockerfile, line 2: VOLUME /a b is kept in the image's config")
+
+
+def test_this_machines_platform_is_accepted() -> None:
+    own = platforms.name()
+    for text in (own, "linux", own.partition("/")[2], "$BUILDPLATFORM", "${TARGETOS}/${TARGETARCH}"):
+        assert plan(f"FROM --platform={text} debian:12\nARG TARGETPLATFORM\nENV P=$TARGETPLATFORM$TARGETOS")
+    assert dict(plan("FROM debian:12\nARG BUILDPLATFORM\nENV P=$BUILDPLATFORM").image.env)["P"] == own
+    assert dict(plan("FROM debian:12\nENV P=$BUILDPLATFORM").image.env)["P"] == ""
+    # A stage for another machine is in nobody's way until it is needed.
+    assert plan("FROM --platform=linux/s390x debian:12 AS other\nFROM debian:12")
+
+
+def test_proxies_need_no_arg_and_have_no_weight() -> None:
+    (run,) = plan("FROM debian:12\nRUN a", args={"HTTP_PROXY": "http://p", "X": "x"}).stages[0].steps
+    assert isinstance(run, RunStep)
+    assert run.unkeyed_env == (("HTTP_PROXY", "http://p"),)
+    (run,) = plan("FROM debian:12\nARG HTTP_PROXY\nRUN a", args={"HTTP_PROXY": "http://p"}).stages[0].steps
+    assert isinstance(run, RunStep)
+    assert (run.unkeyed_env, dict(run.env)["HTTP_PROXY"]) == ((), "http://p")
+
+
+@pytest.mark.parametrize(
+    ("text", "check"),
+    [
+        ("HEALTHCHECK NONE", Healthcheck(("NONE",))),
+        ("HEALTHCHECK CMD wget -q x || exit 1", Healthcheck(("CMD-SHELL", "wget -q x || exit 1"))),
+        (
+            "HEALTHCHECK --interval=1m30s --timeout=500ms --start-period=1.5s --start-interval=2s --retries=5 "
+            'CMD ["a"]',
+            Healthcheck(("CMD", "a"), 90 * 10**9, 500 * 10**6, 1500 * 10**6, 2 * 10**9, 5),
+        ),
+    ],
+)
+def test_forms_of_healthcheck(text: str, check: Healthcheck) -> None:
+    assert plan(f"FROM parent:1\n{text}").image.healthcheck == check
+
+
+def test_a_healthcheck_becomes_the_apps_check() -> None:
+    """Docker gives up after the start period and some failures in a row: so long a deploy waits."""
+    assert plan("FROM debian:12").health is None
+    assert plan("FROM parent:1\nHEALTHCHECK NONE").health is None
+    assert plan("FROM parent:1").health == HealthCheck(
+        command=("check",), timeout=90.0, interval=1.0, attempt_timeout=30.0
+    )
+    shell = plan(
+        'FROM debian:12\nSHELL ["bash", "-c"]\nHEALTHCHECK --interval=10ms --timeout=2s CMD a b'
+    ).health
+    assert shell == HealthCheck(command=("bash", "-c", "a b"), timeout=60.0, interval=0.01, attempt_timeout=2.0)
+    slow = Healthcheck(("CMD", "a"), start_period=3600 * 10**9)
+    assert (patient := readiness(slow, ())) is not None
+    assert patient.timeout == 600.0
 
 
 @pytest.mark.parametrize(
@@ -153,27 +338,54 @@ def test_healthcheck_is_noted() -> None:
     [
         ("RUN a", 1, "no FROM"),
         ("FROM debian:99", 1, "this machine has: debian:12"),
-        ("FROM --platform=linux/arm64 debian:12", 1, "--platform is refused"),
+        ("FROM --platform=linux/s390x debian:12", 1, "--platform=linux/s390x is refused"),
+        ("FROM --platform=windows/amd64 debian:12", 1, "is refused"),
+        ("FROM --other=x debian:12", 1, "--other is not offered"),
         ("FROM debian:12 debian", 1, "FROM <image> [AS <name>]"),
         ("FROM $NONE", 1, "is empty"),
         ("FROM debian:12 AS a\nFROM debian:12 AS A", 2, "already"),
         ("FROM debian:12\nONBUILD RUN a", 2, "ONBUILD is refused"),
-        ("FROM debian:12\nVOLUME /data", 2, "VOLUME is refused"),
-        ("FROM debian:12\nMAINTAINER me", 2, "LABEL maintainer"),
+        ("FROM debian:12\nonbuild copy a b", 2, "ONBUILD is refused"),
+        ("FROM debian:12\nVOLUME /", 2, "names no folder"),
+        ("FROM debian:12\nVOLUME []", 2, "names no folder"),
+        ("FROM debian:12\nVOLUME " + " ".join(f"/{n}" for n in range(101)), 2, "more than 100"),
         ("FROM debian:12\nCOPPY a b", 2, "did you mean COPY?"),
         ("FROM debian:12\nRUN --network=host a", 2, "--network=host is refused"),
         ("FROM debian:12\nRUN --security=insecure a", 2, "--security=insecure is refused"),
-        ("FROM debian:12\nRUN --mount=type=bind,source=/,target=/h a", 2, "type=bind is refused"),
-        ("FROM debian:12\nRUN --mount=target=/h a", 2, "type=bind is refused"),
-        ("FROM debian:12\nRUN --mount=type=secret,id=x a", 2, "type=secret is refused"),
+        ("FROM debian:12\nRUN --network=other a", 2, "--network=other is refused"),
+        ("FROM debian:12\nRUN --device=x a", 2, "--device=x is refused"),
+        ("FROM debian:12\nRUN --mount=type=bind,source=../..,target=/h a", 2, "leads out"),
+        ("FROM debian:12\nRUN --mount=from=debian:99,target=/h a", 2, "no base image"),
+        ("FROM debian:12\nRUN --mount=from=$X,target=/h a", 2, "cannot hold a variable"),
+        ("FROM debian:12\nRUN --mount=source=/etc a", 2, "target="),
+        ("FROM debian:12\nRUN --mount=target=/ a", 2, "and not /"),
+        ("FROM debian:12\nRUN --mount=target=/a,ro=maybe,rw=maybe a", 2, "neither true nor false"),
+        ("FROM debian:12\nRUN --mount=type=secret,id=npm-token a", 2, "no config var's name"),
+        ("FROM debian:12\nRUN --mount=type=secret a", 2, "no config var's name"),
+        ("FROM debian:12\nRUN --mount=type=secret,id=A,mode=999 a", 2, "not a number"),
+        ("FROM debian:12\nRUN --mount=type=secret,id=A,uid=70000 a", 2, "not a number up to 65535"),
+        ("FROM debian:12\nRUN --mount=type=secret,id=A,env=a-b a", 2, "no variable's name"),
+        ("FROM debian:12\nRUN --mount=type=tmpfs,target=/t,size=0 a", 2, "no size"),
+        ("FROM debian:12\nRUN --mount=type=tmpfs,target=/t,mode=1 a", 2, "'mode' is not offered"),
         ("FROM debian:12\nRUN --mount=type=ssh a", 2, "type=ssh is refused"),
         ("FROM debian:12\nRUN --mount=type=cache,target=/c,from=x a", 2, "'from' is not offered"),
-        ("FROM debian:12\nRUN --mount=type=cache,target=../c a", 2, "absolute"),
-        ("FROM debian:12\nRUN --mount=type=cache,target=/c,id=../c a", 2, "not a name"),
-        ("FROM debian:12\nRUN <<E\n#!/usr/bin/python3\nE", 2, "`#!`"),
-        ("FROM debian:12\nADD http://127.0.0.1/x /x", 2, "refused"),
-        ("FROM debian:12\nADD git@example.org:a/b.git /x", 2, "refused"),
-        ("FROM debian:12\nADD a.tar.gz /x", 2, "does not unpack"),
+        ("FROM debian:12\nRUN --mount=type=cache,target=/c,sharing=x a", 2, "none of shared, private, locked"),
+        ("FROM debian:12\nRUN --mount=type=cache,target=/c,id=" + "x" * 9000 + " a", 2, "is refused"),
+        ("FROM debian:12\nRUN " + "--mount=type=tmpfs,target=/c " * 51 + "a", 2, "more than 50 mounts"),
+        ("FROM debian:12\nADD http://127.0.0.1/x /x", 2, "refused without a checksum"),
+        ("FROM debian:12\nADD --checksum=sha256:12 http://127.0.0.1/x /x", 2, "no SHA-256"),
+        ("FROM debian:12\nADD --checksum=md5:12 http://127.0.0.1/x /x", 2, "no SHA-256"),
+        (f"FROM debian:12\nADD --checksum=sha256:{SUM} a /x", 2, "is for one address"),
+        (f"FROM debian:12\nADD --checksum=sha256:{SUM} http://a/1 http://a/2 /x/", 2, "is for one address"),
+        (f"FROM debian:12\nADD --checksum=sha256:{SUM} http://a/ /x/", 2, "no file's name"),
+        (f"FROM debian:12\nADD --checksum=sha256:{SUM} http://a/%2e%2e /x/", 2, "no file's name"),
+        (f"FROM debian:12\nADD --checksum=sha256:{SUM} http://[a/b /x/", 2, "check the address"),
+        (f"FROM debian:12\nADD --checksum=sha256:{SUM} ftp://a/b /x/", 2, "only http and https"),
+        ("FROM debian:12\nADD file:///etc/passwd /x", 2, "only http and https"),
+        ("FROM debian:12\nADD git@example.org:a/b.git /x", 2, "Git repository is refused"),
+        ("FROM debian:12\nADD https://example.org/a/b.git#v1 /x", 2, "Git repository is refused"),
+        ("FROM debian:12\nCOPY 3<<E /x\nE", 2, "no descriptors"),
+        ("FROM debian:12\nCOPY <<E /x\n${A:?none}\nE", 2, "A is not set: none"),
         ("FROM debian:12\nCOPY ../x /x", 2, "leads out"),
         ("FROM debian:12\nCOPY --from=0 a /x", 2, "no base image"),
         ("FROM debian@sha256:1", 1, "is not an image's name"),
@@ -181,20 +393,45 @@ def test_healthcheck_is_noted() -> None:
         ("FROM debian:12 AS b\nFROM debian:12\nCOPY --from=b ../../etc /x", 3, "leads out"),
         ("FROM debian:12\nCOPY a b c", 2, "c/, with a slash"),
         ("FROM debian:12\nCOPY a", 2, "names no destination"),
-        ("FROM debian:12\nCOPY --parents a b", 2, "--from, --chown, --chmod, --link"),
-        ("FROM debian:12\nCOPY --chmod=u+x a b", 2, "no mode"),
+        ("FROM debian:12\nCOPY --unpack a b", 2, "--from, --chown, --chmod, --link, --parents, --exclude"),
+        ("FROM debian:12\nADD --from=x a b", 2, "--from is not offered"),
+        ("FROM debian:12\nCOPY --from=$X a b", 2, "cannot hold a variable"),
+        ("FROM debian:12\nCOPY --link=maybe a b", 2, "neither true nor false"),
+        ("FROM debian:12\nCOPY --chmod=u!x a b", 2, "no mode"),
+        ("FROM debian:12\nCOPY --chmod=99 a b", 2, "no mode"),
+        ("FROM debian:12\nCOPY --parents x/./../../y b/", 2, "leads out"),
         ("FROM debian:12\nCOPY --chown=a:b:c a b", 2, "user[:group]"),
         ("FROM debian:12\nENV", 2, "names nothing"),
         ("FROM debian:12\nENV A", 2, "name=value"),
         ("FROM debian:12\nENV A='b", 2, "without its end"),
         ("FROM debian:12\nARG a-b", 2, "not a name"),
         ("FROM debian:12\nEXPOSE 70000", 2, "not a port"),
+        ("FROM debian:12\nEXPOSE 9-8", 2, "not a port"),
+        ("FROM debian:12\nEXPOSE 1-60000", 2, "more than 1,000 ports"),
+        ("FROM debian:12\nHEALTHCHECK", 2, "no command"),
+        ("FROM debian:12\nHEALTHCHECK CMD", 2, "no command"),
+        ("FROM debian:12\nHEALTHCHECK CMD []", 2, "empty command"),
+        ("FROM debian:12\nHEALTHCHECK --interval=5 CMD a", 2, "no time"),
+        ("FROM debian:12\nHEALTHCHECK --interval=99h CMD a", 2, "no time"),
+        ("FROM debian:12\nHEALTHCHECK --retries=x CMD a", 2, "no number"),
+        ("FROM debian:12\nHEALTHCHECK --delay=1s CMD a", 2, "--delay is not known"),
         ("FROM debian:12\nUSER a b", 2, "USER app"),
         ("FROM debian:12\nSTOPSIGNAL x!", 2, "no such signal"),
         ("FROM debian:12\nSTOPSIGNAL SIGFOO", 2, "no such signal"),
         ("FROM debian:12\nSHELL bash", 2, 'SHELL ["/bin/bash", "-c"]'),
         ("ENV a=b\nFROM debian:12", 1, "comes before FROM"),
         ("FROM debian:12\n" + "ENV A=$A$A$A${A}xxxx\n" * 20, 9, "longer than"),
+        (
+            "FROM debian:12\n" + "".join(f"ENV A{n}={'x' * 60_000}\n" for n in range(9)),
+            10,
+            "all values together",
+        ),
+        (
+            "FROM debian:12\n" + "".join(f"LABEL A{n}={'x' * 60_000}\n" for n in range(9)),
+            10,
+            "all values together",
+        ),
+        ("FROM debian:12\nRUN " + "x" * 140_000, 2, "longer than 131,071 bytes"),
     ],
 )
 def test_a_mistake_names_its_line(text: str, line: int, words: str) -> None:

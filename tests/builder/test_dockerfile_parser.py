@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from paas.builder.dockerfile.parser import Heredoc, Instruction, json_list, parse
-from paas.builder.dockerfile.words import Unreadable, expand, split
+from paas.builder.dockerfile.heredocs import Heredoc
+from paas.builder.dockerfile.parser import Instruction, json_list, parse
+from paas.builder.dockerfile.words import Unreadable, expand, expand_text, split
 from paas.errors import BadInput
 
 
@@ -23,7 +24,7 @@ def test_windows_line_ends_and_another_escape() -> None:
 
 def test_flags_come_off() -> None:
     (copy,) = parse("COPY --from=a --chown=1:2 --link x y").instructions
-    assert copy == Instruction(1, "COPY", "x y", (("from", "a"), ("chown", "1:2"), ("link", "")))
+    assert copy == Instruction(1, "COPY", "x y", (("from", "a"), ("chown", "1:2"), ("link", "")), words="x y")
 
 
 def test_here_documents() -> None:
@@ -34,9 +35,49 @@ def test_here_documents() -> None:
     assert (user.line, user.keyword) == (10, "USER")
 
 
-def test_a_here_string_is_none() -> None:
-    (run,) = parse("RUN cat <<<EOF").instructions
-    assert run.heredocs == ()
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RUN cat <<<EOF",
+        "RUN echo \"<<EOF\" '<<EOF' \\<<EOF",
+        "RUN echo 'a <<EOF b'",
+        "RUN echo $((1 <<EOF))",
+        "RUN cat<<EOF",
+        "RUN echo 1<<2",
+        "ENV A=<<EOF",
+    ],
+)
+def test_what_is_no_here_document(line: str) -> None:
+    (only,) = parse(f"{line}\n").instructions
+    assert only.heredocs == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "descriptor"),
+    [
+        ("RUN cat <<EOF | sort", "cat  | sort", ""),
+        ("RUN (cat <<EOF)", "(cat )", ""),
+        ("RUN cat <<-EOF; true", "cat ; true", ""),
+        ("RUN 3<<EOF cat /dev/fd/3", "cat /dev/fd/3", "3"),
+        ("RUN cat << EOF", "cat", ""),
+        ("RUN echo $((1 + 1)) && cat <<EOF", "echo $((1 + 1)) && cat", ""),
+    ],
+)
+def test_where_a_here_document_may_stand(line: str, words: str, descriptor: str) -> None:
+    (only,) = parse(f"{line}\ntext\nEOF\n").instructions
+    assert only.words.split() == words.split()
+    assert only.heredocs == (Heredoc("EOF", "text\n", True, descriptor),)
+
+
+def test_here_document_names_are_files_names() -> None:
+    (copy,) = parse("COPY <<robots.txt <<'b-2' /x/\n1\nrobots.txt\n2\nb-2").instructions
+    assert [doc.name for doc in copy.heredocs] == ["robots.txt", "b-2"]
+
+
+def test_directives_other_than_syntax() -> None:
+    file = parse("# check=skip=all\n#ESCAPE = `\nFROM a\n")
+    assert (file.escape, file.notes) == ("`", ("Dockerfile: `# check=` is left to Docker's own checks",))
+    assert parse("# unknown=1\n# syntax=x\nFROM a").notes == ()
 
 
 @pytest.mark.parametrize(
@@ -46,6 +87,8 @@ def test_a_here_string_is_none() -> None:
         ("#syntax = evil.example/x\nFROM a", 1, "evil.example/x"),
         ("# escape=\\\n# SYNTAX=x\nFROM a", 2, "refused"),
         ("# escape=x\nFROM a", 1, "escape"),
+        ("# escape=`\n# escape=`\nFROM a", 2, "twice"),
+        ("# check=skip=all\n# syntax=x\nFROM a", 2, "refused"),
         ("FROM a\nRUN <<EOF\nx\n", 2, "no end"),
         ("FROM a\n123 x", 2, "not an instruction"),
         ("FROM a\nRUN a\0b", 2, "control character"),
@@ -82,19 +125,55 @@ def test_a_later_comment_is_no_directive() -> None:
         ("${N:+yes}", ""),
         ("${E+yes}", "yes"),
         ("${N:-${M:-$A}}", "one"),
+        ("${A:?no}", "one"),
+        ("${N:-'a b'}", "a b"),
+        ('${N:-"}"}', "}"),
+        ("${N:-\\}}", "}"),
+        ("${A:+$B}", "two"),
+        ("${A?}", "one"),
+        ("${E?no}", ""),
+        ("${F#f*b}", "arbaz"),
+        ("${F##f*b}", "az"),
+        ("${F%b*}", "foobar"),
+        ("${F%%b*}", "foo"),
+        ("${F/ba/fo}", "fooforbaz"),
+        ("${F//ba/fo}", "fooforfoz"),
+        ("${F//o}", "fbarbaz"),
+        ("${F/o/$A}", "foneobarbaz"),
+        ("${F#?o}", "obarbaz"),
+        ("${S#\\*}", "x?y"),
+        ("${S%\\?y}", "*x"),
+        ("${P##*/}", "d"),
+        ("${P//\\//-}", "-b-c-d"),
+        ("${P#$Q}", "/d"),
+        ("${N#x}", ""),
         ("$", "$"),
         ("$1", "$1"),
         (r"a\ b", "a b"),
     ],
 )
 def test_variables_and_quotes(text: str, expected: str) -> None:
-    assert expand(text, {"A": "one", "B": "two", "E": ""}) == expected
+    variables = {"A": "one", "B": "two", "E": "", "F": "foobarbaz", "S": "*x?y", "P": "/b/c/d", "Q": "/b/c"}
+    assert expand(text, variables) == expected
 
 
-@pytest.mark.parametrize("text", ["${A", "'a", '"a', "${A#x}", "${}", "${N:?must be set}"])
+@pytest.mark.parametrize(
+    "text",
+    ["${A", "'a", '"a', "${A@Q}", "${A:}", "${}", "${N:-", "${A#", "${A/x", "${N:?must be set}", "${E:?}"],
+)
 def test_words_that_cannot_be_read(text: str) -> None:
     with pytest.raises(Unreadable):
-        expand(text, {"A": "one"})
+        expand(text, {"A": "one", "E": ""})
+
+
+def test_what_must_be_set_says_why() -> None:
+    with pytest.raises(Unreadable, match="N is not set: give one"):
+        expand("${N:?give ${A}}", {"A": "one"})
+
+
+def test_a_here_documents_text_keeps_its_quotes() -> None:
+    text = 'it\'s "$A" ${N:-d} \\$A \\\\ \\n \\\n$'
+    assert expand_text(text, {"A": "one"}, 100) == 'it\'s "one" d $A \\ \\n $'
 
 
 def test_variables_cannot_grow_without_end() -> None:
@@ -102,6 +181,16 @@ def test_variables_cannot_grow_without_end() -> None:
         expand("$A$A", {"A": "x" * 40_000})
     with pytest.raises(Unreadable, match="too deep"):
         expand("${N:-" * 100 + "}" * 100, {})
+    with pytest.raises(Unreadable, match="longer than"):
+        expand("${A//?/$A}", {"A": "x" * 60_000})
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "pattern", ["${A#" + "*a" * 200 + "b}", "${A%%" + "*a" * 200 + "b}", "${A//*a*a*a*b/}"]
+)
+def test_no_pattern_takes_long(pattern: str) -> None:
+    assert expand(pattern, {"A": "a" * 60_000}) == "a" * 60_000
 
 
 def test_words_are_split_outside_quotes() -> None:
@@ -111,3 +200,4 @@ def test_words_are_split_outside_quotes() -> None:
 def test_only_lists_of_text_are_the_exec_form() -> None:
     assert json_list('["a", "b c"]') == ("a", "b c")
     assert json_list("[a]") is json_list('["a", 1]') is json_list("a") is json_list("[" * 100_000) is None
+    assert json_list('["a\\u0000b"]') is None

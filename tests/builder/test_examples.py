@@ -10,7 +10,7 @@ import pytest
 
 from paas.builder.build import make_plan, read_inputs
 from paas.builder.log import BuildLog
-from paas.builder.plan import FilesStep, Plan, RunStep
+from paas.builder.plan import CacheMount, FilesStep, Plan, RunStep
 from paas.builder.processes import formation, release_command
 from paas.builder.tree import Tree
 from paas.errors import BadInput
@@ -66,7 +66,11 @@ def test_flask_guestbook(store: Store) -> None:
     assert isinstance(install, RunStep)
     assert (put.title, copy.title) == ("COPY requirements.txt /app/", "COPY . /app/")
     assert install.args[2].startswith("uv venv --python /usr/bin/python3 /app/.venv && uv pip install")
-    assert (install.user, install.workdir, install.caches) == ("1000:1000", "/app", (("/var/cache/uv", "uv"),))
+    assert (install.user, install.workdir, install.mounts) == (
+        "1000:1000",
+        "/app",
+        (CacheMount("/var/cache/uv", "uv"),),
+    )
     assert dict(plan.image.env)["PATH"] == "/app/.venv/bin:/usr/bin:/bin"
 
 
@@ -79,7 +83,7 @@ def test_static_site(store: Store) -> None:
 def test_dockerfile_app(store: Store) -> None:
     plan, (web,) = planned(EXAMPLES / "dockerfile-app", store)
     assert [stage.base for stage in plan.stages] == ["python:3", "python:3"]
-    assert (plan.image.user, plan.image.exposed_port) == ("1000:1000", 8080)
+    assert (plan.image.user, plan.image.exposed_ports) == ("1000:1000", ("8080/tcp",))
     assert web.args == ("python3", "server.py")
 
 

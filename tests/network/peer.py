@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 PATIENCE = 0.4  # seconds; everything here is one memory copy away
@@ -87,6 +88,24 @@ def serve_udp(port: int, address: str = "") -> None:
     threading.Thread(target=loop, daemon=True).start()
 
 
+def serve_http(port: int, pages: dict[str, list[str]]) -> None:
+    """Each path's answer as [status line, headers, body]; who asked is heard."""
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(f"{self.client_address[0]} {self.path}")
+            status, headers, body = pages.get(self.path, ["404 Not Found", "", ""])
+            data = body.encode()
+            head = f"HTTP/1.0 {status}\r\n{headers}Content-Length: {len(data)}\r\n\r\n"
+            self.wfile.write(head.encode() + data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("", port), Site)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
 def has_heard() -> list[str]:
     return list(heard)
 
@@ -110,6 +129,7 @@ ACTIONS: dict[str, Callable[..., object]] = {
     "raw_udp": raw_udp,
     "serve_tcp": serve_tcp,
     "serve_udp": serve_udp,
+    "serve_http": serve_http,
     "has_heard": has_heard,
     "run": run,
     "write": write,

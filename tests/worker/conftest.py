@@ -4,5 +4,6 @@ django.setup()  # pytest reads this file before pytest-django would do it
 
 from tests.web.cast import cast, platform  # noqa: E402
 from tests.worker.host import host  # noqa: E402
+from tests.worker.workbench import bench  # noqa: E402
 
-__all__ = ["cast", "host", "platform"]
+__all__ = ["bench", "cast", "host", "platform"]

@@ -2,90 +2,40 @@
 
 from __future__ import annotations
 
-import platform
-import posixpath
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
-from paas.builder.dockerfile.copying import Place, copy_step
+from paas.builder.dockerfile.copying import copy_step
 from paas.builder.dockerfile.errors import wrong
-from paas.builder.dockerfile.parser import Dockerfile, Instruction, json_list
-from paas.builder.dockerfile.running import run_args, run_caches
-from paas.builder.dockerfile.stages import Block, blocks_of, expanded, find, needed, parse_arg, target_of, words
-from paas.builder.plan import ROOT_OWNER, FilesStep, Folder, ImageSettings, Plan, RunStep, Stage, Step
+from paas.builder.dockerfile.health import readiness
+from paas.builder.dockerfile.parser import Dockerfile, Instruction
+from paas.builder.dockerfile.running import run_step
+from paas.builder.dockerfile.scope import Scope, State
+from paas.builder.dockerfile.settings import INSTRUCTIONS
+from paas.builder.dockerfile.stages import Block, blocks_of, check_platform, find, needed, target_of
+from paas.builder.plan import Copy, FilesStep, Plan, Stage
 from paas.errors import BadInput, NotFound
-from paas.oci.signals import signal_number
-from paas.specs import ImageSpec
+from paas.oci.config import ImageConfig
 
-Resolve = Callable[[str], ImageSpec]
+Resolve = Callable[[str], ImageConfig]
 SCRATCH = "scratch"
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SHELL = ("/bin/sh", "-c")
-_PORT = re.compile(r"(\d{1,5})(?:-\d{1,5})?(?:/(tcp|udp))?", re.IGNORECASE)
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-@dataclass(slots=True)
-class _State:
-    """What the instructions of a stage have set so far."""
-
-    env: dict[str, str] = field(default_factory=dict)
-    args: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    workdir: str = "/"
-    user: str = ""
-    shell: tuple[str, ...] = _SHELL
-    entrypoint: tuple[str, ...] = ()
-    cmd: tuple[str, ...] = ()
-    cmd_is_own: bool = False  # set in this stage, not by what it is FROM
-    port: int | None = None
-    stop_signal: str = "SIGTERM"
-    steps: list[Step] = field(default_factory=list)
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {**self.args, **self.env}
-
-    @classmethod
-    def of_image(cls, image: ImageSpec) -> _State:
-        return cls(
-            env=dict(image.env),
-            workdir=image.workdir or "/",
-            user=image.user,
-            entrypoint=image.entrypoint,
-            cmd=image.cmd,
-            port=image.exposed_port,
-            stop_signal=image.stop_signal,
-        )
-
-    def child(self) -> _State:
-        """The state in which a stage that is FROM this one begins."""
-        return replace(
-            self,
-            env=dict(self.env),
-            args=dict(self.args),
-            labels=dict(self.labels),
-            cmd_is_own=False,
-            steps=[],
-        )
 
 
 def lower(
     file: Dockerfile, resolve: Resolve, *, target: str = "", build_args: Mapping[str, str] | None = None
 ) -> Plan:
-    """`resolve` gives the image of a name or raises NotFound. Raises BadInput with file and line."""
+    """`resolve` gives an image's config by its name or raises NotFound. Raises BadInput with file and line."""
     return _Lowering(file, resolve, build_args or {}).plan(target)
 
 
 class _Lowering:
-    def __init__(self, file: Dockerfile, resolve: Resolve, build_args: Mapping[str, str]) -> None:
-        self.file, self.resolve, self.build_args = file, resolve, build_args
-        self.shared, self.blocks = blocks_of(file, build_args)
-        self.states: dict[int, _State] = {}
+    def __init__(self, file: Dockerfile, resolve: Resolve, arguments: Mapping[str, str]) -> None:
+        self.file, self.resolve, self.arguments = file, resolve, arguments
+        self.shared, self.blocks = blocks_of(file, arguments)
+        self.states: dict[int, State] = {}
         self.stages: list[Stage] = []
-        self.numbers: dict[int | str, int] = {}  # a block's number or an image's name -> the plan's number
-        self.notes: list[str] = []
+        # The plan's number of a block by its number, of an image by its name, of a path of the source.
+        self.numbers: dict[int | str | tuple[str], int] = {}
+        self.notes = list(file.notes)
         self.current = 0
 
     def plan(self, target: str) -> Plan:
@@ -96,177 +46,67 @@ class _Lowering:
         return Plan(
             builder="dockerfile",
             stages=tuple(self.stages),
-            image=_settings(state),
+            image=state.settings(),
             command=(*state.entrypoint, *state.cmd),
             missing_command=f"add CMD to {self.file.name}, or `web: <command>` to a Procfile",
+            health=readiness(state.healthcheck, state.shell),
             notes=tuple(self.notes),
             files_read=(self.file.name,),
         )
 
     def _stage(self, index: int, block: Block) -> None:
         self.current = index
+        check_platform(self.file, block, self.shared)
         parent = find(self.blocks, block.base, index)
         base: str | int = block.base if parent is None else self.numbers[parent]
-        state = self._of_image(block) if parent is None else self.states[parent].child()
+        if parent is None:
+            state = State.of_image(self._image(block.start, block.base))
+        else:
+            state = self.states[parent].child()
+        scope = Scope(
+            self.file, state, self.arguments, self.shared, self._stage_of, self._context_of, self.notes.append
+        )
         for instruction in block.body:
-            getattr(self, f"_{instruction.keyword.lower()}")(state, instruction)
+            _read(scope, instruction)
         self.states[index] = state
         self.numbers[index] = len(self.stages)
         self.stages.append(Stage(base, tuple(state.steps), block.name))
 
-    def _of_image(self, block: Block) -> _State:
-        image = self._image(block.start, block.base)
-        state = _State.of_image(image)
-        state.env.setdefault("PATH", DEFAULT_PATH)
-        return state
-
-    def _image(self, instruction: Instruction, name: str) -> ImageSpec:
+    def _image(self, at: Instruction, name: str) -> ImageConfig:
         if name == SCRATCH:
-            return ImageSpec(digest="", layers=())
+            return ImageConfig()
         try:
             return self.resolve(name)
         except (NotFound, BadInput) as error:
-            wrong(self.file.name, instruction.line, f"{instruction.keyword}: {error.summary}", error.hint)
+            wrong(self.file.name, at.line, f"{at.keyword}: {error.summary}", error.hint)
 
-    # --- instructions -----------------------------------------------------------------------------
-    def _run(self, state: _State, instruction: Instruction) -> None:
-        state.steps.append(
-            RunStep(
-                title=instruction.title,
-                args=run_args(self.file, instruction, state.shell),
-                env=tuple(state.variables.items()),
-                workdir=state.workdir,
-                user=state.user or ROOT_OWNER,
-                caches=run_caches(self.file, instruction),
-                file=self.file.name,
-                line=instruction.line,
-            )
-        )
-
-    def _copy(self, state: _State, instruction: Instruction) -> None:
-        place = Place(self.file, state.variables, state.workdir, self._stage_number)
-        state.steps.append(copy_step(place, instruction))
-
-    _add = _copy
-
-    def _stage_number(self, instruction: Instruction, reference: str) -> int:
+    def _stage_of(self, at: Instruction, reference: str) -> int:
         block = find(self.blocks, reference, self.current)
         if block is not None:
             return self.numbers[block]
         if reference not in self.numbers:
-            self._image(instruction, reference)
-            self.numbers[reference] = len(self.stages)
-            self.stages.append(Stage(reference))
+            self._image(at, reference)
+            self.numbers[reference] = self._add(Stage(reference))
         return self.numbers[reference]
 
-    def _env(self, state: _State, instruction: Instruction) -> None:
-        state.env |= self._pairs(state, instruction)
+    def _context_of(self, at: Instruction, path: str) -> int:
+        """The source is shown as a layer: without what .dockerignore leaves out, with ids that a container may
+        read, and looked up in the cache like any other."""
+        if (path,) not in self.numbers:
+            copy = Copy((path,), "/" if path == "." else f"/{path}")
+            step = FilesStep(f"{path} for {at.title}", (copy,), self.file.name, at.line)
+            self.numbers[(path,)] = self._add(Stage(SCRATCH, (step,)))
+        return self.numbers[(path,)]
 
-    def _label(self, state: _State, instruction: Instruction) -> None:
-        state.labels |= self._pairs(state, instruction)
-
-    def _pairs(self, state: _State, instruction: Instruction) -> dict[str, str]:
-        parts = words(self.file, instruction)
-        if len(parts) >= 2 and "=" not in parts[0]:  # the old form, `ENV name any words`
-            parts = [f"{parts[0]}={instruction.value[len(parts[0]) :].strip()}"]
-        pairs = {}
-        for part in parts:
-            name, equals, value = part.partition("=")
-            name = self._text(state, instruction, name)
-            if not equals or not name or "\0" in name:
-                wrong(self.file.name, instruction.line, f"{part[:60]!r} is not `name=value`", "add the `=`")
-            pairs[name] = self._text(state, instruction, value)
-        if not pairs:
-            wrong(
-                self.file.name, instruction.line, f"{instruction.keyword} names nothing", "write `name=value`"
-            )
-        return pairs
-
-    def _arg(self, state: _State, instruction: Instruction) -> None:
-        architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
-        given = {"TARGETOS": "linux", "TARGETARCH": architecture, "TARGETPLATFORM": f"linux/{architecture}"}
-        for name, default in parse_arg(self.file, instruction, state.variables):
-            value = self.build_args.get(name, default)
-            if value is None:
-                value = self.shared.get(name, given.get(name))
-            if value is not None:
-                state.args[name] = value
-
-    def _workdir(self, state: _State, instruction: Instruction) -> None:
-        path = self._text(state, instruction, instruction.value)
-        if not path or "\0" in path:
-            wrong(self.file.name, instruction.line, "WORKDIR names no folder", "write `WORKDIR /app`")
-        state.workdir = "/" + posixpath.normpath(posixpath.join(state.workdir, path)).lstrip("/")
-        if state.workdir != "/":
-            folder = Folder(state.workdir)
-            state.steps.append(FilesStep(instruction.title, (folder,), self.file.name, instruction.line))
-
-    def _expose(self, state: _State, instruction: Instruction) -> None:
-        for word in words(self.file, instruction):
-            text = self._text(state, instruction, word)
-            match = _PORT.fullmatch(text)
-            if not match or not 0 < int(match[1]) < 65536:
-                wrong(self.file.name, instruction.line, f"EXPOSE {text[:40]} is not a port", "write 1 to 65535")
-            if (match[2] or "tcp").lower() == "tcp":
-                state.port = min(int(match[1]), state.port or 65535)
-
-    def _user(self, state: _State, instruction: Instruction) -> None:
-        user = self._text(state, instruction, instruction.value)
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?", user):
-            wrong(
-                self.file.name,
-                instruction.line,
-                f"USER {user[:60]!r} is not `user[:group]`",
-                "write `USER app`",
-            )
-        state.user = user
-
-    def _cmd(self, state: _State, instruction: Instruction) -> None:
-        state.cmd, state.cmd_is_own = self._command(state, instruction), True
-
-    def _entrypoint(self, state: _State, instruction: Instruction) -> None:
-        # As in Docker, a CMD that came with the base image was meant for another entry point.
-        state.entrypoint = self._command(state, instruction)
-        state.cmd = state.cmd if state.cmd_is_own else ()
-
-    def _command(self, state: _State, instruction: Instruction) -> tuple[str, ...]:
-        exec_form = json_list(instruction.value)
-        if exec_form is not None:
-            return exec_form
-        return (*state.shell, instruction.value) if instruction.value else ()
-
-    def _shell(self, state: _State, instruction: Instruction) -> None:
-        shell = json_list(instruction.value)
-        if not shell:
-            wrong(self.file.name, instruction.line, "SHELL is not a list", 'write `SHELL ["/bin/bash", "-c"]`')
-        state.shell = shell
-
-    def _stopsignal(self, state: _State, instruction: Instruction) -> None:
-        text = self._text(state, instruction, instruction.value).upper()
-        try:
-            signal_number(text)
-        except BadInput as error:
-            wrong(self.file.name, instruction.line, f"STOPSIGNAL: {error.summary}", error.hint)
-        state.stop_signal = text if text.isdecimal() or text.startswith("SIG") else f"SIG{text}"
-
-    def _healthcheck(self, state: _State, instruction: Instruction) -> None:
-        self.notes.append(
-            f"{self.file.name}, line {instruction.line}: HEALTHCHECK is not used; Berth checks as [health] "
-            "in berth.toml says"
-        )
-
-    def _text(self, state: _State, instruction: Instruction, text: str) -> str:
-        return expanded(self.file, instruction, text, state.variables)
+    def _add(self, stage: Stage) -> int:
+        self.stages.append(stage)
+        return len(self.stages) - 1
 
 
-def _settings(state: _State) -> ImageSettings:
-    return ImageSettings(
-        env=tuple(state.env.items()),
-        entrypoint=state.entrypoint,
-        cmd=state.cmd,
-        workdir=state.workdir,
-        user=state.user,
-        exposed_port=state.port,
-        stop_signal=state.stop_signal,
-        labels=tuple(state.labels.items()),
-    )
+def _read(scope: Scope, at: Instruction) -> None:
+    if at.keyword == "RUN":
+        scope.state.steps.append(run_step(scope, at))
+    elif at.keyword in ("COPY", "ADD"):
+        scope.state.steps.append(copy_step(scope, at))
+    else:
+        INSTRUCTIONS[at.keyword](scope, at)

@@ -7,34 +7,30 @@ import re
 from dataclasses import dataclass
 
 from paas.builder.dockerfile.errors import wrong
+from paas.builder.dockerfile.heredocs import Heredoc, Marker, markers, without
 
 MAX_INSTRUCTIONS = 500
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*")
+_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=(.*)")
+_DIRECTIVES = ("syntax", "escape", "check")
 _INSTRUCTION = re.compile(r"\s*([A-Za-z]+)(?:\s+(.*))?", re.DOTALL)
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?:=(\S*))?(?:\s+|$)")
-_HEREDOC = re.compile(r"""(?<![<\\])<<(-?)(["']?)([A-Za-z_][A-Za-z0-9_]*)\2(?=\s|$|[;&|)>])""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _WITH_HEREDOC = ("RUN", "COPY", "ADD")
 
 
 @dataclass(frozen=True, slots=True)
-class Heredoc:
-    """`expand` is false when the delimiter was quoted."""
-
-    name: str
-    content: str
-    expand: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Instruction:
-    """`keyword` in upper case, `value` what follows the flags, lines joined, not yet expanded."""
+    """`keyword` in upper case, `value` what follows the flags, lines joined, not yet expanded.
+
+    `words` are the value without the markers of its here-documents.
+    """
 
     line: int
     keyword: str
     value: str
     flags: tuple[tuple[str, str], ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
+    words: str = ""
 
     @property
     def title(self) -> str:
@@ -46,9 +42,12 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
+    """`notes` are for the build log."""
+
     name: str
     escape: str
     instructions: tuple[Instruction, ...]
+    notes: tuple[str, ...] = ()
 
 
 def parse(text: str, name: str = "Dockerfile") -> Dockerfile:
@@ -58,37 +57,38 @@ def parse(text: str, name: str = "Dockerfile") -> Dockerfile:
         control = _CONTROL.search(line)
         if control:
             wrong(name, number, f"holds the control character {control[0]!r}", "remove it")
-    escape, start = _directives(lines, name)
-    return Dockerfile(name, escape, _Reader(lines, name, escape).read(start))
+    directives = _directives(lines, name)
+    escape = directives.get("escape", "\\")
+    instructions = _Reader(lines, name, escape).read(len(directives))
+    notes = (f"{name}: `# check=` is left to Docker's own checks",) if "check" in directives else ()
+    return Dockerfile(name, escape, instructions, notes)
 
 
-def _directives(lines: list[str], name: str) -> tuple[str, int]:
-    """`# key=value` lines at the very top; the first other line ends them."""
-    escape = "\\"
-    for index, line in enumerate(lines):
+def _directives(lines: list[str], name: str) -> dict[str, str]:
+    """`# key=value` lines at the very top, one each; the first other line ends them."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
         directive = _DIRECTIVE.fullmatch(line.strip())
         key = directive[1].lower() if directive else ""
-        if directive and key == "syntax":
-            wrong(
-                name,
-                index + 1,
-                f"`# syntax={directive[2][:60]}` is refused: it would run a build program from a registry",
-                "remove the line; Berth reads the Dockerfile itself",
-            )
-        if directive and key == "escape":
-            if directive[2] not in ("\\", "`"):
-                wrong(name, index + 1, f"escape is {directive[2][:20]!r}", "use `\\` or `` ` ``")
-            escape = directive[2]
-        elif key != "check":
-            return escape, index
-    return escape, len(lines)
+        if directive is None or key not in _DIRECTIVES:
+            break
+        value = directive[2].strip()
+        if key == "syntax":
+            reason = f"`# syntax={value[:60]}` is refused: it would run a build program from a registry"
+            wrong(name, number, reason, "remove the line; Berth reads the Dockerfile itself")
+        if key in found:
+            wrong(name, number, f"`# {key}=` is there twice", "keep one of them")
+        if key == "escape" and value not in ("\\", "`"):
+            wrong(name, number, f"escape is {value[:20]!r}", "use `\\` or `` ` ``")
+        found[key] = value
+    return found
 
 
 class _Reader:
     """Walks over the lines; `at` is the next one that is not read yet."""
 
     def __init__(self, lines: list[str], name: str, escape: str) -> None:
-        self.lines, self.name, self.at = lines, name, 0
+        self.lines, self.name, self.escape, self.at = lines, name, escape, 0
         self.continued = re.compile(re.escape(escape) + r"[ \t]*$")
 
     def read(self, start: int) -> tuple[Instruction, ...]:
@@ -118,8 +118,9 @@ class _Reader:
             )
         keyword, rest = match[1].upper(), (match[2] or "").strip()
         flags, value = _flags(rest)
-        heredocs = self._heredocs(value, line) if keyword in _WITH_HEREDOC else ()
-        return Instruction(line, keyword, value, flags, heredocs)
+        found = markers(value, self.escape) if keyword in _WITH_HEREDOC else ()
+        heredocs = tuple(self._heredoc(marker, line) for marker in found)
+        return Instruction(line, keyword, value, flags, heredocs, without(value, found) if found else value)
 
     def _logical_line(self) -> str:
         parts: list[str] = []
@@ -134,25 +135,19 @@ class _Reader:
                 break
         return "".join(parts)
 
-    def _heredocs(self, value: str, line: int) -> tuple[Heredoc, ...]:
-        return tuple(self._heredoc(match, line) for match in _HEREDOC.finditer(value))
-
-    def _heredoc(self, match: re.Match[str], line: int) -> Heredoc:
-        strip_tabs, quote, end = match.groups()
+    def _heredoc(self, marker: Marker, line: int) -> Heredoc:
         content: list[str] = []
-        while True:
-            if self.at == len(self.lines):
-                wrong(
-                    self.name,
-                    line,
-                    f"the here-document {end!r} has no end",
-                    f"add a line that holds only {end}",
-                )
-            text = self.lines[self.at].lstrip("\t") if strip_tabs else self.lines[self.at]
-            self.at += 1
-            if text == end:
-                return Heredoc(end, "".join(f"{part}\n" for part in content), expand=not quote)
-            content.append(text)
+        while (text := self._heredoc_line(marker, line)) != marker.name:
+            content.append(f"{text}\n")
+        return Heredoc(marker.name, "".join(content), marker.expand, marker.descriptor)
+
+    def _heredoc_line(self, marker: Marker, line: int) -> str:
+        if self.at == len(self.lines):
+            reason = f"the here-document {marker.name!r} has no end"
+            wrong(self.name, line, reason, f"add a line that holds only {marker.name}")
+        self.at += 1
+        text = self.lines[self.at - 1]
+        return text.lstrip("\t") if marker.strip_tabs else text
 
 
 def _is_blank(line: str) -> bool:
@@ -175,11 +170,6 @@ def json_list(value: str) -> tuple[str, ...] | None:
         parsed = json.loads(value)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(parsed, list) or not all(isinstance(part, str) for part in parsed):
+    if not isinstance(parsed, list) or not all(isinstance(part, str) and "\0" not in part for part in parsed):
         return None
     return tuple(parsed)
-
-
-def without_heredocs(value: str) -> str:
-    """The words of an instruction beside its here-documents' markers."""
-    return _HEREDOC.sub("", value).strip()

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from paas.builder.dockerfile import platforms
 from paas.builder.dockerfile.errors import wrong
 from paas.builder.dockerfile.parser import Dockerfile, Instruction
-from paas.builder.dockerfile.words import Unreadable, expand, split
+from paas.builder.dockerfile.scope import expanded, words
 
+_LONGEST_MOUNT = 8192
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 KNOWN = (
     "FROM", "RUN", "COPY", "ADD", "ENV", "ARG", "WORKDIR", "EXPOSE", "USER", "CMD", "ENTRYPOINT", "LABEL",
-    "SHELL", "STOPSIGNAL", "HEALTHCHECK",
+    "SHELL", "STOPSIGNAL", "HEALTHCHECK", "VOLUME", "MAINTAINER",
 )  # fmt: skip
-REFUSED = {
-    "ONBUILD": ("it would run in other people's builds", "put the instruction where it is needed"),
-    "VOLUME": ("a container's files go with the container", "remove the line and keep data in an add-on"),
-    "MAINTAINER": ("Docker has given it up", 'write `LABEL maintainer="…"`'),
-}
+REFUSED = {"ONBUILD": ("it would run in other people's builds", "put the instruction where it is needed")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Block:
 
 
 def blocks_of(file: Dockerfile, build_args: Mapping[str, str]) -> tuple[dict[str, str], tuple[Block, ...]]:
-    """The ARGs before the first FROM with their values, and the stages in order."""
+    """The ARGs before the first FROM with their values, those that are always there too, and the stages."""
     for instruction in file.instructions:
         _refuse_unknown(file, instruction)
     starts = [i for i, instruction in enumerate(file.instructions) if instruction.keyword == "FROM"]
@@ -62,7 +61,7 @@ def _refuse_unknown(file: Dockerfile, instruction: Instruction) -> None:
 def _shared_args(
     file: Dockerfile, head: tuple[Instruction, ...], build_args: Mapping[str, str]
 ) -> dict[str, str]:
-    shared: dict[str, str] = {}
+    shared = platforms.arguments()
     for instruction in head:
         if instruction.keyword != "ARG":
             wrong(file.name, instruction.line, f"{instruction.keyword} comes before FROM", "only ARG may")
@@ -94,13 +93,6 @@ def _block(
     file: Dockerfile, part: tuple[Instruction, ...], shared: Mapping[str, str], before: list[Block]
 ) -> Block:
     start = part[0]
-    if start.flags:
-        wrong(
-            file.name,
-            start.line,
-            f"FROM --{start.flags[0][0]} is refused: images are for this machine",
-            "remove the flag",
-        )
     parts = words(file, start)
     if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1].upper() != "AS"):
         wrong(file.name, start.line, f"`{start.title}` is not understood", "write `FROM <image> [AS <name>]`")
@@ -113,6 +105,18 @@ def _block(
     if not base:
         wrong(file.name, start.line, f"{parts[0]!r} is empty", "give the ARG a default in front of FROM")
     return Block(start, base, name, part[1:])
+
+
+def check_platform(file: Dockerfile, block: Block, shared: Mapping[str, str]) -> None:
+    for key, value in block.start.flags:
+        if key != "platform":
+            wrong(file.name, block.start.line, f"FROM --{key[:40]} is not offered", "remove the flag")
+        wanted = expanded(file, block.start, value, shared)
+        if not platforms.is_own(wanted):
+            reason = (
+                f"FROM --platform={wanted[:60]} is refused: images are for this machine, {platforms.name()}"
+            )
+            wrong(file.name, block.start.line, reason, "remove the flag")
 
 
 def find(blocks: tuple[Block, ...], reference: str, before: int) -> int | None:
@@ -148,23 +152,19 @@ def needed(blocks: tuple[Block, ...], target: int) -> list[int]:
     return sorted(seen)
 
 
+def _mounted(mount: str) -> list[str]:
+    return [part.removeprefix("from=") for part in split_options(mount) if part.startswith("from=")]
+
+
+def split_options(mount: str) -> list[str]:
+    """`type=bind,"target=/a,b"` -> its options, which are written as a line of CSV."""
+    return next(csv.reader([mount]), []) if len(mount) <= _LONGEST_MOUNT else [mount]
+
+
 def _uses(blocks: tuple[Block, ...], index: int) -> list[int]:
     references = [blocks[index].base]
     for instruction in blocks[index].body:
-        references += [value for key, value in instruction.flags if key == "from"]
+        for key, value in instruction.flags:
+            references += [value] if key == "from" else _mounted(value) if key == "mount" else []
     found = (find(blocks, reference, index) for reference in references)
     return [number for number in found if number is not None]
-
-
-def words(file: Dockerfile, instruction: Instruction, value: str | None = None) -> list[str]:
-    try:
-        return split(instruction.value if value is None else value, file.escape)
-    except Unreadable as error:
-        wrong(file.name, instruction.line, f"{instruction.keyword}: {error}", "close it, or escape it")
-
-
-def expanded(file: Dockerfile, instruction: Instruction, text: str, variables: Mapping[str, str]) -> str:
-    try:
-        return expand(text, variables, file.escape)
-    except Unreadable as error:
-        wrong(file.name, instruction.line, f"{instruction.keyword}: {error}", "see the Dockerfile reference")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from paas.builder.dockerfile.patterns import replaced, without_prefix, without_suffix
+
+LONGEST = 65_536
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATOR = re.compile(r":?[-+?]|##?|%%?|//?")
 _DEPTH = 20
-_LONGEST = 65_536
+_IN_TEXT = ("$", "`", "\n")  # what the escape character escapes in a here-document, beside itself
 
 
 class Unreadable(Exception):
@@ -15,11 +19,16 @@ class Unreadable(Exception):
 
 
 def expand(text: str, variables: Mapping[str, str], escape: str = "\\") -> str:
-    """`$name`, `${name}`, `${name:-word}`, `:+`, `:?` (also without the colon) replaced; quotes removed.
+    """`$name`, `${name}` and `${name` with a modifier `}` replaced; quotes removed.
 
     Nothing is replaced in single quotes or behind the escape character.
     """
     return _Word(text, variables, escape).read()
+
+
+def expand_text(text: str, variables: Mapping[str, str], limit: int) -> str:
+    """The same in a here-document, where quotes are text (POSIX.1-2017, Shell Command Language, 2.7.4)."""
+    return _Word(text, variables, "\\", limit).text()
 
 
 def split(text: str, escape: str = "\\") -> list[str]:
@@ -53,23 +62,58 @@ def _split(text: str, escape: str) -> Iterator[str]:
 
 
 class _Word:
-    def __init__(self, text: str, variables: Mapping[str, str], escape: str, depth: int = 0) -> None:
-        if depth > _DEPTH:
-            raise Unreadable("variables are nested too deep")
-        self.text, self.variables, self.escape, self.depth = text, variables, escape, depth
-        self.at = 0
+    """Reads from left to right; `at` is the next character."""
 
-    def read(self) -> str:
-        out, size = [], 0
-        while self.at < len(self.text):
-            out.append(self._piece())
-            size += len(out[-1])
-            if size > _LONGEST:  # a variable made of itself doubles with each instruction
-                raise Unreadable(f"it would be longer than {_LONGEST:,} characters")
+    def __init__(self, text: str, variables: Mapping[str, str], escape: str, limit: int = LONGEST) -> None:
+        self.source, self.variables, self.escape, self.limit = text, variables, escape, limit
+        self.at = self.depth = 0
+
+    def _peek(self) -> str:
+        return self.source[self.at : self.at + 1]
+
+    def _next(self) -> str:
+        self.at += 1
+        return self.source[self.at - 1 : self.at]
+
+    def read(self, stop: str = "", *, pattern: bool = False) -> str:
+        """Up to one of the characters in `stop`, which must come if there are any, or to the end.
+
+        For a `pattern`, escapes stay, as a backslash with its character.
+        """
+        out: list[str] = []
+        size = 0
+        while (char := self._peek()) and char not in stop:
+            piece = self._piece(pattern)
+            out.append(piece)
+            size += len(piece)
+            self._check(size)
+        if stop and not char:
+            raise Unreadable("a ${ without its }")
         return "".join(out)
 
-    def _piece(self) -> str:
-        char = self.text[self.at]
+    def text(self) -> str:
+        out: list[str] = []
+        size = 0
+        while char := self._peek():
+            piece = self._variable() if char == "$" else self._text_character()
+            out.append(piece)
+            size += len(piece)
+            self._check(size)
+        return "".join(out)
+
+    def _check(self, size: int) -> None:
+        if size > self.limit:  # a variable made of itself doubles with each instruction
+            raise Unreadable(f"it would be longer than {self.limit:,} characters")
+
+    def _text_character(self) -> str:
+        char = self._next()
+        if char != self.escape or self._peek() not in (*_IN_TEXT, self.escape):
+            return char
+        escaped = self._next()
+        return "" if escaped == "\n" else escaped
+
+    def _piece(self, pattern: bool) -> str:
+        char = self._peek()
         if char == "'":
             return self._single()
         if char == '"':
@@ -77,77 +121,94 @@ class _Word:
         if char == "$":
             return self._variable()
         self.at += 1
-        if char == self.escape and self.at < len(self.text):
-            self.at += 1
-            return self.text[self.at - 1]
+        if char == self.escape and self._peek():
+            return f"\\{self._next()}" if pattern else self._next()
         return char
 
     def _single(self) -> str:
-        end = self.text.find("'", self.at + 1)
+        end = self.source.find("'", self.at + 1)
         if end < 0:
             raise Unreadable("a ' without its end")
         start, self.at = self.at + 1, end + 1
-        return self.text[start:end]
+        return self.source[start:end]
 
     def _double(self) -> str:
         self.at += 1
         out = []
-        while self.at < len(self.text) and self.text[self.at] != '"':
-            char = self.text[self.at]
+        while (char := self._peek()) and char != '"':
             if char == "$":
                 out.append(self._variable())
                 continue
-            if char == self.escape and self.text[self.at + 1 : self.at + 2] in ('"', "$", self.escape):
-                self.at += 1
-                char = self.text[self.at]
-            out.append(char)
             self.at += 1
-        if self.at >= len(self.text):
+            if char == self.escape and self._peek() in ('"', "$", self.escape):
+                char = self._next()
+            out.append(char)
+        if not char:
             raise Unreadable('a " without its end')
         self.at += 1
         return "".join(out)
 
     def _variable(self) -> str:
         self.at += 1
-        if self.text[self.at : self.at + 1] == "{":
+        if self._peek() == "{":
             return self._braces()
-        name = _NAME.match(self.text, self.at)
+        name = _NAME.match(self.source, self.at)
         if not name:
             return "$"
         self.at = name.end()
         return self.variables.get(name[0], "")
 
     def _braces(self) -> str:
-        body = self._body()
-        name = _NAME.match(body)
+        self.depth += 1
+        if self.depth > _DEPTH:
+            raise Unreadable("variables are nested too deep")
+        self.at += 1
+        name = _NAME.match(self.source, self.at)
         if not name:
-            raise Unreadable(f"${{{body}}} names no variable")
-        value, rest = self.variables.get(name[0]), body[name.end() :]
-        if not rest:
-            return value or ""
-        colon = rest.startswith(":")
-        operator, word = rest[colon : colon + 1], rest[colon + 1 :]
-        given = value is not None and not (colon and value == "")
-        if operator == "-":
-            return value or "" if given else self._inner(word)
-        if operator == "+":
-            return self._inner(word) if given else ""
-        if operator == "?":
-            if not given:
-                raise Unreadable(f"{name[0]} is not set{': ' + self._inner(word) if word else ''}")
-            return value or ""
-        raise Unreadable(f"${{{body}}}: only `:-`, `:+` and `:?` are understood")
+            raise Unreadable(f"{self._shown(self.at - 2)} names no variable")
+        self.at = name.end()
+        value = self.variables.get(name[0])
+        result = value or "" if self._peek() == "}" else self._modified(name[0], value)
+        self.at += 1  # the closing brace
+        self.depth -= 1
+        return result
 
-    def _body(self) -> str:
-        """What is between `{` here and its `}`, which may hold further `${…}`."""
-        depth, start = 0, self.at + 1
-        while self.at < len(self.text):
-            char = self.text[self.at]
-            depth += (char == "{") - (char == "}")
-            self.at += 2 if char == self.escape else 1
-            if depth == 0:
-                return self.text[start : self.at - 1]
-        raise Unreadable("a ${ without its }")
+    def _modified(self, name: str, value: str | None) -> str:
+        start = self.at
+        found = _OPERATOR.match(self.source, start)
+        if not found:
+            if not self.source.find("}", start) >= 0:
+                raise Unreadable("a ${ without its }")
+            raise Unreadable(f"{self._shown(start - len(name) - 2)}: its modifier is not known")
+        self.at = found.end()
+        operator = found[0]
+        if operator[-1] in "-+?":
+            return self._chosen(name, value, operator)
+        pattern = self.read("/}" if operator[0] == "/" else "}", pattern=True)
+        text, twice = value or "", len(operator) == 2
+        if operator[0] == "#":
+            return without_prefix(text, pattern, longest=twice)
+        if operator[0] == "%":
+            return without_suffix(text, pattern, longest=twice)
+        by = ""
+        if self._peek() == "/":
+            self.at += 1
+            by = self.read("}")
+        result = replaced(text, pattern, by, every=twice, limit=self.limit)
+        self._check(len(result))
+        return result
 
-    def _inner(self, word: str) -> str:
-        return _Word(word, self.variables, self.escape, self.depth + 1).read()
+    def _chosen(self, name: str, value: str | None, operator: str) -> str:
+        """`-`, `+` and `?`; with a colon, an empty variable counts as one that is not set."""
+        word = self.read("}")
+        is_set = value is not None and not (operator[0] == ":" and value == "")
+        if operator[-1] == "+":
+            return word if is_set else ""
+        if is_set:
+            return value or ""
+        if operator[-1] == "-":
+            return word
+        raise Unreadable(f"{name} is not set{': ' + word if word else ''}")
+
+    def _shown(self, start: int) -> str:
+        return self.source[start : start + 40].partition("}")[0] + "}"

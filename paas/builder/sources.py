@@ -1,0 +1,59 @@
+"""What the patterns of a COPY name, and what is below it. The same for the cache key and for the copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from paas.builder import ignore
+from paas.builder.glob import has_wildcard
+from paas.builder.ignore import Ignore
+from paas.builder.plan import Copy
+from paas.builder.tree import Entry, Tree
+from paas.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`start` is a folder's real path; `kept` what COPY --parents keeps of the path that was written."""
+
+    entry: Entry
+    start: str
+    kept: str
+    exclude: Ignore
+
+
+def named_sources(operation: Copy, origin: Tree) -> list[Source]:
+    """In the order of the patterns; BadInput for one that names nothing, or when no wildcard fits anything."""
+    exclude = ignore.built_in(operation.exclude, "--exclude")
+    found = []
+    for pattern in operation.sources:
+        whole = pattern.replace("/./", "/") if operation.parents else pattern
+        paths = origin.matching(whole, deep=operation.parents)
+        if not paths and not has_wildcard(whole):
+            raise _nothing(whole, origin)
+        pivot = pattern.partition("/./")[0] if "/./" in pattern else ""
+        for path in paths:
+            entry = origin.entry(path)
+            if entry is not None and not exclude(entry.name):
+                kept = path.removeprefix(f"{pivot}/") if pivot else path
+                start = origin.real_path(path) if entry.kind == "folder" else ""
+                found.append(Source(entry, start, kept, exclude))
+    if not found and not operation.exclude:
+        raise _nothing(operation.sources[0], origin)
+    return found
+
+
+def below(source: Source, origin: Tree) -> Iterator[Entry]:
+    """What is in a folder, without what is excluded; parents first."""
+    prefix = len(source.start) + 1 if source.start else 0
+    for entry in origin.walk(source.start):
+        if not source.exclude.patterns or not source.exclude(entry.path[prefix:]):
+            yield entry
+
+
+def _nothing(pattern: str, origin: Tree) -> BadInput:
+    if origin.ignore(pattern) and origin.entry(pattern):
+        return BadInput(f"{pattern!r} is left out by .dockerignore", hint=f"add `!{pattern}` to .dockerignore")
+    near = ", ".join(entry.name for entry in origin.top()[:12])
+    return BadInput(f"{pattern!r} is not there", hint=f"at the top there are: {near or 'no files'}")
