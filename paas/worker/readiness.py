@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import socket
 import time
+from collections.abc import Callable
 from ipaddress import IPv4Address
 
+from paas.errors import CommandFailed
+from paas.linux.command import Completed
 from paas.specs import HealthCheck
 
 ATTEMPT_SECONDS = 5.0
@@ -34,6 +37,18 @@ def answers(address: IPv4Address, port: int, check: HealthCheck) -> tuple[bool, 
     if status is None:
         return True, f"port {port} is open"
     return 200 <= status < 400, f"GET {check.path} answered {status}"
+
+
+def succeeds(execute: Callable[[HealthCheck], Completed], check: HealthCheck) -> tuple[bool, str]:
+    """One attempt of the image's own check, which `execute` runs in the container: (ready, what was seen)."""
+    try:
+        done = execute(check)
+    except CommandFailed:
+        return False, f"the image's health check did not end within {check.attempt_timeout:g} s"
+    if done.status == 0:
+        return True, "the image's health check succeeded"
+    last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2][:LINE_MAX]
+    return False, f"the image's health check exited with {done.status}{': ' if last else ''}{last}"
 
 
 def _ask(address: IPv4Address, port: int, path: str | None) -> int | None:

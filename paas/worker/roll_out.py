@@ -10,13 +10,14 @@ import structlog
 from django.conf import settings
 
 from paas.errors import BerthError, StepFailed
+from paas.linux.command import Completed
 from paas.logs import read_tail
 from paas.network import address_of
-from paas.specs import ProcessSpec
-from paas.worker import commits, drain, launch, routes
+from paas.specs import HealthCheck, ProcessSpec
+from paas.worker import commits, drain, engine, launch, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
-from paas.worker.readiness import answers, pause
+from paas.worker.readiness import answers, pause, succeeds
 from paas.worker.translate import port_of, process_container
 from tenants.apps.models import App
 from tenants.containers import observations as containers
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 STEADY_SECONDS = 1.0  # a process that serves no port counts as started after this long without an exit
 STOP_SECONDS = 10.0
 LOG_LINES = 40
+HEALTH_OUTPUT_MAX = 4096  # bytes, as Docker keeps
 
 
 class Superseded(Exception):
@@ -122,8 +124,22 @@ def _look(row: Container, release: Release) -> str | None:
         return None if age >= STEADY_SECONDS else "just started"
     assert row.address is not None
     address = address_of(settings.CONTAINER_PREFIX, row.address)
-    ready, seen = answers(address, port_of(serial.image(release)), serial.health(release))
+    check = serial.health(release)
+    ready, seen = answers(address, port_of(serial.image(release)), check)
+    if ready and check.command:  # asked of what listens only: a process for nothing costs more than a packet
+        ready, seen = succeeds(lambda check: _executed(row, release, check), check)
     return None if ready else seen
+
+
+def _executed(row: Container, release: Release, check: HealthCheck) -> Completed:
+    """In the container of a process, as its user and with its variables."""
+    (process,) = (p for p in serial.processes(release) if p.name == row.process_type)
+    return engine.runtime().exec(
+        process_container(row, release, serial.image(release), process),
+        check.command,
+        timeout=check.attempt_timeout,
+        keep=HEALTH_OUTPUT_MAX,
+    )
 
 
 def _slots(release: Release) -> list[tuple[ProcessSpec, int]]:

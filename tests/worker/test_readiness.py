@@ -9,9 +9,11 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from paas.errors import CommandFailed
+from paas.linux.command import Completed
 from paas.specs import HealthCheck
 from paas.worker import readiness
-from paas.worker.readiness import answers, pause
+from paas.worker.readiness import answers, pause, succeeds
 
 HERE = IPv4Address("127.0.0.1")
 
@@ -110,3 +112,19 @@ def test_no_app_can_hold_up_who_asks_it(
         finally:
             gone.set()
             thread.join()
+
+
+def test_the_images_own_check() -> None:
+    check = HealthCheck(command=("check",), attempt_timeout=2.0)
+
+    def late(check: HealthCheck) -> Completed:
+        raise CommandFailed("crun exec …", -9, "no end within 2 s")
+
+    assert succeeds(lambda check: Completed("", "", 0), check)[0]
+    assert succeeds(lambda check: Completed("out\n", "", 1), check) == (
+        False,
+        "the image's health check exited with 1: out",
+    )
+    assert succeeds(lambda check: Completed("out", "one\ntwo\n", 7), check)[1].endswith("exited with 7: two")
+    assert succeeds(lambda check: Completed("", "", 3), check)[1].endswith("exited with 3")
+    assert succeeds(late, check) == (False, "the image's health check did not end within 2 s")
