@@ -12,7 +12,7 @@ import django
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
-    parser.add_argument("what", choices=["launch", "deploy"])
+    parser.add_argument("what", choices=["launch", "deploy", "build"])
     parser.add_argument("--rounds", type=int, default=20, help="how often each is measured (default 20)")
     parser.add_argument("--docker", action="store_true", help="also measure Docker (needs docker.io, iptables)")
     parser.add_argument("--trace", action="store_true", help="also show where the time goes")
@@ -20,9 +20,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is removed on the way out
     django.setup()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
-    from bench import deploy, launch  # noqa: PLC0415 - need Django
+    from bench import build, deploy, launch  # noqa: PLC0415 - need Django
 
-    measure = {"launch": launch.run, "deploy": deploy.run}[options.what]
+    measure = {"launch": launch.run, "deploy": deploy.run, "build": build.run}[options.what]
     try:
         measure(rounds=options.rounds, with_docker=options.docker, trace=options.trace)
     except KeyboardInterrupt:

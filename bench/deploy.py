@@ -29,7 +29,7 @@ from paas.worker.translate import tenant_spec
 PORT = 8000
 PATIENCE_SECONDS = 120.0
 # Every question costs the version that still serves an answer, from the very cores that build the next one.
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.01
 WARM_UP, SAME, CHANGED = "warm-up", "nothing changed", "one file changed"
 UPLOAD, DOCKER = "berth, upload by API", "docker build + docker run"
 # What Berth's Python builder does, in Docker's words; pip finds in /wheels what it would else download.
@@ -146,7 +146,7 @@ class DockerApp:
 
 def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
     """Print a table a scenario. Needs a Berth that is up; leaves nothing of itself on it."""
-    _demand_same_code()
+    demand_same_code()
     with ExitStack() as undo:
         if not undo.enter_context(lock.held("bench")):
             raise SystemExit("bin/bench: another run measures this Berth; wait for it to end")
@@ -167,7 +167,7 @@ def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
             print(table(f"  where the time goes: {name}", parts.seconds[scenario]))
 
 
-def _demand_same_code() -> None:
+def demand_same_code() -> None:
     """What is measured is what runs, and that should be what whoever measures has before their eyes."""
     installed = settings.PATHS.state / "code"
     if code.digest(settings.BASE_DIR) != code.digest(installed):

@@ -68,6 +68,9 @@ class Deployer:
             text=True,
         )
 
+    def newest_build(self) -> Build | None:
+        return self.app.builds.first()
+
     def version(self) -> int:
         """Of the newest release; 0 before the first."""
         newest = self.app.releases.first()
