@@ -206,7 +206,7 @@ def _python() -> str:
 def _peers(berth: Deployer) -> Iterator[dict[str, Callable[[Path], float]]]:
     """Docker, and buildah where it is installed, with the files of Berth's base image under its name."""
     store, runtime = engine.store(), engine.runtime()
-    base = store.image(store.resolve(BASE))
+    base = store.image(store.resolve(engine.base_image()))
     with ExitStack() as undo:
         docker = undo.enter_context(peer.running(settings.PATHS.work / "bench-docker"))
         found = {DOCKER: docker_build(docker)}

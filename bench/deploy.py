@@ -189,7 +189,7 @@ def _measure(
 def _docker_app(source: AppSource, folder: Path, berth: Deployer) -> Iterator[DockerApp]:
     """Docker with Berth's base image, the dependencies' files in it, and the Dockerfile beside the source."""
     store, runtime = engine.store(), engine.runtime()
-    base = store.image(store.resolve(settings.BASE_IMAGE))
+    base = store.image(store.resolve(engine.base_image()))
     python = next(name.removeprefix("python:") for name in store.tags() if name.startswith("python:3."))
     dockerfile, wheels = folder / "Dockerfile", folder / "wheels"
     dockerfile.write_text(DOCKERFILE.format(command=json.dumps(shell(source.command))))

@@ -19,7 +19,7 @@ from bench.figures import table
 from paas.linux import cgroups
 from paas.network import Network, address_of, host_resolvers, resolv_conf
 from paas.runtime import Runtime
-from paas.settings import BASE_IMAGE, PATHS, UID_BASE
+from paas.settings import PATHS, UID_BASE
 from paas.specs import ID_RANGE_SIZE, MIB, ContainerSpec, Limits, TenantSpec
 from paas.worker import engine
 
@@ -93,7 +93,7 @@ def docker_launch(docker: peer.Docker, name: str) -> float:
 def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
     """Print the table. Run it in the mount namespace of a Berth that is up."""
     store = engine.store()
-    image = store.image(store.resolve(BASE_IMAGE))
+    image = store.image(store.resolve(engine.base_image()))
     layer = _config_layer()
     engine.network().apply_base()
     bench = Bench(engine.runtime(), engine.network(), (*image.layers, layer))

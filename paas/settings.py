@@ -37,8 +37,7 @@ UID_BASE = env.int("BERTH_UID_BASE", 1_879_048_192)
 EGRESS_ALLOW: list[IPv4Network] = list(map(IPv4Network, env.list("BERTH_EGRESS_ALLOW", [])))
 BUILD_CA_BUNDLE = env.str("BERTH_BUILD_CA_BUNDLE", "")
 BUILD_ENV: dict[str, str] = env.dict("BERTH_BUILD_ENV", {})
-BASE_IMAGE_SUITE = env.str("BERTH_BASE_SUITE", "bookworm")
-BASE_IMAGE = env.str("BERTH_BASE_IMAGE", "debian:12")  # what Python and static apps stand on
+BASE_SUITE = env.str("BERTH_BASE_SUITE", "bookworm")  # the Debian that apps stand on which ask for no version
 
 # The interpreter of the private environment; its folder has uv, which builds are given read-only.
 PYTHON = sys.executable

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paas.builder import config, detect, dockerfile, ignore, procfile, python, static
+from paas.builder import config, detect, dockerfile, ignore, manifests, procfile
+from paas.builder.buildpacks import BY_NAME, Bases, Request
 from paas.builder.config import Config
 from paas.builder.execute import Execution
 from paas.builder.ignore import Ignore
 from paas.builder.log import BuildLog
+from paas.builder.manifests import Manifests
 from paas.builder.plan import Plan
 from paas.builder.processes import formation, release_command
 from paas.builder.procfile import Procfile
@@ -20,12 +21,10 @@ from paas.builder.tree import Tree
 from paas.errors import BadInput
 from paas.images import Store
 from paas.oci.config import ImageConfig
-from paas.specs import BuildReport, HealthCheck, ImageSpec
+from paas.specs import BuildReport, HealthCheck
 
-# What Python and static apps have no use for in their image. A Dockerfile gets all that it asks for.
+# What no app has a use for in its image. A Dockerfile gets all that it asks for.
 _NEVER_WANTED = ("**/.git", "**/.hg", "**/.svn", "**/.venv", "**/__pycache__", "**/*.pyc", "**/.DS_Store")
-_NEVER_SERVED = (config.NAME, procfile.NAME, ignore.NAME, "Dockerfile")
-_PYTHON_NAME = re.compile(r"python:(3\.\d+)")
 _CONFIG_MAX = 64 * 1024
 _DOCKERFILE_MAX = 1024 * 1024
 
@@ -37,6 +36,7 @@ class Inputs:
     config: Config
     procfile: Procfile
     ignore: Ignore
+    manifests: Manifests
     files: tuple[str, ...]
 
 
@@ -49,22 +49,20 @@ def build(
     sandbox: Sandbox,
     log: Callable[[bytes], None],
     cancelled: Callable[[], bool],
-    base_image: str = "debian:12",
+    suite: str = "bookworm",
     secrets: Mapping[str, str] | None = None,
 ) -> BuildReport:
     """Build the folder `source`, which nothing may change meanwhile, for an app of this stage.
 
-    `base_image` names the image that Python and static apps stand on. `secrets` are the app's config vars,
+    `suite` is the Debian that apps stand on which ask for nothing else. `secrets` are the app's config vars,
     asked for when a step mounts one; none gets into an image, the cache or the log. Raises BadInput for what is
     wrong in the source, StepFailed for a command that failed, BuildCancelled soon after `cancelled()` is true.
     """
     lines = BuildLog(log)
     with Tree(source) as tree:
         inputs = read_inputs(tree, stage)
-        plan = make_plan(inputs, tree, store, base_image, lines)
-        processes = formation(inputs.config, inputs.procfile, plan)
-        files = tuple(dict.fromkeys((*inputs.files, *plan.files_read)))
-        _say_what_was_read(lines, files, tree, plan)
+        plan = make_plan(inputs, tree, Bases(store, suite, lines.line), store, lines)
+        processes = formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
         execution = Execution(
             tree,
             tenant_id=tenant_id,
@@ -83,53 +81,60 @@ def build(
         builder=plan.builder,
         steps_total=plan.steps_total,
         steps_cached=execution.steps_cached,
-        files_read=files,
+        files_read=tuple(dict.fromkeys((*inputs.files, *plan.files_read))),
         release_command=release_command(inputs.config, inputs.procfile),
     )
 
 
 def read_inputs(tree: Tree, stage: str) -> Inputs:
+    """berth.toml wins over the Procfile, and both over the files of other platforms."""
     texts = {name: tree.text(name, _CONFIG_MAX) for name in (config.NAME, procfile.NAME, ignore.NAME)}
-    settings = config.parse(texts[config.NAME] or "")
+    settings = config.parse(texts[config.NAME] or "").for_stage(stage)
+    processes = procfile.parse(texts[procfile.NAME] or "")
+    others = manifests.read(tree)
+    args = tuple((others.build_args | dict(settings.build.args)).items())
     return Inputs(
-        config=settings.for_stage(stage),
-        procfile=procfile.parse(texts[procfile.NAME] or ""),
+        config=replace(
+            settings,
+            env=tuple((others.env | dict(settings.env)).items()),
+            build=replace(settings.build, args=args),
+        ),
+        procfile=Procfile(others.commands | processes.commands, processes.release or others.release),
         ignore=ignore.parse(texts[ignore.NAME] or ""),
-        files=tuple(name for name, text in texts.items() if text is not None),
+        manifests=others,
+        files=(*(name for name, text in texts.items() if text is not None), *others.files),
     )
 
 
-def make_plan(inputs: Inputs, tree: Tree, store: Store, base_image: str, log: BuildLog) -> Plan:
-    """Also sets what `tree` leaves out, which depends on the builder."""
+def make_plan(inputs: Inputs, tree: Tree, bases: Bases, store: Store, log: BuildLog) -> Plan:
+    """Also sets what `tree` leaves out, which depends on the builder, and says what was read."""
     settings = inputs.config.build
     tree.ignore = ignore.built_in(_NEVER_WANTED) + inputs.ignore
-    detected = detect.detect(settings, tree)
+    if inputs.files:
+        log.line(f"Read: {', '.join(inputs.files)}")
+    for note in inputs.manifests.notes:
+        log.line(f"Ignored: {note}")
+    detected = detect.detect(settings, inputs.manifests, tree)
     log.line(f"Builder: {detected.builder} ({detected.because})")
-
-    def resolve(name: str) -> ImageSpec:
-        return store.image(store.resolve(name))
-
     if detected.builder == "dockerfile":
-        return _dockerfile_plan(inputs, tree, lambda name: store.config(store.resolve(name)))
-    if detected.builder == "static":
-        tree.ignore = ignore.built_in((*_NEVER_WANTED, *_NEVER_SERVED)) + inputs.ignore
-        return static.plan(settings, tree, base_image, resolve(base_image))
-    base = resolve(base_image)
-    return python.plan(settings, tree, base_image, base, _python_versions(store, base))
-
-
-def _python_versions(store: Store, base: ImageSpec) -> tuple[str, ...]:
-    """The versions under which the base image is also known as a Python image: "3.11"."""
-    names = ((_PYTHON_NAME.fullmatch(name), digest) for name, digest in store.tags().items())
-    return tuple(match[1] for match, digest in names if match and store.image(digest).layers == base.layers)
+        plan = _dockerfile_plan(inputs, tree, lambda name: store.config(store.resolve(name)))
+    else:
+        pack = BY_NAME[detected.builder]
+        tree.ignore = ignore.built_in((*_NEVER_WANTED, *pack.left_out(tree))) + inputs.ignore
+        plan = pack.plan(Request(settings, tree, bases, inputs.config.env))
+    _say_what_was_read(log, inputs, tree, plan)
+    return plan
 
 
 def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageConfig]) -> Plan:
-    settings = inputs.config.build
-    name = settings.dockerfile or "Dockerfile"
-    text = tree.text(name, _DOCKERFILE_MAX)
-    if text is None:
-        raise BadInput(f"{name} is not there", hint="add it, or name it in berth.toml: [build] dockerfile")
+    settings, others = inputs.config.build, inputs.manifests
+    if others.dockerfile_text and not settings.dockerfile:
+        name, text = others.dockerfile_from, others.dockerfile_text
+    else:
+        name = settings.dockerfile or others.dockerfile or detect.DOCKERFILE
+        text = tree.text(name, _DOCKERFILE_MAX) or ""
+        if not text and tree.entry(name) is None:
+            raise BadInput(f"{name} is not there", hint="add it, or name it in berth.toml: [build] dockerfile")
     own_ignore = f"{name}{ignore.NAME}"
     ignored = tree.text(own_ignore, _CONFIG_MAX)
     tree.ignore = inputs.ignore if ignored is None else ignore.parse(ignored, own_ignore)
@@ -138,9 +143,12 @@ def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageC
     return plan if ignored is None else replace(plan, files_read=(*plan.files_read, own_ignore))
 
 
-def _say_what_was_read(log: BuildLog, files: tuple[str, ...], tree: Tree, plan: Plan) -> None:
-    if files:
-        log.line(f"Read: {', '.join(files)}")
+def _say_what_was_read(log: BuildLog, inputs: Inputs, tree: Tree, plan: Plan) -> None:
+    if plan.files_read:
+        log.line(f"Read: {', '.join(plan.files_read)}")
+    unread = detect.ignored(tree, (*inputs.files, *plan.files_read))
+    if unread:
+        log.line(f"Ignored: {', '.join(unread)}: the {plan.builder} builder does not read them")
     left_out = [entry.name for entry in tree.top(ignored=True)]
     if left_out:
         more = f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""

@@ -10,7 +10,7 @@ from paas.builder.toml_table import Table, load
 from paas.specs import MIB, HealthCheck
 
 NAME = "berth.toml"
-BUILDERS = ("python", "static", "dockerfile")
+BUILDERS = ("python", "node", "php", "ruby", "go", "static", "dockerfile")
 DEFAULT_STAGE = "production"
 Pairs = tuple[tuple[str, str], ...]
 
@@ -30,6 +30,10 @@ class BuildConfig:
     dockerfile: str = ""
     target: str = ""
     python: str = ""
+    node: str = ""
+    php: str = ""
+    ruby: str = ""
+    go: str = ""
     root: str = ""
     fallback: str = ""
     args: Pairs = ()
@@ -103,13 +107,22 @@ def _build(table: Table) -> BuildConfig:
         target=table.text(
             "target", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", allowed="name a stage of the file"
         ),
-        python=table.text("python", pattern=r"3\.\d{1,2}", allowed='write it as "3.11"'),
+        python=_version(table, "python", "3.11"),
+        node=_version(table, "node", "20"),
+        php=_version(table, "php", "8.2"),
+        ruby=_version(table, "ruby", "3.1"),
+        go=_version(table, "go", "1.19"),
         root=table.text("root", pattern=_RELATIVE, allowed=_RELATIVE_HINT),
         fallback=table.text("fallback", pattern=_RELATIVE + r"(?<!/)", allowed='write it as "index.html"'),
         args=table.pairs("args", _VARIABLE, _VARIABLE_HINT),
     )
     table.finish()
     return build
+
+
+def _version(table: Table, language: str, example: str) -> str:
+    parts = r"\d{1,4}" + r"\.\d{1,4}" * example.count(".")
+    return table.text(language, pattern=parts, allowed=f'write it as "{example}"')
 
 
 def _processes(parent: Table) -> dict[str, ProcessConfig]:

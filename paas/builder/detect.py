@@ -4,51 +4,56 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paas.builder.buildpacks import ALL
 from paas.builder.config import BuildConfig
+from paas.builder.manifests import Manifests
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 
-PYTHON_FILES = ("requirements.txt", "pyproject.toml")
-STATIC_ROOTS = ("", "public", "dist", "build", "_site")
-INDEX = "index.html"
+DOCKERFILE = "Dockerfile"
+_LOOKED_FOR = (
+    DOCKERFILE, "Gemfile", "composer.json", "index.php", "requirements.txt", "pyproject.toml", "Pipfile.lock",
+    "go.mod", "package.json", "index.html",
+)  # fmt: skip
+# What builds on other platforms read, and Berth does not.
+_OF_OTHERS = (
+    "docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml", "fly.toml", "render.yaml",
+    "netlify.toml", "vercel.json", "nixpacks.toml", "railway.json", "Aptfile", ".buildpacks", "project.toml",
+    "environment.yml", "setup.py", "Pipfile",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Detected:
+    """`because` is for the log."""
+
     builder: str
     because: str
 
 
-def detect(build: BuildConfig, source: Tree) -> Detected:
-    """The builder that berth.toml names, else the first whose files are there."""
+def detect(build: BuildConfig, manifests: Manifests, source: Tree) -> Detected:
+    """The builder that berth.toml names, else a Dockerfile, else the first whose files are there."""
     if build.builder:
         return Detected(build.builder, "berth.toml says so")
-    dockerfile = build.dockerfile or "Dockerfile"
+    if not build.dockerfile and manifests.has_dockerfile:
+        return Detected("dockerfile", f"{manifests.dockerfile_from} says so")
+    dockerfile = build.dockerfile or DOCKERFILE
     if source.entry(dockerfile):  # .dockerignore may keep it out of the image, not out of the build
         return Detected("dockerfile", f"there is {dockerfile}")
-    for name in PYTHON_FILES:
-        if source.exists(name):
-            return Detected("python", f"there is {name}")
-    root = static_root(build, source)
-    if root is not None:
-        return Detected("static", f"there is {_index(root)}")
+    for pack in ALL:
+        because = pack.detect(build, source)
+        if because:
+            return Detected(pack.NAME, because)
     raise _nothing(dockerfile, source)
 
 
-def static_root(build: BuildConfig, source: Tree) -> str | None:
-    """The folder that a static site is served from; None when there is none."""
-    for root in (build.root,) if build.root else STATIC_ROOTS:
-        if source.exists(_index(root)):
-            return root
-    return None
-
-
-def _index(root: str) -> str:
-    return f"{root.rstrip('/')}/{INDEX}" if root else INDEX
+def ignored(source: Tree, read: tuple[str, ...]) -> list[str]:
+    """Files that say how to build an app, here or elsewhere, and that this build does not look at."""
+    return [name for name in (*_LOOKED_FOR[:-1], *_OF_OTHERS) if name not in read and source.exists(name)]
 
 
 def _nothing(dockerfile: str, source: Tree) -> BadInput:
-    looked_for = [dockerfile, *PYTHON_FILES, *map(_index, STATIC_ROOTS)]
+    looked_for = [dockerfile, *_LOOKED_FOR[1:]]
     top = source.top()
     folders = [entry.name for entry in top if entry.kind == "folder"]
     hint = "add one of them, or name a builder in berth.toml: [build] builder"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from paas.builder.config import Config, ProcessConfig
 from paas.builder.plan import Plan
 from paas.builder.procfile import Procfile, shell
@@ -12,8 +14,13 @@ DEFAULT_MEMORY = 256 * MIB
 DEFAULT_CPU = 1000
 
 
-def formation(config: Config, procfile: Procfile, plan: Plan) -> tuple[ProcessSpec, ...]:
-    """`config` is the one for the app's stage. Web first, the others in the order of their files."""
+def formation(
+    config: Config, procfile: Procfile, plan: Plan, counts: Mapping[str, int] | None = None
+) -> tuple[ProcessSpec, ...]:
+    """`config` is the one for the app's stage. Web first, the others in the order of their files.
+
+    `counts` is how many of a process there are where `config` does not say.
+    """
     commands = {name: shell(command) for name, command in procfile.commands.items()}
     commands |= {name: process.command for name, process in config.processes.items() if process.command}
     if "web" not in commands and plan.command and not (plan.is_guess and commands):
@@ -28,16 +35,17 @@ def formation(config: Config, procfile: Procfile, plan: Plan) -> tuple[ProcessSp
                 details={"file": "berth.toml", "key": f"processes.{name}.command"},
             )
     return tuple(
-        _spec(name, commands[name], config) for name in sorted(commands, key=lambda name: name != "web")
+        _spec(name, commands[name], config, counts or {})
+        for name in sorted(commands, key=lambda name: name != "web")
     )
 
 
-def _spec(name: str, args: tuple[str, ...], config: Config) -> ProcessSpec:
+def _spec(name: str, args: tuple[str, ...], config: Config, counts: Mapping[str, int]) -> ProcessSpec:
     process = config.processes.get(name, ProcessConfig())
     return ProcessSpec(
         name=name,
         args=args,
-        count=1 if process.count is None else process.count,
+        count=counts.get(name, 1) if process.count is None else process.count,
         memory_bytes=process.memory_bytes or DEFAULT_MEMORY,
         cpu_millis=process.cpu_millis or DEFAULT_CPU,
     )

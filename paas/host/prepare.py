@@ -41,11 +41,11 @@ def prepare(installation: Installation, environ: Mapping[str, str]) -> Prepared:
 
 
 def base_image(log: Note) -> None:
-    """What Python and static apps stand on: about a minute, the first time only."""
+    """What Python and static apps stand on, and other images too: about a minute, the first time only."""
     from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
-    from paas.images import Store, build_base  # noqa: PLC0415
+    from paas.images import Store, runtimes  # noqa: PLC0415
 
-    build_base(Store(settings.PATHS.store), suite=settings.BASE_IMAGE_SUITE, name=settings.BASE_IMAGE, log=log)
+    runtimes.ensure_base(Store(settings.PATHS.store), settings.BASE_SUITE, log=log)
 
 
 def database(installation: Installation, prepared: Prepared) -> None:

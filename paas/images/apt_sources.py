@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paas.errors import HostProblem
 
 _OPTIONS = re.compile(r"\[([^\]]*)\]")
 _ARCHIVE_KEYS = "debian-archive"
+_KEY_FOLDERS = (Path("/usr/share/keyrings"), Path("/etc/apt/trusted.gpg.d"))
+# Releases that stand beside each other in every archive: who has one of them has the others.
+_SIBLINGS = ("bookworm", "trixie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,12 @@ class AptSource:
 
 
 def debian_sources(suite: str, etc: Path = Path("/etc/apt")) -> tuple[AptSource, ...]:
-    """Where this host gets the suite, its updates and its security fixes from."""
-    wanted = {suite, f"{suite}-updates", f"{suite}-security"}
+    """Where this host gets the suite, its updates and its security fixes from, or would get them."""
     everything = tuple(_all_sources(etc))
-    found = tuple(dict.fromkeys(s for s in everything if s.suite in wanted and _is_debians(s)))
+    found = _of_suite(suite, everything)
     if not any(source.suite == suite for source in found):
+        found = _beside(suite, everything)
+    if not found:
         known = sorted({s.suite for s in everything if _is_debians(s) and "-" not in s.suite})
         raise HostProblem(
             f"this machine's apt has no source for Debian {suite}",
@@ -46,6 +50,30 @@ def debian_sources(suite: str, etc: Path = Path("/etc/apt")) -> tuple[AptSource,
             hint="move it to /etc/apt/auth.conf.d (apt_auth.conf(5))",
         )
     return found
+
+
+def _of_suite(suite: str, everything: Iterable[AptSource]) -> tuple[AptSource, ...]:
+    wanted = {suite, f"{suite}-updates", f"{suite}-security"}
+    return tuple(dict.fromkeys(s for s in everything if s.suite in wanted and _is_debians(s)))
+
+
+def _beside(suite: str, everything: tuple[AptSource, ...]) -> tuple[AptSource, ...]:
+    """The suite from where this host gets another; () when it has none, or the suite is none of ours."""
+    for sibling in _SIBLINGS if suite in _SIBLINGS else ():
+        known = _of_suite(sibling, everything)
+        if any(source.suite == sibling for source in known):
+            _require_keys(suite)
+            return tuple(replace(s, suite=suite + s.suite.removeprefix(sibling)) for s in known)
+    return ()
+
+
+def _require_keys(suite: str, folders: Iterable[Path] = _KEY_FOLDERS) -> None:
+    """An older host's keyring may not know a newer release's keys; Debian brings them by an update of it."""
+    if not any(True for folder in folders for _ in folder.glob(f"{_ARCHIVE_KEYS}-{suite}-*")):
+        raise HostProblem(
+            f"this machine has no keys for Debian {suite}: its packages could not be verified",
+            hint="apt-get update && apt-get install debian-archive-keyring",
+        )
 
 
 def _is_debians(source: AptSource) -> bool:

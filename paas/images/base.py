@@ -18,6 +18,9 @@ from paas.oci.config import History, ImageConfig
 from paas.specs import ImageSpec
 
 Log = Callable[[str], None]
+SUITES = {"bookworm": "debian:12", "trixie": "debian:13"}
+# Python and nginx are in the base: what most apps stand on is one layer, made in one go by the first bin/up;
+# nginx serves static sites and PHP, Python is 30 MB that the other languages' images share and never load.
 PACKAGES = (
     "ca-certificates",
     "curl",
@@ -50,23 +53,24 @@ _PYTHON_ENV = {"PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_ROOT_USER_ACTION": "ignore
 _DULL = ("running --", "using /", "chroot arch", "finding correct", "removing tempdir", "done", "success")
 
 
-def build_base(store: Store, *, suite: str = "bookworm", name: str = "debian:12", log: Log) -> ImageSpec:
-    """Make the base image, tagged `name` and as Dockerfiles know it; does nothing if it is there.
+def build_base(store: Store, *, suite: str = "bookworm", rebuild: bool = False, log: Log) -> ImageSpec:
+    """Make the suite's base image, tagged as Dockerfiles know it; does nothing if it is there.
 
-    Takes about a minute and needs the network. `log` gets a line for each stage. Raises HostProblem if this
-    machine's apt does not know the suite, CommandFailed if mmdebstrap fails.
+    Takes about a minute and needs the network. `log` gets a line for each stage. `rebuild` makes it again.
+    Raises HostProblem if this machine's apt does not know the suite, CommandFailed if mmdebstrap fails.
     """
+    name = SUITES.get(suite, f"debian:{suite}")
     try:
         digest = store.resolve(name)
     except NotFound:
         digest = ""
-    if digest and store.is_complete(digest):
+    if digest and store.is_complete(digest) and not rebuild:
         return store.image(digest)
     diff_id = _bootstrap(store, suite, debian_sources(suite), log)
     debian = store.put_image(_config(diff_id, suite))
     config = store.config(debian.digest)
     python = store.put_image(replace(config.with_env(**_PYTHON_ENV), cmd=("python3",)))
-    for alias in _python_names(store.layer_path(diff_id), suite):
+    for alias in _python_names(store, diff_id, suite):
         store.tag(alias, python.digest)
     for alias in (f"{name}-slim", f"debian:{suite}", f"debian:{suite}-slim", name):  # last: the one looked for
         store.tag(alias, debian.digest)
@@ -127,7 +131,12 @@ def _architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
-def _python_names(layer: Path, suite: str) -> tuple[str, ...]:
-    """The names that Docker's users know for the Python that this Debian has."""
-    version = (layer / "usr/bin/python3").readlink().name.removeprefix("python")
-    return ("python:3", *(f"python:{version}{end}" for end in ("", "-slim", f"-{suite}", f"-slim-{suite}")))
+def _python_names(store: Store, layer: str, suite: str) -> tuple[str, ...]:
+    """The names that Docker's users know for the Python that this Debian has.
+
+    `python:3` stays with the suite that had it first, which is the machine's own.
+    """
+    version = (store.layer_path(layer) / "usr/bin/python3").readlink().name.removeprefix("python")
+    names = tuple(f"python:{version}{end}" for end in ("", "-slim", f"-{suite}", f"-slim-{suite}"))
+    tags = store.tags()
+    return ("python:3", *names) if tags.get("python:3") == tags.get(names[0]) else names

@@ -168,7 +168,7 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
             sandbox=BuildSandbox(build, cancelled=stop),
             log=write,
             cancelled=stop,
-            base_image=settings.BASE_IMAGE,
+            suite=settings.BASE_SUITE,
             secrets=ConfigVars(build.app),
         )
     finally:

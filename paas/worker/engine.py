@@ -7,6 +7,7 @@ from functools import cache
 from django.conf import settings
 
 from paas.images import Store
+from paas.images.base import SUITES
 from paas.network import Network, host_resolvers
 from paas.router import Caddy, Table
 from paas.runtime import Runtime
@@ -15,6 +16,11 @@ from paas.runtime import Runtime
 @cache
 def store() -> Store:
     return Store(settings.PATHS.store)
+
+
+def base_image() -> str:
+    """The name of the image that apps stand on which ask for nothing else."""
+    return SUITES[settings.BASE_SUITE]
 
 
 @cache

@@ -125,10 +125,10 @@ class BuildSandbox:
 
 def _image_with_curl() -> ImageSpec:
     store = engine.store()
-    image = store.image(store.resolve(settings.BASE_IMAGE))
+    image = store.image(store.resolve(engine.base_image()))
     if not any((store.layer_path(layer) / CURL[1:]).exists() for layer in image.layers):
         raise HostProblem(
-            f"the base image {settings.BASE_IMAGE} has no curl, which ADD fetches with",
+            f"the base image {engine.base_image()} has no curl, which ADD fetches with",
             hint="it is of an older Berth: an administrator has to make it anew",
         )
     return image

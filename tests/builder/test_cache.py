@@ -99,6 +99,6 @@ def test_a_static_site_from_source_to_report(bench: Bench) -> None:
     assert 'try_files $uri $uri/ "/index.html";' in config
     assert "error_page 404 /404.html;" in config
     assert bench.text.startswith(
-        "Builder: static (there is index.html)\nRead: berth.toml\nLeft out: .git, berth.toml\n"
+        "Read: berth.toml\nBuilder: static (there is index.html)\nLeft out: .git, berth.toml\n"
     )
     assert "Step 1/1 COPY . /srv/site/\n  done in " in bench.text

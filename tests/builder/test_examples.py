@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from paas.builder.build import make_plan, read_inputs
+from paas.builder.buildpacks import Bases
 from paas.builder.log import BuildLog
 from paas.builder.plan import CacheMount, FilesStep, Plan, RunStep
 from paas.builder.processes import formation, release_command
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 from paas.images import Store
+from paas.images.runtimes import RUNTIMES
 from paas.oci.config import ImageConfig
 from paas.specs import MIB, ProcessSpec
 
@@ -27,7 +29,8 @@ def store(tmp_path: Path) -> Store:
     (tmp_path / "empty").mkdir()
     layer = store.commit_changeset(tmp_path / "empty")
     image = store.put_image(ImageConfig(diff_ids=(layer.diff_id,), env=(("PATH", "/usr/bin:/bin"),)))
-    for name in ("debian:12", "python:3", "python:3.11"):
+    runtimes = (name for runtime in RUNTIMES for name in (runtime.image, runtime.build_image))
+    for name in ("debian:12", "python:3", *runtimes):
         store.tag(name, image.digest)
     return store
 
@@ -35,8 +38,9 @@ def store(tmp_path: Path) -> Store:
 def planned(source: Path, store: Store, stage: str = "production") -> tuple[Plan, tuple[ProcessSpec, ...]]:
     with Tree(source) as tree:
         inputs = read_inputs(tree, stage)
-        plan = make_plan(inputs, tree, store, "debian:12", BuildLog(lambda data: None))
-        return plan, formation(inputs.config, inputs.procfile, plan)
+        log = BuildLog(lambda data: None)
+        plan = make_plan(inputs, tree, Bases(store, "bookworm", log.line), store, log)
+        return plan, formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
 
 
 def source(folder: Path, files: dict[str, str]) -> Path:
@@ -104,16 +108,19 @@ def test_bad_config(store: Store) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "none of Dockerfile, requirements.txt, pyproject.toml, index.html, .*; the source is empty"),
+        ({}, "none of Dockerfile, Gemfile, composer.json, .*, index.html; the source is empty"),
         ({"my-app/app.py": ""}, "everything is inside the folder 'my-app': deploy that folder's content"),
-        ({"app.rb": "", "README": ""}, "cannot tell how to build this source"),
+        ({"app.pl": "", "README": ""}, "cannot tell how to build this source"),
         ({"requirements.txt": ""}, "no process is named: .*; add a Procfile with a line such as `web: "),
         ({"requirements.txt": "", "app.py": "", "main.py": ""}, "no process is named"),
         ({"berth.toml": "[build]\nbuilder='python'"}, "needs requirements.txt or pyproject.toml"),
         ({"berth.toml": "[build]\nbuilder='static'\nroot='x/'"}, "needs x/index.html"),
         ({"berth.toml": "[build]\nbuilder='dockerfile'"}, "Dockerfile is not there; add it, or name it in"),
         ({"berth.toml": "[build]\nfallback='app.html'", "dist/index.html": ""}, "dist/app.html is not there"),
-        ({"requirements.txt": "", "app.py": "", ".python-version": "3.13"}, "'3.13', .*; available: 3.11"),
+        (
+            {"requirements.txt": "", "app.py": "", ".python-version": "\n3.9"},
+            "line 2: .*'3.9', .*; available: 3.11, 3.13",
+        ),
         ({"Dockerfile": "FROM scratch"}, "add CMD to Dockerfile, or `web: <command>` to a Procfile"),
         (
             {"index.html": "", "berth.toml": "[processes.worker]\nmemory='64M'"},

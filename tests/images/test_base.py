@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from paas.errors import HostProblem
-from paas.images.apt_sources import AptSource, debian_sources, network_options, parse_deb822, parse_list
+from paas.images.apt_sources import (
+    AptSource,
+    _require_keys,
+    debian_sources,
+    network_options,
+    parse_deb822,
+    parse_list,
+)
 from paas.images.base import build_base, mmdebstrap_argv
 from paas.images.store import Store
 from paas.oci.config import ImageConfig
@@ -88,6 +95,22 @@ def test_a_suite_that_the_host_does_not_know(tmp_path: Path) -> None:
         debian_sources("sid", apt(tmp_path, sources=DEB822, one_line=LIST))
 
 
+def test_a_release_that_the_host_does_not_run_is_where_its_own_is(tmp_path: Path) -> None:
+    found = debian_sources("trixie", apt(tmp_path, sources=DEB822))
+    assert [source.line() for source in found] == [
+        f"deb [signed-by={KEYRING}] http://mirror.example/debian trixie main",
+        f"deb [signed-by={KEYRING}] http://mirror.example/debian trixie-updates main",
+        f"deb [signed-by={KEYRING}] http://security.example/debian trixie-security main",
+    ]
+
+
+def test_a_keyring_that_is_older_than_the_release(tmp_path: Path) -> None:
+    (tmp_path / "debian-archive-bookworm-stable.gpg").touch()
+    _require_keys("bookworm", [tmp_path])
+    with pytest.raises(HostProblem, match=r"no keys for Debian trixie: .*; apt-get update && apt-get install"):
+        _require_keys("trixie", [tmp_path])
+
+
 def test_a_password_never_goes_into_an_image(tmp_path: Path) -> None:
     with pytest.raises(HostProblem, match="has a password in its address") as caught:
         debian_sources(
@@ -128,4 +151,4 @@ def test_the_command_names_no_host_of_ours() -> None:
 def test_a_base_that_is_there_is_not_built_again(store: Store) -> None:
     spec = store.put_image(ImageConfig())
     store.tag("debian:12", spec.digest)
-    assert build_base(store, suite="a suite that nobody has", log=pytest.fail) == spec
+    assert build_base(store, log=pytest.fail) == spec

@@ -54,7 +54,7 @@ def fetching(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
         place = layer / str(Path(path).parent.resolve())[1:] / Path(path).name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place)
-    bench.tag(settings.BASE_IMAGE, layer)
+    bench.tag(engine.base_image(), layer)
     return bench
 
 

@@ -70,7 +70,7 @@ class Workbench:
             sandbox=BuildSandbox(build, cancelled=cancelled),
             log=self.log.append,
             cancelled=cancelled,
-            base_image=settings.BASE_IMAGE,
+            suite=settings.BASE_SUITE,
             secrets=ConfigVars(app),
         )
 
@@ -105,7 +105,7 @@ class Workbench:
 def bench(host: Host) -> Iterator[Workbench]:
     folder = Path(tempfile.mkdtemp(prefix="berth-bench-"))
     bench = Workbench(host, folder)
-    bench.tag(settings.BASE_IMAGE, settings.PATHS.store / "layers" / BASE.removeprefix("sha256:"))
+    bench.tag(engine.base_image(), settings.PATHS.store / "layers" / BASE.removeprefix("sha256:"))
     yield bench
     shutil.rmtree(folder)
     assert host.is_clean()

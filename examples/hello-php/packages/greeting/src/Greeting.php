@@ -1,0 +1,13 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Greeting;
+
+final class Greeting
+{
+    public static function for(string $name): string
+    {
+        return "Hello, $name";
+    }
+}

@@ -1,0 +1,265 @@
+"""Node: `node_modules` by the lock file's own tool, the build script, then the source, each a layer of its own.
+
+What only the build needs (devDependencies, the tool's cache) stays in stages of their own, which no image has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from paas.builder.buildpacks.shape import (
+    HOME,
+    MAX_MANIFEST,
+    Base,
+    Request,
+    app_env,
+    command,
+    put,
+    put_source,
+    read_json,
+    table,
+    take,
+    text_of,
+    there_is,
+)
+from paas.builder.buildpacks.versions import choose, first, from_config, from_key, from_line
+from paas.builder.config import BuildConfig
+from paas.builder.plan import APP_OWNER, FilesStep, Folder, ImageSettings, Plan, RunStep, Stage, Step
+from paas.builder.procfile import shell
+from paas.builder.tree import Tree
+from paas.errors import BadInput
+from paas.images.runtimes import Runtime
+
+NAME = "node"
+MANIFEST = "package.json"
+_OUT = "/build"  # what the build script leaves, less node_modules, waits here for the last stage
+_CACHE = "/var/cache/node"
+_SETTINGS = (".npmrc", ".yarnrc", "pnpm-workspace.yaml")
+# Scripts of the app's own that run when its dependencies are installed, and may need any file of it.
+_AT_INSTALL = ("preinstall", "install", "postinstall", "prepare")
+_VERSION = re.compile(r"\d+(?:\.\d+){0,2}")
+_HINT = "see the last lines: a package may need a compiler or a system library, which takes a Dockerfile"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What installs. Commands are for the shell; `{version}` is the tool's own."""
+
+    name: str
+    lock: str
+    install: str
+    prune: str
+    run: str
+
+
+_NPX = "npx --yes {name}@{version}"
+TOOLS = (
+    Tool("npm", "package-lock.json", "npm ci", "npm prune --omit=dev --ignore-scripts", "npm run"),
+    Tool("npm", "npm-shrinkwrap.json", "npm ci", "npm prune --omit=dev --ignore-scripts", "npm run"),
+    Tool(
+        "pnpm",
+        "pnpm-lock.yaml",
+        f"{_NPX} install --frozen-lockfile",
+        f"{_NPX} prune --prod --ignore-scripts",
+        f"{_NPX} run",
+    ),
+    Tool(
+        "yarn",
+        "yarn.lock",
+        f"{_NPX} install --frozen-lockfile --production=false --non-interactive",
+        f"{_NPX} install --frozen-lockfile --production --ignore-scripts --prefer-offline --non-interactive",
+        f"{_NPX} run",
+    ),
+)
+_NO_LOCK = Tool("npm", "", "npm install --no-package-lock", "npm prune --omit=dev --ignore-scripts", "npm run")
+_TOOL_VERSIONS = {"npm": "", "pnpm": "9.15.9", "yarn": "1.22.22"}
+
+
+def left_out(source: Tree) -> tuple[str, ...]:
+    return ("**/node_modules",)
+
+
+def detect(build: BuildConfig, source: Tree) -> str:
+    return there_is(source, MANIFEST)
+
+
+def plan(request: Request) -> Plan:
+    _require_manifest(request.source)
+    base = request.bases.to_run(runtime(request))
+    env = app_env(base, f"{HOME}/node_modules/.bin", NODE_ENV="production", NPM_CONFIG_UPDATE_NOTIFIER="false")
+    app = _App(request, base)
+    if script(request.source, "build"):
+        stages, _ = built_stages(request)
+        source = take(1, f"{_OUT}/", f"{HOME}/")
+        if app.has_dependencies:
+            modules = take(2, f"{HOME}/node_modules", f"{HOME}/node_modules", "dependencies")
+            stages = (*stages, app.pruned(0), Stage(base.name, (_home(), modules, source)))
+        else:
+            stages = (*stages, Stage(base.name, (_home(), source)))
+    elif app.has_dev_dependencies and app.has_dependencies:
+        modules = take(1, f"{HOME}/node_modules", f"{HOME}/node_modules", "dependencies")
+        stages = (
+            Stage(base.name, app.installed()),
+            app.pruned(0),
+            Stage(base.name, (_home(), modules, put_source())),
+        )
+    elif app.has_dependencies:
+        stages = (Stage(base.name, (*app.installed(), put_source())),)
+    else:
+        stages = (Stage(base.name, (put_source(),)),)
+    return Plan(
+        builder=NAME,
+        stages=stages,
+        image=ImageSettings(env=tuple(env.items()), workdir=HOME, user=APP_OWNER),
+        command=_default_command(request.source),
+        is_guess=True,
+        missing_command='add a "start" script to package.json, or `web: node server.js` to a Procfile',
+        notes=app.notes,
+        files_read=app.read,
+    )
+
+
+def built_stages(request: Request) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
+    """Dependencies, then the source and its build script; the app as built is in the last of them, at HOME and,
+    less node_modules, at `_OUT`. Also gives the files that were read."""
+    _require_manifest(request.source)
+    base = request.bases.to_run(runtime(request))
+    app = _App(request, base)
+    out = FilesStep(f"WORKDIR {_OUT}", (Folder(_OUT, APP_OWNER),))
+    return (Stage(base.name, app.installed()), Stage(0, (out, put_source(), app.build()))), app.read
+
+
+def script(source: Tree, name: str) -> str:
+    return text_of(table(read_json(source, MANIFEST), "scripts"), name)
+
+
+def packages(source: Tree) -> set[str]:
+    """The names of what the app depends on, in any way."""
+    manifest = read_json(source, MANIFEST)
+    return {*table(manifest, "dependencies"), *table(manifest, "devDependencies")}
+
+
+def runtime(request: Request) -> Runtime:
+    source = request.source
+    text = (source.text(MANIFEST, MAX_MANIFEST) or "") if source.exists(MANIFEST) else ""
+    engines = text_of(table(read_json(source, MANIFEST), "engines"), "node")
+    wish = first(
+        lambda: from_config("node", request.build.node),
+        lambda: from_line(source, ".nvmrc"),
+        lambda: from_line(source, ".node-version"),
+        lambda: from_key(text, MANIFEST, engines, '"node"'),
+    )
+    return choose(NAME, wish, request.bases.suite)
+
+
+def _require_manifest(source: Tree) -> None:
+    if not source.exists(MANIFEST):
+        raise BadInput(f'builder "node" needs {MANIFEST}, which is not there', hint="`npm init -y` makes one")
+
+
+def _home() -> FilesStep:
+    return FilesStep(f"WORKDIR {HOME}", (Folder(HOME, APP_OWNER, adopt=True),))
+
+
+class _App:
+    """One app's steps. `base` is the image that they run in."""
+
+    def __init__(self, request: Request, base: Base) -> None:
+        self.source = request.source
+        self.manifest = read_json(self.source, MANIFEST)
+        self.tool = next((tool for tool in TOOLS if self.source.exists(tool.lock)), _NO_LOCK)
+        self.version = self._tool_version()
+        # Not "production": the build needs the devDependencies.
+        self.env = app_env(base, f"{HOME}/node_modules/.bin", CI="true", **_tool_env())
+        self.build_env = {**self.env, "NODE_ENV": "production", **dict(request.env)}
+        self.files = tuple(n for n in (MANIFEST, self.tool.lock, *_SETTINGS) if n and self.source.exists(n))
+        versions = (name for name in (".nvmrc", ".node-version") if self.source.exists(name))
+        self.read = (*self.files, *versions)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        found = []
+        if self.has_dependencies and not self.tool.lock:
+            found.append(
+                "There is no lock file: another build may get other versions. `npm install` makes one."
+            )
+        if self._scripts_at_install():
+            found.append(
+                f"package.json has a script {self._scripts_at_install()[0]!r}, which may need the source: "
+                "dependencies are installed again whenever the source changes"
+            )
+        return tuple(found)
+
+    @property
+    def has_dependencies(self) -> bool:
+        kinds = ("dependencies", "devDependencies", "optionalDependencies")
+        return any(table(self.manifest, kind) for kind in kinds) or "workspaces" in self.manifest
+
+    @property
+    def has_dev_dependencies(self) -> bool:
+        return bool(table(self.manifest, "devDependencies"))
+
+    def installed(self) -> tuple[Step, ...]:
+        """Layers that are made again only when the files that name the dependencies change."""
+        before = put_source() if self._scripts_at_install() else put(self.files)
+        return (before, self._run(self.tool.install, self.env)) if self.has_dependencies else (before,)
+
+    def build(self) -> RunStep:
+        keep = f"find . -mindepth 1 -maxdepth 1 ! -name node_modules -exec cp -a -t {_OUT} {{}} +"
+        return self._run(f"{self.tool.run} build", self.build_env, after=f" && {keep}")
+
+    def pruned(self, stage: int) -> Stage:
+        """The stage with what only the build needs taken away again."""
+        prune = self._run(self.tool.prune, self.env, after=" && mkdir -p node_modules")
+        return Stage(stage, (prune,) if self.has_dev_dependencies else ())
+
+    def _run(self, line: str, env: Mapping[str, str], after: str = "") -> RunStep:
+        line = line.format(name=self.tool.name, version=self.version)
+        return command(
+            line, line + after, env, caches={_CACHE: f"node-{self.tool.name}"}, file=MANIFEST, hint=_HINT
+        )
+
+    def _scripts_at_install(self) -> tuple[str, ...]:
+        scripts = table(self.manifest, "scripts")
+        texts = {name: text_of(scripts, name) for name in _AT_INSTALL}
+        # husky installs git hooks, and does nothing where there is no git.
+        return tuple(name for name, text in texts.items() if text and not text.startswith("husky"))
+
+    def _tool_version(self) -> str:
+        """As package.json's `packageManager` has it ("pnpm@9.1.0+sha…"), else one that is known to work."""
+        name, _, wanted = text_of(self.manifest, "packageManager").partition("@")
+        version = _VERSION.match(wanted) if name == self.tool.name else None
+        if self.tool.name == "yarn" and (
+            (version and version[0][0] != "1") or self.source.exists(".yarnrc.yml")
+        ):
+            raise BadInput(
+                "this app uses Yarn 2 or later, of which Berth knows nothing",
+                hint="use npm, pnpm or Yarn 1, or a Dockerfile",
+                details={"file": MANIFEST},
+            )
+        return version[0] if version else _TOOL_VERSIONS[self.tool.name]
+
+
+def _tool_env() -> dict[str, str]:
+    return {
+        "NPM_CONFIG_CACHE": f"{_CACHE}/npm",
+        "NPM_CONFIG_STORE_DIR": f"{_CACHE}/pnpm",
+        "YARN_CACHE_FOLDER": f"{_CACHE}/yarn",
+        "NPM_CONFIG_UPDATE_NOTIFIER": "false",
+        "NPM_CONFIG_FUND": "false",
+        "NPM_CONFIG_AUDIT": "false",
+    }
+
+
+def _default_command(source: Tree) -> tuple[str, ...]:
+    """The start script itself: npm would stand between the app and its stop signal."""
+    start = script(source, "start")
+    if start:
+        return shell(start)
+    main = text_of(read_json(source, MANIFEST), "main")
+    found = next(
+        (name for name in (main, "server.js", "app.js", "index.js") if name and source.exists(name)), ""
+    )
+    return ("node", found) if found else ()

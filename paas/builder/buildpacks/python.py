@@ -1,0 +1,196 @@
+"""Python: dependencies in a virtual environment, then the source, each a layer of its own."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from paas.builder.buildpacks import python_apps, python_locks
+from paas.builder.buildpacks.shape import HOME, Request, app_env, command, put, put_source, there_is
+from paas.builder.buildpacks.versions import Wish, choose, first, from_config, from_key, from_line
+from paas.builder.config import BuildConfig
+from paas.builder.plan import APP_OWNER, FilesStep, ImageSettings, Plan, RunStep, Stage, Step, Write
+from paas.builder.tree import Tree
+from paas.errors import BadInput
+
+NAME = "python"
+VENV = f"{HOME}/.venv"
+LOCKED = f"{HOME}/.berth-requirements.txt"  # what a lock file of Poetry or Pipenv says, as pip has it
+_CACHE = "/var/cache/uv"
+_PYPROJECT = "pyproject.toml"
+_INCLUDE = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]+(?P<path>[^\s#]+)")
+_HINT = "see the last lines: a name may be misspelt, or a package may need a system library (use a Dockerfile)"
+_STATIC_HINT = (
+    "a build sees [env] of berth.toml, not the app's config vars: give settings that come from them "
+    'a default, or write DISABLE_COLLECTSTATIC = "1" under [env]'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """How they are installed: the files that say which, `written` where they say it in another tool's words."""
+
+    files: tuple[str, ...]
+    install: str
+    title: str
+    names: set[str] = field(default_factory=set)
+    written: str = ""
+
+
+def left_out(source: Tree) -> tuple[str, ...]:
+    return ()
+
+
+def detect(build: BuildConfig, source: Tree) -> str:
+    return there_is(source, "requirements.txt", _PYPROJECT, python_locks.PIPFILE_LOCK)
+
+
+def plan(request: Request) -> Plan:
+    """Raises BadInput for a version that is not to be had, or when the source declares no dependencies."""
+    source = request.source
+    wish = _wish(request)
+    runtime = choose(NAME, wish, request.bases.suite)
+    dependencies = _dependencies(source)
+    base = request.bases.to_run(runtime)
+    env = app_env(base, f"{VENV}/bin", VIRTUAL_ENV=VENV, PYTHONUNBUFFERED="1", **_path(source))
+    found = python_apps.find(source, dependencies.names)
+    steps: tuple[Step, ...] = (*_install(dependencies, env), put_source())
+    notes, collect = _static_files(request, found, env)
+    read = (wish.file,) if wish and wish.file != "berth.toml" else ()
+    return Plan(
+        builder=NAME,
+        stages=(Stage(base.name, (*steps, *collect)),),
+        image=ImageSettings(env=tuple(env.items()), workdir=HOME, user=APP_OWNER),
+        command=found.command,
+        is_guess=True,
+        missing_command=found.missing or "add a Procfile with a line such as `web: gunicorn app:app`",
+        notes=notes,
+        files_read=tuple(dict.fromkeys((*read, *dependencies.files))),
+    )
+
+
+def _wish(request: Request) -> Wish | None:
+    source = request.source
+    return first(
+        lambda: from_config("python", request.build.python),
+        lambda: from_line(source, ".python-version", "python-"),
+        lambda: from_line(source, "runtime.txt", "python-"),
+        lambda: _required(source),
+    )
+
+
+def _required(source: Tree) -> Wish | None:
+    for file, key, value in python_locks.required_python(source):
+        return from_key(source.text(file, python_locks.MAX_LOCK) or "", file, value, key)
+    return None
+
+
+def _path(source: Tree) -> Mapping[str, str]:
+    """A project in `src` is found there: it is not installed, or each change of it would run a step."""
+    return {"PYTHONPATH": f"{HOME}/src"} if source.exists("src") and source.exists(_PYPROJECT) else {}
+
+
+# --- dependencies
+def _dependencies(source: Tree) -> Dependencies:
+    """requirements.txt wins, being made to be installed; then a lock file, which says more than its source."""
+    if source.exists("requirements.txt"):
+        files = _with_includes("requirements.txt", source)
+        return Dependencies(
+            files,
+            "uv pip install --compile-bytecode -r requirements.txt",
+            "uv pip install -r requirements.txt",
+            python_locks.names_in_requirements(source, files),
+        )
+    if source.exists("uv.lock") and source.exists(_PYPROJECT):
+        title = "uv sync --frozen --no-dev --no-install-project"
+        files = (_PYPROJECT, "uv.lock")
+        return Dependencies(
+            files, f"{title} --compile-bytecode", title, python_locks.names_in_lock(source, "uv.lock")
+        )
+    exported = python_locks.exported(source)
+    if exported:
+        hashes = "--require-hashes " if exported.has_hashes else ""
+        return Dependencies(
+            exported.files,
+            f"uv pip install --compile-bytecode --no-deps {hashes}-r {LOCKED}",
+            f"uv pip install -r {exported.files[-1]}",
+            exported.names,
+            exported.text,
+        )
+    if source.exists(_PYPROJECT):
+        title = f"uv pip install -r {_PYPROJECT}"
+        return Dependencies(
+            (_PYPROJECT,),
+            f"uv pip install --compile-bytecode -r {_PYPROJECT}",
+            title,
+            python_locks.names_in_pyproject(source),
+        )
+    raise BadInput(
+        'builder "python" needs requirements.txt or pyproject.toml, and there is neither',
+        hint="add a requirements.txt; it may be empty",
+    )
+
+
+def _install(dependencies: Dependencies, env: Mapping[str, str]) -> tuple[FilesStep, RunStep]:
+    """Two layers that are made again only when the files that name the dependencies change."""
+    before = put(dependencies.files)
+    if dependencies.written:
+        written = Write(LOCKED, dependencies.written, owner=APP_OWNER)
+        before = FilesStep(before.title, (*before.operations, written), before.file)
+    uv = {
+        "UV_CACHE_DIR": _CACHE,
+        "UV_LINK_MODE": "copy",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_PROJECT_ENVIRONMENT": VENV,
+    }
+    run = command(
+        dependencies.title,
+        f"uv venv --python /usr/bin/python3 {VENV} && {dependencies.install}",
+        {**env, **uv},
+        caches={_CACHE: "uv"},
+        file=dependencies.files[0],
+        hint=_HINT,
+    )
+    return before, run
+
+
+def _with_includes(manifest: str, source: Tree) -> tuple[str, ...]:
+    """The file and those that its `-r` and `-c` lines name, so that a change in any makes the layer anew."""
+    seen: list[str] = []
+    todo = [manifest]
+    while todo:
+        path = todo.pop(0)
+        if path not in seen and not path.startswith("../") and source.exists(path):
+            seen.append(path)
+            todo += [
+                posixpath.normpath(posixpath.join(posixpath.dirname(path), p)) for p in _includes(source, path)
+            ]
+    return tuple(seen)
+
+
+def _includes(source: Tree, path: str) -> list[str]:
+    lines = (source.text(path) or "").splitlines() if path.endswith(".txt") else []
+    found = (_INCLUDE.match(line) for line in lines)
+    return [match["path"] for match in found if match and "://" not in match["path"]]
+
+
+# --- Django
+def _static_files(
+    request: Request, found: python_apps.Found, env: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[RunStep, ...]]:
+    """What the log says of it, and the step after the source."""
+    if not found.has_static_root:
+        note = (
+            ("Django's settings have no STATIC_ROOT: no static files are collected.",)
+            if found.is_django
+            else ()
+        )
+        return note, ()
+    if dict(request.env).get("DISABLE_COLLECTSTATIC", "0") not in ("", "0"):
+        return ("DISABLE_COLLECTSTATIC is set: no static files are collected.",), ()
+    line = "python manage.py collectstatic --no-input"
+    step = command(line, line, {**env, **dict(request.env)}, file="manage.py", hint=_STATIC_HINT)
+    return (), (step,)

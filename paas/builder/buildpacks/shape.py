@@ -1,0 +1,163 @@
+"""What every buildpack is, what it is given, and the steps that they have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from paas.builder.config import BuildConfig, Pairs
+from paas.builder.plan import APP_OWNER, CacheMount, Copy, FilesStep, Folder, Plan, RunStep
+from paas.builder.procfile import shell
+from paas.builder.tree import Tree
+from paas.errors import BadInput
+from paas.images import Store, runtimes
+from paas.images.base import SUITES
+from paas.images.runtimes import Runtime
+
+HOME = "/app"
+MAX_MANIFEST = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An image to stand on: its name in the store, and the environment that it brings."""
+
+    name: str
+    env: Mapping[str, str]
+
+
+class Bases:
+    """The machine's Debian and the languages on top of it. One that is not there yet is made when asked for."""
+
+    def __init__(self, store: Store, suite: str, log: Callable[[str], None]) -> None:
+        self._store, self.suite, self._log = store, suite, log
+
+    def debian(self, suite: str = "") -> Base:
+        """The base with Python and nginx; of the machine's own suite unless another is named."""
+        image = runtimes.ensure_base(self._store, suite or self.suite, log=self._log)
+        return Base(SUITES[suite or self.suite], dict(image.env))
+
+    def to_run(self, runtime: Runtime) -> Base:
+        image = runtimes.ensure(self._store, runtime, log=self._log)
+        return Base(runtime.image, dict(image.env))
+
+    def to_build(self, runtime: Runtime) -> Base:
+        image = runtimes.ensure(self._store, runtime, build=True, log=self._log)
+        return Base(runtime.build_image, dict(image.env))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`env` is what the app's files say of its environment, for steps that run the app's own code."""
+
+    build: BuildConfig
+    source: Tree
+    bases: Bases
+    env: Pairs = ()
+
+
+class Buildpack(Protocol):
+    """A module, as a rule."""
+
+    NAME: str
+
+    def left_out(self, source: Tree) -> tuple[str, ...]:
+        """Patterns, as in .dockerignore, of what never gets into an image of this kind."""
+
+    def detect(self, build: BuildConfig, source: Tree) -> str:
+        """Why this source is of this kind ("there is go.mod"), "" if it is not. Looks only at files."""
+
+    def plan(self, request: Request) -> Plan:
+        """Raises BadInput for what is wrong in the source or its wishes, with file, line and what to do."""
+
+
+def there_is(source: Tree, *names: str) -> str:
+    """The reason for `detect`: the first of these files that is there."""
+    return next((f"there is {name}" for name in names if source.exists(name)), "")
+
+
+def put(files: tuple[str, ...], file: str = "") -> FilesStep:
+    """These files of the source below the app's folder, which becomes the app's own."""
+    copies = tuple(Copy((path,), f"{HOME}/{path}", owner=APP_OWNER) for path in files)
+    title = f"COPY {' '.join(files)} {HOME}/"
+    return FilesStep(title, (Folder(HOME, APP_OWNER, adopt=True), *copies), file or files[0])
+
+
+def put_source() -> FilesStep:
+    return FilesStep(
+        f"COPY . {HOME}/", (Folder(HOME, APP_OWNER, adopt=True), Copy((".",), f"{HOME}/", owner=APP_OWNER))
+    )
+
+
+def take(stage: int, path: str, dest: str, name: str = "build") -> FilesStep:
+    """What an earlier stage has at `path`; folders end with a slash."""
+    return FilesStep(
+        f"COPY --from={name} {path} {dest}", (Copy((path.strip("/"),), dest, stage=stage, owner=APP_OWNER),)
+    )
+
+
+def command(
+    title: str,
+    line: str,
+    env: Mapping[str, str],
+    *,
+    caches: Mapping[str, str] | None = None,
+    file: str = "",
+    hint: str = "",
+) -> RunStep:
+    """`line` in the container's shell, as the app's user in the app's folder.
+
+    `caches`: path in the container -> name of a folder of the tenant's own that is kept between builds.
+    """
+    return RunStep(
+        title=f"RUN {title}",
+        args=shell(line),
+        env=tuple(env.items()),
+        workdir=HOME,
+        user=APP_OWNER,
+        mounts=tuple(CacheMount(path, name) for path, name in (caches or {}).items()),
+        file=file,
+        hint=hint,
+    )
+
+
+def app_env(base: Base, *paths: str, **values: str) -> dict[str, str]:
+    """The environment of the app's processes: `paths` come first in PATH."""
+    path = base.env.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+    return {**base.env, "PATH": ":".join((*paths, path)), "HOME": HOME, **values}
+
+
+def read_json(source: Tree, name: str) -> dict[str, Any]:
+    """A manifest in JSON, {} when it is not there."""
+    text = source.text(name, MAX_MANIFEST) if source.exists(name) else None
+    return json_object(text, name) if text is not None else {}
+
+
+def json_object(text: str, name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        line = getattr(error, "lineno", 1)
+        raise BadInput(
+            f"{name}, line {line}: {getattr(error, 'msg', 'nested too deeply')}",
+            hint="it must be JSON: double quotes, no comments, no comma after the last item",
+            details={"file": name, "line": line},
+        ) from error
+    if not isinstance(document, dict):
+        raise BadInput(
+            f"{name} is not a JSON object", hint="begin it with `{`", details={"file": name, "line": 1}
+        )
+    return document
+
+
+def table(document: dict[str, Any], key: str) -> dict[str, Any]:
+    """A nested object; {} for anything else, for these files are other tools' to judge."""
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(document: dict[str, Any], key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,179 @@
+"""Languages as ordinary images: the shared Debian base and one layer with a language on top.
+
+Each is made once a machine, by the first build that needs it or ahead, and known as `berth/node:20`. Those that
+build need more than those that run (compilers, Composer): `berth/php:8.2-build` is one layer more, on the same.
+
+Berth's own code makes them on the host, with apt, as mmdebstrap makes the base (`apt_layer`): a layer holds
+nothing but Debian's signed packages, and runs no tenant's code, so there is nothing to fence in; a tenant's
+sandbox would need a tenant, a disk quota and an egress policy that are nobody's, and apt as a mapped root.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from paas.errors import BadInput, NotFound
+from paas.images.apt_layer import install
+from paas.images.base import SUITES, Log, build_base
+from paas.images.npm import TITLE as NPM
+from paas.images.npm import put_npm
+from paas.images.store import Store
+from paas.oci.config import History
+from paas.specs import ImageSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One line of a language: the only version of it that its Debian has.
+
+    `version` is what apps ask for, `minor` the version in full less its patch level, which Debian chooses.
+    A language without `packages` is in the base already.
+    """
+
+    language: str
+    version: str
+    minor: tuple[int, int]
+    suite: str
+    packages: tuple[str, ...] = ()
+    build_packages: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> str:
+        return SUITES[self.suite]
+
+    @property
+    def image(self) -> str:
+        return f"berth/{self.language}:{self.version}" if self.packages else self.base
+
+    @property
+    def build_image(self) -> str:
+        return f"{self.image}-build" if self.build_packages else self.image
+
+    def __str__(self) -> str:
+        return f"{self.language} {self.version}"
+
+
+_PHP = ("bcmath", "curl", "gd", "intl", "mbstring", "mysql", "opcache", "pgsql", "sqlite3", "xml", "zip")
+_RUBY_LIBRARIES = ("libpq5", "libsqlite3-0", "libmariadb3", "libyaml-0-2")
+_RUBY_BUILD = (
+    "ruby-dev", "gcc", "g++", "make", "libc6-dev", "pkg-config", "git", "libpq-dev", "libsqlite3-dev",
+    "libmariadb-dev", "libyaml-dev", "libffi-dev", "zlib1g-dev",
+)  # fmt: skip
+
+
+def _php(version: str, minor: tuple[int, int], suite: str) -> Runtime:
+    packages = tuple(f"php{version}-{part}" for part in ("cli", "fpm", *_PHP))
+    return Runtime("php", version, minor, suite, packages, ("composer", "unzip", "git"))
+
+
+def _ruby(version: str, minor: tuple[int, int], suite: str) -> Runtime:
+    return Runtime("ruby", version, minor, suite, ("ruby", "ruby-bundler", *_RUBY_LIBRARIES), _RUBY_BUILD)
+
+
+RUNTIMES = (
+    Runtime("python", "3.11", (3, 11), "bookworm"),
+    Runtime("python", "3.13", (3, 13), "trixie"),
+    Runtime("node", "18", (18, 20), "bookworm", ("nodejs",)),
+    Runtime("node", "20", (20, 19), "trixie", ("nodejs",)),
+    _php("8.2", (8, 2), "bookworm"),
+    _php("8.4", (8, 4), "trixie"),
+    _ruby("3.1", (3, 1), "bookworm"),
+    _ruby("3.3", (3, 3), "trixie"),
+    Runtime("go", "1.19", (1, 19), "bookworm", ("golang-go",)),
+    Runtime("go", "1.24", (1, 24), "trixie", ("golang-go",)),
+)
+
+
+def named(text: str) -> Runtime:
+    """The runtime that "node:20" names."""
+    for runtime in RUNTIMES:
+        if text == f"{runtime.language}:{runtime.version}":
+            return runtime
+    known = ", ".join(f"{runtime.language}:{runtime.version}" for runtime in RUNTIMES)
+    raise BadInput(f"no runtime is called {text[:60]!r}", hint=f"one of {known}")
+
+
+def ensure(
+    store: Store, runtime: Runtime, *, build: bool = False, rebuild: bool = False, log: Log
+) -> ImageSpec:
+    """The runtime's image (`build`: the one to build in), made now if this machine has it not yet.
+
+    Takes up to some minutes and needs the network; who comes meanwhile waits for the one that makes it.
+    `rebuild` makes it again, from what Debian has now. Killed at any point, it leaves the store as it was.
+    Raises HostProblem or CommandFailed with apt's reason.
+    """
+    name = runtime.build_image if build else runtime.image
+    found = _complete(store, name)
+    if found and not rebuild:
+        return found
+    with _one_maker(store, name, log):
+        found = _complete(store, name)
+        if found and not rebuild:
+            return found
+        if name == runtime.base:
+            return build_base(store, suite=runtime.suite, rebuild=rebuild, log=log)
+        if build and runtime.build_packages:
+            below = ensure(store, runtime, rebuild=rebuild, log=log)
+            return _make(store, name, below, runtime.build_packages, log=log)
+        below = ensure_base(store, runtime.suite, log=log)
+        with_npm = runtime.language == "node"
+        return _make(store, name, below, runtime.packages, with_npm=with_npm, log=log)
+
+
+def ensure_base(store: Store, suite: str, *, log: Log) -> ImageSpec:
+    """The Debian base of the suite."""
+    if suite not in SUITES:
+        raise BadInput(
+            f"Berth knows no Debian {suite!r}", hint=f"set BERTH_BASE_SUITE to one of {', '.join(SUITES)}"
+        )
+    found = _complete(store, SUITES[suite])
+    if found:
+        return found
+    with _one_maker(store, SUITES[suite], log):
+        return build_base(store, suite=suite, log=log)
+
+
+def _make(
+    store: Store, name: str, below: ImageSpec, packages: tuple[str, ...], *, with_npm: bool = False, log: Log
+) -> ImageSpec:
+    log(f"{name} is not on this machine yet: it is made now, once for everybody")
+    finish = put_npm if with_npm else None
+    layer = install(store, below.layers, packages, finish=finish, log=lambda line: log(f"{name}: {line}"))
+    log(f"{name}: {layer.size // 10**6} MB in {layer.files:,} files, made")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    title = f"apt-get install {' '.join(packages)}{f' && {NPM}' if with_npm else ''}"
+    config = replace(store.config(below.digest), created=now).with_layer(layer.diff_id, History(title, now))
+    image = store.put_image(config)
+    store.tag(name, image.digest)
+    return image
+
+
+def _complete(store: Store, name: str) -> ImageSpec | None:
+    try:
+        digest = store.resolve(name)
+    except NotFound:
+        return None
+    return store.image(digest) if store.is_complete(digest) else None
+
+
+@contextmanager
+def _one_maker(store: Store, name: str, log: Log) -> Iterator[None]:
+    """Held by who makes the image; the kernel lets go of it when its holder dies (flock(2))."""
+    folder = store.root / "making"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    fd = os.open(folder / quote(name, safe=""), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f"{name} is being made: waiting for it")
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
