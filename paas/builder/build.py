@@ -113,7 +113,7 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, store: Store, log: Build
     if inputs.files:
         log.line(f"Read: {', '.join(inputs.files)}")
     for note in inputs.manifests.notes:
-        log.line(f"Ignored: {note}")
+        log.line(note)
     detected = detect.detect(settings, inputs.manifests, tree)
     log.line(f"Builder: {detected.builder} ({detected.because})")
     if detected.builder == "dockerfile":
@@ -148,7 +148,7 @@ def _say_what_was_read(log: BuildLog, inputs: Inputs, tree: Tree, plan: Plan) ->
         log.line(f"Read: {', '.join(plan.files_read)}")
     unread = detect.ignored(tree, (*inputs.files, *plan.files_read))
     if unread:
-        log.line(f"Ignored: {', '.join(unread)}: the {plan.builder} builder does not read them")
+        log.line(f"Ignored: {', '.join(unread)} (nothing that the {plan.builder} builder reads)")
     left_out = [entry.name for entry in tree.top(ignored=True)]
     if left_out:
         more = f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""

@@ -12,8 +12,8 @@ from paas.errors import BadInput
 
 DOCKERFILE = "Dockerfile"
 _LOOKED_FOR = (
-    DOCKERFILE, "Gemfile", "composer.json", "index.php", "requirements.txt", "pyproject.toml", "Pipfile.lock",
-    "go.mod", "package.json", "index.html",
+    DOCKERFILE, "Gemfile", "composer.json", "requirements.txt", "pyproject.toml", "Pipfile.lock",
+    "go.mod", "package.json",
 )  # fmt: skip
 # What builds on other platforms read, and Berth does not.
 _OF_OTHERS = (
@@ -49,11 +49,11 @@ def detect(build: BuildConfig, manifests: Manifests, source: Tree) -> Detected:
 
 def ignored(source: Tree, read: tuple[str, ...]) -> list[str]:
     """Files that say how to build an app, here or elsewhere, and that this build does not look at."""
-    return [name for name in (*_LOOKED_FOR[:-1], *_OF_OTHERS) if name not in read and source.exists(name)]
+    return [name for name in (*_LOOKED_FOR, *_OF_OTHERS) if name not in read and source.exists(name)]
 
 
 def _nothing(dockerfile: str, source: Tree) -> BadInput:
-    looked_for = [dockerfile, *_LOOKED_FOR[1:]]
+    looked_for = [dockerfile, *_LOOKED_FOR[1:], "index.php", "index.html"]
     top = source.top()
     folders = [entry.name for entry in top if entry.kind == "folder"]
     hint = "add one of them, or name a builder in berth.toml: [build] builder"

@@ -154,7 +154,7 @@ def _report(output: BinaryIO, log: Log) -> None:
     for raw in output:
         line = raw.decode("utf-8", "replace").rstrip()
         if number := _NUMBER.search(line):
-            total = int(number[1])
+            total, said = int(number[1]), time.monotonic()
         if fetched := _TO_FETCH.search(line):
             log(f"{total} Debian packages, {fetched[1]} to fetch")
         done += line.startswith("Setting up ")

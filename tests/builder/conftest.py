@@ -24,6 +24,7 @@ from paas.images import Store
 from paas.linux import mounts, syscalls
 from paas.oci.config import History, ImageConfig
 from paas.specs import BuildReport, ImageSpec
+from tests.builder.planning import store_with_names
 
 T = TypeVar("T")
 TENANT = "0123456789ab"
@@ -168,6 +169,11 @@ class Bench:
         image = self.store.put_image(config)
         self.store.tag(name, image.digest)
         return image
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return store_with_names(tmp_path)
 
 
 @pytest.fixture

@@ -8,46 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from paas.builder.build import make_plan, read_inputs
-from paas.builder.buildpacks import Bases
-from paas.builder.log import BuildLog
-from paas.builder.plan import CacheMount, FilesStep, Plan, RunStep
-from paas.builder.processes import formation, release_command
+from paas.builder.build import read_inputs
+from paas.builder.plan import CacheMount, FilesStep, RunStep
+from paas.builder.processes import release_command
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 from paas.images import Store
-from paas.images.runtimes import RUNTIMES
-from paas.oci.config import ImageConfig
 from paas.specs import MIB, ProcessSpec
+from tests.builder.planning import planned, source
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    (tmp_path / "empty").mkdir()
-    layer = store.commit_changeset(tmp_path / "empty")
-    image = store.put_image(ImageConfig(diff_ids=(layer.diff_id,), env=(("PATH", "/usr/bin:/bin"),)))
-    runtimes = (name for runtime in RUNTIMES for name in (runtime.image, runtime.build_image))
-    for name in ("debian:12", "python:3", *runtimes):
-        store.tag(name, image.digest)
-    return store
-
-
-def planned(source: Path, store: Store, stage: str = "production") -> tuple[Plan, tuple[ProcessSpec, ...]]:
-    with Tree(source) as tree:
-        inputs = read_inputs(tree, stage)
-        log = BuildLog(lambda data: None)
-        plan = make_plan(inputs, tree, Bases(store, "bookworm", log.line), store, log)
-        return plan, formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
-
-
-def source(folder: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        (folder / "src" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "src" / name).write_text(content)
-    return folder / "src"
 
 
 def sh(command: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings
 
 from paas.errors import BadInput, StepFailed
-from paas.worker import sandbox
+from paas.worker import engine, sandbox
 from tests.network.conftest import Peer
 from tests.runtime.conftest import BASE
 from tests.worker.workbench import Workbench

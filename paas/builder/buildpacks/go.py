@@ -61,7 +61,7 @@ def plan(request: Request) -> Plan:
     what, program = _target(source, text)
     build = command(
         f"go build {what}",
-        f"go build -trimpath -ldflags='-s -w' -o {_OUT}/ {what}",
+        f"go build -ldflags='-s -w' -o {_OUT}/ {what}",
         env,
         caches={_CACHE: "go"},
         file=MANIFEST,

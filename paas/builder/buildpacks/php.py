@@ -43,6 +43,8 @@ export WEB_CONCURRENCY=${WEB_CONCURRENCY:-8}
 %(write_config)s || exit 1
 trap 'kill -QUIT $(jobs -p) 2>/dev/null' TERM QUIT INT
 php-fpm%(version)s --nodaemonize --force-stderr --fpm-config %(fpm_config)s &
+# nginx's port says that the app is ready, so PHP has to be there first.
+until [ -S %(socket)s ]; do kill -0 $! 2>/dev/null || exit 1; sleep 0.02; done
 %(nginx)s &
 wait -n
 status=$?
@@ -96,7 +98,7 @@ def left_out(source: Tree) -> tuple[str, ...]:
 
 
 def detect(build: BuildConfig, source: Tree) -> str:
-    return there_is(source, MANIFEST, *map(_index, ROOTS))
+    return there_is(source, MANIFEST, *map(_index, _roots(build)))
 
 
 def plan(request: Request) -> Plan:
@@ -133,12 +135,16 @@ def _wish(request: Request, manifest: dict[str, Any]) -> Wish | None:
     )
 
 
+def _roots(build: BuildConfig) -> tuple[str, ...]:
+    return (build.root,) if build.root else ROOTS
+
+
 def _index(root: str) -> str:
     return f"{root.rstrip('/')}/index.php" if root else "index.php"
 
 
 def _document_root(request: Request) -> str:
-    roots = (request.build.root,) if request.build.root else ROOTS
+    roots = _roots(request.build)
     found = next((root for root in roots if request.source.exists(_index(root))), None)
     if found is None:
         raise BadInput(
@@ -154,6 +160,7 @@ def _server(runtime: Runtime, root: str) -> FilesStep:
         "write_config": nginx.WRITE_CONFIG,
         "version": runtime.version,
         "fpm_config": FPM_CONFIG,
+        "socket": _SOCKET,
         "nginx": nginx.NGINX,
     }
     return FilesStep(

@@ -44,7 +44,7 @@ def left_out(source: Tree) -> tuple[str, ...]:
 
 
 def detect(build: BuildConfig, source: Tree) -> str:
-    return there_is(source, "requirements.txt", _PYPROJECT, python_locks.PIPFILE_LOCK)
+    return there_is(source, "requirements.txt", _PYPROJECT, python_locks.PIPFILE_LOCK, python_locks.PIPFILE)
 
 
 def plan(request: Request) -> Plan:
@@ -119,6 +119,7 @@ def _dependencies(source: Tree) -> Dependencies:
             exported.names,
             exported.text,
         )
+    python_locks.require_lock(source)
     if source.exists(_PYPROJECT):
         title = f"uv pip install -r {_PYPROJECT}"
         return Dependencies(

@@ -17,7 +17,8 @@ from paas.builder.buildpacks.shape import table, text_of
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 
-PYPROJECT, POETRY_LOCK, PIPFILE_LOCK = "pyproject.toml", "poetry.lock", "Pipfile.lock"
+PYPROJECT, POETRY_LOCK = "pyproject.toml", "poetry.lock"
+PIPFILE, PIPFILE_LOCK = "Pipfile", "Pipfile.lock"
 MAX_LOCK = 16 * 1024 * 1024
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 # What goes into a requirements file has to be one word of it, whatever the lock file was made by.
@@ -90,6 +91,19 @@ def exported(source: Tree) -> Exported | None:
     if source.exists(PIPFILE_LOCK):
         return _exported(_pipenv(_read_json_lock(source)), (PIPFILE_LOCK,))
     return None
+
+
+def require_lock(source: Tree) -> None:
+    """Raises BadInput where only the tool itself could say what to install, and has not said it."""
+    pyproject = read_toml(source, PYPROJECT)
+    by_poetry = "poetry" in table(pyproject, "tool") and "project" not in pyproject
+    for file, lock, line in ((PYPROJECT, POETRY_LOCK, "poetry lock"), (PIPFILE, PIPFILE_LOCK, "pipenv lock")):
+        if by_poetry if file == PYPROJECT else source.exists(PIPFILE):
+            raise BadInput(
+                f"{file} is there, but no {lock}: nothing says which versions to install",
+                hint=f"run `{line}` and deploy its {lock} too",
+                details={"file": file},
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,63 @@
+"""Plans without a build: the store has a name for every image that there could be, and nothing is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from paas.builder.build import make_plan, read_inputs
+from paas.builder.buildpacks import Bases
+from paas.builder.log import BuildLog
+from paas.builder.plan import FilesStep, Plan, RunStep
+from paas.builder.processes import formation
+from paas.builder.tree import Tree
+from paas.images import Store
+from paas.images.runtimes import RUNTIMES
+from paas.oci.config import ImageConfig
+from paas.specs import ProcessSpec
+
+
+def store_with_names(folder: Path) -> Store:
+    """Every base and runtime is "there", as one empty layer."""
+    store = Store(folder / "store")
+    (folder / "empty").mkdir()
+    layer = store.commit_changeset(folder / "empty")
+    image = store.put_image(ImageConfig(diff_ids=(layer.diff_id,), env=(("PATH", "/usr/bin:/bin"),)))
+    runtimes = (name for runtime in RUNTIMES for name in (runtime.image, runtime.build_image))
+    for name in ("debian:12", "python:3", *runtimes):
+        store.tag(name, image.digest)
+    return store
+
+
+def planned(
+    source: Path,
+    store: Store,
+    stage: str = "production",
+    *,
+    suite: str = "bookworm",
+    say: Callable[[bytes], None] = lambda data: None,
+) -> tuple[Plan, tuple[ProcessSpec, ...]]:
+    with Tree(source) as tree:
+        inputs = read_inputs(tree, stage)
+        log = BuildLog(say)
+        plan = make_plan(inputs, tree, Bases(store, suite, log.line), store, log)
+        return plan, formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
+
+
+def source(folder: Path, files: dict[str, str]) -> Path:
+    (folder / "src").mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "src" / name).write_text(content)
+    return folder / "src"
+
+
+def lines(plan: Plan) -> list[str]:
+    """What the plan runs, in order, as the shell gets it."""
+    steps = (step for stage in plan.stages for step in stage.steps if isinstance(step, RunStep))
+    return [step.args[-1].removeprefix("exec ") for step in steps]
+
+
+def put(plan: Plan) -> list[str]:
+    """The titles of the steps that put files, in order."""
+    return [step.title for stage in plan.stages for step in stage.steps if isinstance(step, FilesStep)]

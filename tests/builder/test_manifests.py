@@ -1,0 +1,184 @@
+"""app.json, heroku.yml and captain-definition, as their owners document them; what the log says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paas.builder.build import Inputs, read_inputs
+from paas.builder.tree import Tree
+from paas.errors import BadInput
+from paas.images import Store
+from tests.builder.planning import planned, source
+
+SITE = {"index.html": ""}
+APP_JSON = """{
+  "name": "Small Sharp Tool", "description": "x", "repository": "https://example.org", "keywords": ["a"],
+  "scripts": {"postdeploy": "bundle exec rake bootstrap"},
+  "env": {
+    "PLAIN": "one", "VALUE": {"description": "d", "value": "two"}, "NUMBER": {"value": 3},
+    "SECRET": {"generator": "secret"}, "NEEDED": {"description": "d"}, "OPTIONAL": {"required": false}
+  },
+  "formation": {"web": {"quantity": 2, "size": "standard-1x"}, "worker": {"quantity": 0}},
+  "addons": ["heroku-postgresql", {"plan": "heroku-redis:mini", "as": "R"}],
+  "buildpacks": [{"url": "heroku/python"}], "stack": "heroku-24"
+}"""
+HEROKU_YML = """\
+setup:
+  addons:
+    - plan: heroku-postgresql
+      as: DATABASE
+  config:
+    S3_BUCKET: my-example-bucket
+build:
+  docker:
+    web: Dockerfile.web
+    worker: worker/Dockerfile
+  config:
+    RAILS_ENV: development
+    FOO: bar
+release:
+  command:
+    - ./deployment-tasks.sh
+    - ./more.sh
+  image: worker
+run:
+  web: bundle exec puma -C config/puma.rb
+  worker:
+    command:
+      - python myworker.py
+    image: worker
+"""
+
+
+def inputs(folder: Path, files: dict[str, str]) -> Inputs:
+    with Tree(source(folder, files)) as tree:
+        return read_inputs(tree, "production")
+
+
+def test_app_json(store: Store, tmp_path: Path) -> None:
+    files = {**SITE, "app.json": APP_JSON, "Procfile": "web: serve\nworker: work\n"}
+    _, processes = planned(source(tmp_path, files), store)
+    assert [(process.name, process.count) for process in processes] == [("web", 2), ("worker", 0)]
+    found = inputs(tmp_path, files)
+    assert found.config.env == (("PLAIN", "one"), ("VALUE", "two"), ("NUMBER", "3"))
+    notes = "\n".join(found.manifests.notes)
+    for words in (
+        "SECRET: `berth config set",
+        "wants a value for NEEDED",
+        "postdeploy is not run (bundle exec rake bootstrap)",
+        "sizes are ignored",
+        "buildpacks are ignored",
+        "add-ons are not made: heroku-postgresql, heroku-redis:mini",
+    ):
+        assert words in notes
+    assert "OPTIONAL" not in notes
+
+
+def test_heroku_yml(store: Store, tmp_path: Path) -> None:
+    files = {
+        "heroku.yml": HEROKU_YML,
+        "Dockerfile.web": "FROM debian:12\nARG FOO\nCMD x",
+        "Dockerfile": "FROM no",
+    }
+    plan, processes = planned(source(tmp_path, files), store)
+    assert plan.builder == "dockerfile"
+    assert plan.files_read == ("Dockerfile.web",)
+    assert [(process.name, process.args[-1]) for process in processes] == [
+        ("web", "exec bundle exec puma -C config/puma.rb"),
+        ("worker", "exec python myworker.py"),
+    ]
+    found = inputs(tmp_path, files)
+    assert found.procfile.release == "./deployment-tasks.sh && ./more.sh"
+    assert found.config.build.args == (("RAILS_ENV", "development"), ("FOO", "bar"))
+    assert found.config.env == (("S3_BUCKET", "my-example-bucket"),)
+    assert any("build.docker.worker is ignored" in note for note in found.manifests.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "reads", "base"),
+    [
+        ('{"schemaVersion": 2, "dockerfilePath": "./deploy/D"}', ("deploy/D",), "debian:12"),
+        (
+            '{"schemaVersion": 2, "dockerfileLines": ["FROM python:3", "CMD x"]}',
+            ("captain-definition",),
+            "python:3",
+        ),
+        ('{"schemaVersion": 2, "imageName": "python:3"}', ("captain-definition",), "python:3"),
+    ],
+)
+def test_captain_definition(store: Store, tmp_path: Path, text: str, reads: tuple[str, ...], base: str) -> None:
+    files = {"captain-definition": text, "deploy/D": "FROM debian:12\nCMD x", "Procfile": "web: x", **SITE}
+    plan, _ = planned(source(tmp_path, files), store)
+    assert (plan.builder, plan.files_read, plan.stages[0].base) == ("dockerfile", reads, base)
+
+
+def test_a_captain_template_is_left_to_a_builder(store: Store, tmp_path: Path) -> None:
+    files = {**SITE, "captain-definition": '{"schemaVersion": 2, "templateId": "node/8.7.0"}'}
+    assert planned(source(tmp_path, files), store)[0].builder == "static"
+    assert "templateId node/8.7.0" in inputs(tmp_path, files).manifests.notes[0]
+
+
+def test_berth_toml_wins_then_the_procfile_then_the_others(store: Store, tmp_path: Path) -> None:
+    files = {
+        "berth.toml": "env.PLAIN = 'mine'\nprocesses.web.count = 3\n[build]\ndockerfile = 'D'\nargs.FOO = '1'",
+        "Procfile": "web: mine\n",
+        "app.json": APP_JSON,
+        "heroku.yml": HEROKU_YML,
+        "D": "FROM debian:12\nARG FOO\n",
+    }
+    plan, (web, worker) = planned(source(tmp_path, files), store)
+    assert plan.files_read == ("D",)
+    assert (web.args[-1], web.count) == ("exec mine", 3)
+    assert (worker.args[-1], worker.count) == ("exec python myworker.py", 0)
+    found = inputs(tmp_path, files)
+    assert dict(found.config.env)["PLAIN"] == "mine"
+    assert dict(found.config.build.args)["FOO"] == "1"
+    assert found.files == ("berth.toml", "Procfile", "heroku.yml", "app.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("app.json", "{,}", "app.json, line 1: "),
+        ("app.json", "[]", "app.json is not a JSON object"),
+        ("app.json", '{"env": {"A=B": "x"}}', "env.A=B is not a variable's name"),
+        ("app.json", '{"env": {"A": "x\\u0000"}}', "env.A holds NUL"),
+        ("app.json", '{"formation": {"Web!": {"quantity": 1}}}', "'Web!' is not a process type"),
+        ("heroku.yml", "build: [", "heroku.yml, line 1: "),
+        ("heroku.yml", "build:\n\tdocker: x", "heroku.yml, line 2: "),
+        ("heroku.yml", "- a", "heroku.yml, line 1: is not a mapping"),
+        ("heroku.yml", "a: &x 1\nb: *x", r"heroku.yml, line 2: aliases \(`\*name`\) are not allowed"),
+        ("heroku.yml", "run: {web: {}}", "run.web is not a command"),
+        ("heroku.yml", "build: {docker: {web: ../../etc/passwd}}", "is not a path inside the source"),
+        ("heroku.yml", "!!python/object/apply:os.system ['id']", "heroku.yml, line 1"),
+        ("heroku.yml", "a: " + "[" * 5000, "heroku.yml, line 1"),
+        ("captain-definition", '{"dockerfilePath": "/etc/passwd"}', "is not a path inside the source"),
+        ("captain-definition", "nope", "captain-definition, line 1: "),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        inputs(tmp_path, {**SITE, name: text})
+
+
+def test_the_log_begins_with_what_was_read_and_what_was_not(store: Store, tmp_path: Path) -> None:
+    said: list[bytes] = []
+    files = {
+        "Procfile": "web: x",
+        "app.json": '{"buildpacks": [{"url": "x"}]}',
+        "requirements.txt": "",
+        "package.json": "{}",
+        "fly.toml": "",
+        ".git/config": "",
+    }
+    planned(source(tmp_path, files), store, say=said.append)
+    assert b"".join(said).decode().splitlines() == [
+        "Read: Procfile, app.json",
+        "app.json: buildpacks are ignored: Berth has its own, and [build] builder in berth.toml chooses",
+        "Builder: python (there is requirements.txt)",
+        "Read: requirements.txt",
+        "Ignored: package.json, fly.toml (nothing that the python builder reads)",
+        "Left out: .git",
+    ]
