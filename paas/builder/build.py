@@ -61,7 +61,7 @@ def build(
     lines = BuildLog(log)
     with Tree(source) as tree:
         inputs = read_inputs(tree, stage)
-        plan = make_plan(inputs, tree, Bases(store, suite, lines.line), store, lines)
+        plan = make_plan(inputs, tree, Bases(store, suite, lines.line), lines)
         processes = formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
         execution = Execution(
             tree,
@@ -106,7 +106,7 @@ def read_inputs(tree: Tree, stage: str) -> Inputs:
     )
 
 
-def make_plan(inputs: Inputs, tree: Tree, bases: Bases, store: Store, log: BuildLog) -> Plan:
+def make_plan(inputs: Inputs, tree: Tree, bases: Bases, log: BuildLog) -> Plan:
     """Also sets what `tree` leaves out, which depends on the builder, and says what was read."""
     settings = inputs.config.build
     tree.ignore = ignore.built_in(_NEVER_WANTED) + inputs.ignore
@@ -117,7 +117,7 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, store: Store, log: Build
     detected = detect.detect(settings, inputs.manifests, tree)
     log.line(f"Builder: {detected.builder} ({detected.because})")
     if detected.builder == "dockerfile":
-        plan = _dockerfile_plan(inputs, tree, lambda name: store.config(store.resolve(name)))
+        plan = _dockerfile_plan(inputs, tree, bases.config_of)
     else:
         pack = BY_NAME[detected.builder]
         tree.ignore = ignore.built_in((*_NEVER_WANTED, *pack.left_out(tree))) + inputs.ignore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from paas.host import database, first_use, prepare
 from paas.host.installation import Installation
@@ -10,12 +11,25 @@ from paas.host.prepare import Prepared
 from paas.host.progress import Progress
 
 
-def set_up(installation: Installation, environ: Mapping[str, str], progress: Progress) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What was asked for beside the base image: `runtimes` by name ("node:20", or "all"), `rebuild` all."""
+
+    runtimes: tuple[str, ...] = ()
+    rebuild: bool = False
+
+
+def set_up(
+    installation: Installation, environ: Mapping[str, str], progress: Progress, images: Images
+) -> Prepared:
     """All that the processes need to start."""
     with progress.step("User, folders, keys and code"):
         prepared = prepare.prepare(installation, environ)
     with progress.step("Base image") as note:
         prepare.base_image(note)
+    if images.runtimes or images.rebuild:
+        with progress.step("Images of languages") as note:
+            prepare.runtimes(images.runtimes, rebuild=images.rebuild, log=note)
     with progress.step("Database and static files"):
         prepare.database(installation, prepared)
     return prepared

@@ -48,6 +48,19 @@ def base_image(log: Note) -> None:
     runtimes.ensure_base(Store(settings.PATHS.store), settings.BASE_SUITE, log=log)
 
 
+def runtimes(names: tuple[str, ...], *, rebuild: bool, log: Note) -> None:
+    """The images of these languages; all that this machine has are made again with `rebuild`."""
+    from paas import settings  # noqa: PLC0415
+    from paas.images import Store, runtimes  # noqa: PLC0415
+
+    wanted = runtimes.RUNTIMES if "all" in names else tuple(map(runtimes.named, names))
+    store = Store(settings.PATHS.store)
+    if rebuild:
+        runtimes.rebuild(store, log=log)
+    for runtime in wanted:
+        runtimes.ensure(store, runtime, build=True, log=log)
+
+
 def database(installation: Installation, prepared: Prepared) -> None:
     """Migrate, as `berth`, who must own SQLite's file; collect the static files, as root."""
     where = prepared.settings.get("DATABASE_URL", str(installation.paths.database))

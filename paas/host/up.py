@@ -24,6 +24,18 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--link", action="store_true", help="print a new sign-in link for the first administrator"
     )
     parser.add_argument("--port", type=int, metavar="N", help="port of the ingress (BERTH_PORT; default 8080)")
+    parser.add_argument(
+        "--runtime",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="make a language's image ahead of the first build that needs it: node:20, php:8.2, …, or all",
+    )
+    parser.add_argument(
+        "--rebuild-images",
+        action="store_true",
+        help="make base and languages' images again, from Debian's newest",
+    )
     parser.add_argument("--systemd", action="store_true", help="hand over to systemd: start at boot, restart")
     return parser.parse_args(argv)
 
@@ -57,8 +69,9 @@ def _up(options: argparse.Namespace) -> int:
         environ["BERTH_PORT"] = _port(options.port)
     installation, progress = Installation.from_environment(environ), Progress()
 
+    images = bring_up.Images(tuple(options.runtime), rebuild=options.rebuild_images)
     with alone(installation, progress):
-        prepared = bring_up.set_up(installation, environ, progress)
+        prepared = bring_up.set_up(installation, environ, progress, images)
         if options.systemd:
             systemd.install(installation)
         theirs = systemd.starts(installation)
@@ -75,7 +88,8 @@ def _up(options: argparse.Namespace) -> int:
         return 0
 
     def again() -> None:
-        start.start(installation, bring_up.set_up(installation, environ, progress), progress)
+        prepared = bring_up.set_up(installation, environ, progress, bring_up.Images())
+        start.start(installation, prepared, progress)
 
     return attach.stay(installation, progress, again)
 

@@ -139,6 +139,20 @@ def ensure_base(store: Store, suite: str, *, log: Log) -> ImageSpec:
         return build_base(store, suite=suite, log=log)
 
 
+def rebuild(store: Store, *, log: Log) -> None:
+    """Make every base and runtime again that is there, with Debian's fixes since. Who builds next stands on the
+    new ones; running apps keep what they have until their next build.
+    """
+    for suite, name in SUITES.items():
+        if _complete(store, name):
+            with _one_maker(store, name, log):
+                build_base(store, suite=suite, rebuild=True, log=log)
+    for runtime in RUNTIMES:
+        if runtime.packages and _complete(store, runtime.image):
+            to_build = _complete(store, runtime.build_image) is not None
+            ensure(store, runtime, build=to_build, rebuild=True, log=log)
+
+
 def _make(
     store: Store, name: str, below: ImageSpec, packages: tuple[str, ...], *, with_npm: bool = False, log: Log
 ) -> ImageSpec:

@@ -138,12 +138,12 @@ class Platform:
         answer = self.api("/apps", "POST", {"tenant": "demo", "name": name})
         assert answer.status in (200, 201), answer.body
 
-    def deploy(self, name: str, source: bytes) -> dict[str, Any]:
-        """Upload, wait for the build and for its release; the release, or the failed build."""
+    def deploy(self, name: str, source: bytes, seconds: float = 180) -> dict[str, Any]:
+        """Upload, wait `seconds` for the build, then for its release; the release, or the failed build."""
         answer = self.api(f"/apps/demo/{name}/deploys", "POST", source, "application/gzip")
         assert answer.status in (200, 201, 202), answer.body
         build = answer.json
-        end = time.monotonic() + 180
+        end = time.monotonic() + seconds
         while build["status"] in ("queued", "running"):
             assert time.monotonic() < end, build
             time.sleep(0.1)
@@ -159,6 +159,11 @@ class Platform:
                 return found[0]
             assert time.monotonic() < end, found
             time.sleep(0.1)
+
+    def build_log(self, name: str) -> str:
+        """Of the app's newest build."""
+        newest = self.api(f"/apps/demo/{name}/builds").json[0]["id"]
+        return (Path(self.environment["BERTH_STATE"]) / "logs/builds" / f"{newest}.log").read_text()
 
     def releases(self, name: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.api(f"/apps/demo/{name}/releases").json

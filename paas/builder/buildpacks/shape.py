@@ -15,6 +15,8 @@ from paas.errors import BadInput
 from paas.images import Store, runtimes
 from paas.images.base import SUITES
 from paas.images.runtimes import Runtime
+from paas.oci.config import ImageConfig
+from paas.specs import ImageSpec
 
 HOME = "/app"
 MAX_MANIFEST = 1024 * 1024
@@ -38,6 +40,16 @@ class Bases:
         """The base with Python and nginx; of the machine's own suite unless another is named."""
         image = runtimes.ensure_base(self._store, suite or self.suite, log=self._log)
         return Base(SUITES[suite or self.suite], dict(image.env))
+
+    def config_of(self, name: str) -> ImageConfig:
+        """Of what `FROM` of a Dockerfile names: a language of ours, or what the store has by that name."""
+        return self._store.config(self._named(name).digest)
+
+    def _named(self, name: str) -> ImageSpec:
+        for runtime in runtimes.RUNTIMES:
+            if name in (runtime.image, runtime.build_image) and runtime.packages:
+                return runtimes.ensure(self._store, runtime, build=name == runtime.build_image, log=self._log)
+        return self._store.image(self._store.resolve(name))
 
     def to_run(self, runtime: Runtime) -> Base:
         image = runtimes.ensure(self._store, runtime, log=self._log)

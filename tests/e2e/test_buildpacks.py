@@ -1,0 +1,168 @@
+"""Every buildpack for real: images made by the first build that needs them; apps built, served, changed.
+
+RubyGems, Packagist and Go's proxy need not be reachable: those examples bring what they depend on. Of Debian
+13, which is made here as well, one app is enough: its runtimes differ from Debian 12's only in versions.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paas.errors import CommandFailed
+from paas.images import Store
+from paas.images.apt_layer import install
+from tests.e2e.platform import ROOT, Platform, packed
+
+# Seven builds, six images and a second Debian are one fixture: it takes longer than one test may.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+EXAMPLES = ROOT / "examples"
+BUILD_SECONDS = 600
+# Example -> what its page holds, and one file with a change that shows on the page.
+APPS = {
+    "node-links": ("<h1>Short links", "server.js", "Short links", "Shorter links"),
+    "vite-site": ("<title>Clock", "index.html", "<title>Clock", "<title>Wall clock"),
+    "hello-go": ("Hello, world", "page.html", "Hello, ", "Good day, "),
+    "hello-ruby": ("Hello, world", "app.rb", "Hello, ", "Good day, "),
+    "hello-php": ("Hello, world", "packages/greeting/src/Greeting.php", "Hello, ", "Good day, "),
+    "django-notes": ("<h1>Notes", "notes/templates/notes/index.html", "<h1>Notes", "<h1>Memos"),
+}
+TRIXIE = "on-trixie"
+
+
+@pytest.fixture(scope="module")
+def deployed(platform: Platform) -> dict[str, dict[str, Any]]:
+    """All of them at once, as tenants would: makers of the same image wait for each other."""
+
+    def deploy(name: str) -> dict[str, Any]:
+        platform.create(name)
+        if name == TRIXIE:
+            return platform.deploy(
+                name, packed(EXAMPLES / "hello-python", **{".python-version": "3.13"}), BUILD_SECONDS
+            )
+        return platform.deploy(name, packed(EXAMPLES / name), BUILD_SECONDS)
+
+    with ThreadPoolExecutor(len(APPS) + 1) as pool:
+        names = (TRIXIE, *APPS)
+        return dict(zip(names, pool.map(deploy, names), strict=True))
+
+
+@pytest.fixture(scope="module")
+def store(platform: Platform) -> Store:
+    return Store(Path(platform.environment["BERTH_STATE"]) / "store")
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_an_example_is_built_and_serves(platform: Platform, deployed: dict[str, Any], name: str) -> None:
+    assert deployed[name]["status"] == "live", (deployed[name], platform.build_log(name))
+    answer = platform.app(name)
+    assert answer.status == 200
+    assert APPS[name][0] in answer.body.decode()
+
+
+def test_a_version_of_debian_13(platform: Platform, deployed: dict[str, Any], store: Store) -> None:
+    assert deployed[TRIXIE]["status"] == "live", platform.build_log(TRIXIE)
+    assert platform.app(TRIXIE).status == 200
+    log = platform.build_log(TRIXIE)
+    assert "base image: installing essential packages" in log
+    assert "Using CPython 3.13" in log
+    assert store.resolve("python:3") == store.resolve("python:3.11")
+
+
+def test_an_image_is_said_to_be_made_once(platform: Platform, deployed: dict[str, Any], store: Store) -> None:
+    said = "".join(platform.build_log(name) for name in APPS)
+    for image in ("berth/node:18", "berth/php:8.2", "berth/php:8.2-build", "berth/ruby:3.1", "berth/go:1.19"):
+        assert said.count(f"{image} is not on this machine yet") == 1, image
+        base, *rest = store.image(store.resolve(image)).layers
+        assert [base] == list(store.image(store.resolve("debian:12")).layers)
+        assert len(rest) == 1 + image.endswith("-build")
+
+
+def test_nothing_of_the_host_is_in_a_runtime(deployed: dict[str, Any], store: Store) -> None:
+    for image in ("berth/node:18", "berth/php:8.2"):
+        layer = store.layer_path(store.image(store.resolve(image)).layers[-1])
+        assert not (layer / "usr/sbin/policy-rc.d").exists()
+        assert not (layer / "etc/resolv.conf").exists()
+        for folder in ("dev", "proc", "tmp", "var/log", "var/lib/apt/lists", "var/cache/apt/archives"):
+            assert not (layer / folder).exists() or not any((layer / folder).iterdir()), folder
+
+
+@pytest.mark.parametrize(
+    ("name", "cached"), [("node-links", 2), ("hello-php", 4), ("hello-ruby", 4), ("hello-go", 1)]
+)
+def test_a_changed_source_installs_nothing_again(
+    platform: Platform, deployed: dict[str, Any], name: str, cached: int
+) -> None:
+    _, file, before, after = APPS[name]
+    text = (EXAMPLES / name / file).read_text().replace(before, after)
+    if name == "hello-php":  # its local package is a dependency; the page itself is source
+        file, text = "public/index.php", "<?php echo 'Good day, PHP';"
+        after = "Good day, "
+    assert platform.deploy(name, packed(EXAMPLES / name, **{file: text}))["status"] == "live"
+    assert after in platform.app(name).body.decode()
+    log = platform.build_log(name)
+    assert log.count(": cached\n") == cached, log
+    assert log.count("\nStep ") - log.count(": cached\n") == (3 if name == "hello-go" else 1), log
+
+
+def test_djangos_static_files_are_served(platform: Platform, deployed: dict[str, Any]) -> None:
+    page = platform.app("django-notes").body.decode()
+    style = page.partition('href="')[2].partition('"')[0]
+    assert style.startswith("/static/notes/style.") and style != "/static/notes/style.css"
+    assert "font-family" in platform.app("django-notes", style).body.decode()
+
+
+def test_php_serves_only_its_public_folder_and_starts_again(
+    platform: Platform, deployed: dict[str, Any]
+) -> None:
+    kill = "<?php posix_kill(posix_getppid(), SIGKILL);"
+    files = {"public/index.php": "<?php echo getmypid();", "public/kill.php": kill, "public/.env": "secret"}
+    assert platform.deploy("hello-php", packed(EXAMPLES / "hello-php", **files))["status"] == "live"
+    for path in ("/.env", "/composer.json", "/vendor/autoload.php", "/../composer.json"):
+        assert platform.app("hello-php", path).status in (400, 404), path
+    assert platform.app("hello-php").body.isdigit()
+    assert platform.app("hello-php", "/kill.php").status >= 500
+    end = time.monotonic() + 60
+    while platform.app("hello-php").status != 200:  # php-fpm's end is the container's, which is restarted
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_a_package_that_debian_does_not_have(store: Store) -> None:
+    base = store.image(store.resolve("debian:12"))
+    with pytest.raises(CommandFailed, match="Unable to locate package no-such-package"):
+        install(store, base.layers, ("no-such-package",), log=lambda line: None)
+    assert list((store.root / "making").glob(".new-*")) == []
+    assert str(store.root / "making") not in Path("/proc/self/mountinfo").read_text()
+
+
+MAKE = """
+import sys
+from pathlib import Path
+from paas.images import Store
+from paas.images.runtimes import Runtime, ensure
+small = Runtime("small", "1", (1, 0), "bookworm", ("hello",))
+ensure(Store(Path(sys.argv[1])), small, log=lambda line: print(line, flush=True))
+"""
+
+
+def test_a_maker_that_is_killed_leaves_the_store_as_it_was(store: Store) -> None:
+    layers = set((store.root / "layers").iterdir())
+    argv = [sys.executable, "-c", MAKE, str(store.root)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as maker:
+        assert maker.stdout and "is not on this machine yet" in maker.stdout.readline()
+        assert "to fetch" in maker.stdout.readline()
+        maker.send_signal(signal.SIGKILL)
+    assert "berth/small:1" not in store.tags()
+    assert {path for path in (store.root / "layers").iterdir() if not path.name.startswith(".")} == layers
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    top = store.image(store.resolve("berth/small:1")).layers[-1]
+    assert (store.layer_path(top) / "usr/bin/hello").is_file()

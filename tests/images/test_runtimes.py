@@ -1,0 +1,99 @@
+"""Languages' images: what is there is not made again, makers wait for each other, and the table is sound.
+
+That apt makes a layer, and what a kill leaves, is tested where there is a base: tests/e2e/test_buildpacks.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from paas.errors import BadInput, HostProblem
+from paas.images import npm, runtimes
+from paas.images.base import SUITES
+from paas.images.runtimes import RUNTIMES, Runtime, ensure, named
+from paas.images.store import Store
+from paas.oci.config import ImageConfig
+from paas.specs import ImageSpec
+
+
+def tagged(store: Store, name: str) -> ImageSpec:
+    image = store.put_image(ImageConfig(cmd=(name,)))
+    store.tag(name, image.digest)
+    return image
+
+
+def test_two_lines_of_each_language_one_a_debian() -> None:
+    for language in {runtime.language for runtime in RUNTIMES}:
+        assert sorted(r.suite for r in RUNTIMES if r.language == language) == sorted(SUITES)
+    for runtime in RUNTIMES:
+        assert ".".join(map(str, runtime.minor)).startswith(runtime.version)
+        assert named(f"{runtime.language}:{runtime.version}") == runtime
+
+
+def test_a_runtime_that_nobody_has() -> None:
+    with pytest.raises(BadInput, match=r"no runtime is called 'node:99'; one of python:3.11, .*go:1.24"):
+        named("node:99")
+
+
+def test_names() -> None:
+    php = named("php:8.2")
+    assert (php.base, php.image, php.build_image) == ("debian:12", "berth/php:8.2", "berth/php:8.2-build")
+    assert named("go:1.19").build_image == "berth/go:1.19"
+    assert named("python:3.13").image == "debian:13"
+
+
+def test_an_image_that_is_there_is_not_made_again(store: Store) -> None:
+    image = tagged(store, "berth/node:20")
+    assert ensure(store, named("node:20"), build=True, log=pytest.fail) == image
+
+
+def test_who_comes_meanwhile_waits_for_the_maker(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tagged(store, "debian:12")
+    began, go_on = threading.Event(), threading.Event()
+    made: list[str] = []
+    said: list[str] = []
+
+    def make(store: Store, name: str, *args: object, **named: object) -> ImageSpec:
+        made.append(name)
+        began.set()
+        assert go_on.wait(20)
+        return tagged(store, name)
+
+    monkeypatch.setattr(runtimes, "_make", make)
+    found: list[ImageSpec] = []
+
+    def ask() -> None:
+        found.append(ensure(store, named("node:18"), log=said.append))
+
+    first, second = threading.Thread(target=ask), threading.Thread(target=ask)
+    first.start()
+    assert began.wait(20)
+    second.start()
+    while "berth/node:18 is being made: waiting for it" not in said:
+        assert second.is_alive()
+    go_on.set()
+    first.join()
+    second.join()
+    assert made == ["berth/node:18"]
+    assert found[0] == found[1]
+
+
+def test_a_suite_that_berth_does_not_know(store: Store) -> None:
+    with pytest.raises(
+        BadInput, match="knows no Debian 'sid'; set BERTH_BASE_SUITE to one of bookworm, trixie"
+    ):
+        runtimes.ensure_base(store, "sid", log=pytest.fail)
+
+
+def test_an_archive_that_is_not_npms_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npm, "_fetch", lambda: b"something else")
+    with pytest.raises(HostProblem, match=r"npm-.*\.tgz is not the file that it must be \(SHA-512\)"):
+        npm.put_npm(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_language_in_the_base_is_the_base() -> None:
+    assert Runtime("python", "3.11", (3, 11), "bookworm").build_image == "debian:12"
