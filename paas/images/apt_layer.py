@@ -29,7 +29,7 @@ _OWN_FOLDERS = ("var/lib/apt/lists", "var/cache/apt/archives")  # of apt's, not 
 _NO_SERVICES = "usr/sbin/policy-rc.d"
 _LEFT_OUT = (
     *("dev", "proc", "tmp", "run", "var/tmp", _NO_SERVICES),
-    *("var/log", "var/cache/debconf", "var/cache/ldconfig"),
+    *("var/log", "var/cache/apt", "var/lib/apt/lists", "var/cache/debconf", "var/cache/ldconfig"),
     *(f"var/lib/dpkg/{name}-old" for name in ("status", "diversions", "statoverride")),
 )
 _TO_FETCH = re.compile(r"Need to get (.+) of archives")
@@ -137,8 +137,6 @@ def _settings(root: Path) -> str:
     return f"""\
 Dir "{root}/";
 Dir::Etc::TrustedParts "/etc/apt/trusted.gpg.d/";
-Dir::Cache::pkgcache "";
-Dir::Cache::srcpkgcache "";
 DPkg::Chroot-Directory "{root}";
 DPkg::Options {{ "--force-unsafe-io"; }};
 APT::Sandbox::User "root";
@@ -149,7 +147,7 @@ Acquire::Languages "none";
 
 def _report(output: BinaryIO, log: Log) -> None:
     """What there is to fetch, then how far it is, every few seconds."""
-    total = done = 0
+    total = unpacked = done = 0
     said = time.monotonic()
     for raw in output:
         line = raw.decode("utf-8", "replace").rstrip()
@@ -157,7 +155,8 @@ def _report(output: BinaryIO, log: Log) -> None:
             total, said = int(number[1]), time.monotonic()
         if fetched := _TO_FETCH.search(line):
             log(f"{total} Debian packages, {fetched[1]} to fetch")
+        unpacked += line.startswith("Unpacking ")
         done += line.startswith("Setting up ")
         if total and time.monotonic() - said > _QUIET_SECONDS:
             said = time.monotonic()
-            log(f"{done} of {total} packages are set up")
+            log(f"{unpacked} of {total} packages unpacked, {done} set up")

@@ -118,6 +118,11 @@ def ensure(
             return found
         if name == runtime.base:
             return build_base(store, suite=runtime.suite, rebuild=rebuild, log=log)
+        log(
+            f"{name} is made again"
+            if found
+            else f"{name} is not on this machine yet: it is made now, once for everybody"
+        )
         if build and runtime.build_packages:
             below = ensure(store, runtime, rebuild=rebuild, log=log)
             return _make(store, name, below, runtime.build_packages, log=log)
@@ -156,7 +161,6 @@ def rebuild(store: Store, *, log: Log) -> None:
 def _make(
     store: Store, name: str, below: ImageSpec, packages: tuple[str, ...], *, with_npm: bool = False, log: Log
 ) -> ImageSpec:
-    log(f"{name} is not on this machine yet: it is made now, once for everybody")
     finish = put_npm if with_npm else None
     layer = install(store, below.layers, packages, finish=finish, log=lambda line: log(f"{name}: {line}"))
     log(f"{name}: {layer.size // 10**6} MB in {layer.files:,} files, made")

@@ -331,6 +331,15 @@ def test_poetry_lock_is_what_its_main_dependencies_reach(plan_of: PlanOf) -> Non
     assert plan.files_read == ("pyproject.toml", "poetry.lock")
 
 
+def test_a_lock_that_would_take_for_ever_is_refused(plan_of: PlanOf) -> None:
+    many = "".join(f'x{n} = "*"\n' for n in range(240))
+    package = "[[package]]\nname = '{}'\nversion = '1'\nfiles = []\n[package.dependencies]\n" + many
+    lock = "".join(package.format(name) for name in ("a", *(f"x{n}" for n in range(240))))
+    project = "[tool.poetry.dependencies]\na = '*'\n"
+    with pytest.raises(BadInput, match=r"poetry\.lock has more than 50,000 dependencies of dependencies"):
+        plan_of({"pyproject.toml": project, "poetry.lock": lock, "app.py": ""})
+
+
 PIPENV_LOCK = {
     "default": {
         "flask": {"version": "==3.1.0", "hashes": [f"sha256:{'a' * 64}"], "markers": "python_version >= '3.9'"}

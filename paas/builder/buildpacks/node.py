@@ -90,28 +90,9 @@ def plan(request: Request) -> Plan:
     base = request.bases.to_run(runtime(request))
     env = app_env(base, f"{HOME}/node_modules/.bin", NODE_ENV="production", NPM_CONFIG_UPDATE_NOTIFIER="false")
     app = _App(request, base)
-    if script(request.source, "build"):
-        stages, _ = built_stages(request)
-        source = take(1, f"{_OUT}/", f"{HOME}/")
-        if app.has_dependencies:
-            modules = take(2, f"{HOME}/node_modules", f"{HOME}/node_modules", "dependencies")
-            stages = (*stages, app.pruned(0), Stage(base.name, (_home(), modules, source)))
-        else:
-            stages = (*stages, Stage(base.name, (_home(), source)))
-    elif app.has_dev_dependencies and app.has_dependencies:
-        modules = take(1, f"{HOME}/node_modules", f"{HOME}/node_modules", "dependencies")
-        stages = (
-            Stage(base.name, app.installed()),
-            app.pruned(0),
-            Stage(base.name, (_home(), modules, put_source())),
-        )
-    elif app.has_dependencies:
-        stages = (Stage(base.name, (*app.installed(), put_source())),)
-    else:
-        stages = (Stage(base.name, (put_source(),)),)
     return Plan(
         builder=NAME,
-        stages=stages,
+        stages=_stages(request, base, app),
         image=ImageSettings(env=tuple(env.items()), workdir=HOME, user=APP_OWNER),
         command=_default_command(request.source),
         is_guess=True,
@@ -119,6 +100,23 @@ def plan(request: Request) -> Plan:
         notes=app.notes,
         files_read=app.read,
     )
+
+
+def _stages(request: Request, base: Base, app: _App) -> tuple[Stage, ...]:
+    """The last one is the image: node_modules without what only the build needs, then the source, as built."""
+    if script(request.source, "build"):
+        before, _ = built_stages(request)
+        source = take(1, f"{_OUT}/", f"{HOME}/")
+    elif app.has_dev_dependencies:
+        before = (Stage(base.name, app.installed()),)
+        source = put_source()
+    else:
+        return (Stage(base.name, (*app.installed(), put_source())),)
+    modules: tuple[FilesStep, ...] = ()
+    if app.has_dependencies:
+        modules = (take(len(before), f"{HOME}/node_modules", f"{HOME}/node_modules", "dependencies"),)
+        before = (*before, app.pruned(0))
+    return (*before, Stage(base.name, (_home(), *modules, source)))
 
 
 def built_stages(request: Request) -> tuple[tuple[Stage, ...], tuple[str, ...]]:

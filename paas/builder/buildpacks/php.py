@@ -107,7 +107,7 @@ def plan(request: Request) -> Plan:
     runtime = choose(NAME, _wish(request, manifest), request.bases.suite)
     root = _document_root(request)
     base = request.bases.to_run(runtime)
-    notes, stages = _dependencies(request, runtime, manifest) if manifest else ((), ())
+    notes, stages = _dependencies(request, runtime, manifest) if source.exists(MANIFEST) else ((), ())
     steps = [_server(runtime, root)]
     if stages:
         steps.append(take(len(stages) - 1, f"{HOME}/vendor", f"{HOME}/vendor"))

@@ -10,7 +10,9 @@ from paas.builder.procfile import shell
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 
-_MAX_FILE = 512 * 1024
+# The source is read outside the tenant's limits: what it may cost is bounded here.
+_MAX_FILE = 64 * 1024
+_MAX_PACKAGES = 20
 _MODULES = ("app", "main", "wsgi", "asgi", "application", "server", "api", "run")
 _WSGI = {"Flask", "Bottle", "Falcon", "get_wsgi_application"}
 _ASGI = {"FastAPI", "Starlette", "Quart", "Litestar", "Sanic", "get_asgi_application"}
@@ -65,7 +67,8 @@ def _interface(source: Tree, project: str) -> tuple[str, str] | None:
 
 def _packages(source: Tree) -> list[str]:
     folders = (entry.name for entry in source.top() if entry.kind == "folder" and entry.name.isidentifier())
-    return [name for name in folders if name not in ("tests", "test") and source.exists(f"{name}/__init__.py")]
+    found = [name for name in folders if source.exists(f"{name}/__init__.py")]
+    return [name for name in found if name not in ("tests", "test")][:_MAX_PACKAGES]
 
 
 def _app_in(source: Tree, module: str) -> tuple[str, str] | None:

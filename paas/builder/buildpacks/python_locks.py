@@ -19,7 +19,8 @@ from paas.errors import BadInput
 
 PYPROJECT, POETRY_LOCK = "pyproject.toml", "poetry.lock"
 PIPFILE, PIPFILE_LOCK = "Pipfile", "Pipfile.lock"
-MAX_LOCK = 16 * 1024 * 1024
+MAX_LOCK = 4 * 1024 * 1024
+_MAX_EDGES = 50_000
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 # What goes into a requirements file has to be one word of it, whatever the lock file was made by.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -203,6 +204,7 @@ def _reached(packages: dict[str, list[dict[str, Any]]], wanted: Iterable[_Wanted
     found: dict[str, list[str]] = {}
     done: set[tuple[str, tuple[str, ...]]] = set()
     todo = list(wanted)
+    edges = len(todo)
     while todo:
         edge = todo.pop()
         if edge.name not in packages:
@@ -212,7 +214,14 @@ def _reached(packages: dict[str, list[dict[str, Any]]], wanted: Iterable[_Wanted
             continue
         done.add((edge.name, edge.extras))
         for package in packages[edge.name]:
-            todo += _dependencies_of(package, edge.extras)
+            more = list(_dependencies_of(package, edge.extras))
+            edges += len(more) + len(edge.extras)
+            todo += more
+        if edges > _MAX_EDGES:  # it is read outside the tenant's limits
+            raise BadInput(
+                f"{POETRY_LOCK} has more than {_MAX_EDGES:,} dependencies of dependencies",
+                hint="write a requirements.txt instead: `poetry export`",
+            )
     return found
 
 

@@ -18,6 +18,7 @@ from paas.images.runtimes import RUNTIMES, Runtime
 Version = tuple[int, ...]
 NAMES = {"python": "Python", "node": "Node", "php": "PHP", "ruby": "Ruby", "go": "Go"}
 _ANY_PATCH = 10**6
+_MAX_WISH = 200
 _COMPARATOR = re.compile(
     r"(?P<op>>=|<=|!=|===?|~>|~=|>|<|=|\^|~)?\s*v?(?P<version>\d+(?:\.(?:\d+|[xX*]))*|[xX*])(?:[-+@][\w.+-]*)?"
 )
@@ -56,6 +57,8 @@ def choose(language: str, wish: Wish | None, suite: str) -> Runtime:
 
 
 def _fits(wish: Wish, runtime: Runtime) -> bool:
+    if len(wish.text) > _MAX_WISH:
+        raise _no_version(wish)
     text = _HYPHEN.sub(r">=\1 <=\2", _without_names(wish.text.strip().lower()))
     return any(_all_hold(part, wish, runtime) for part in re.split(r"\|\|?", text))
 
@@ -67,12 +70,16 @@ def _without_names(text: str) -> str:
 def _all_hold(part: str, wish: Wish, runtime: Runtime) -> bool:
     rest = _COMPARATOR.sub("", part)
     if rest.strip(" ,\t") or (not part.strip() and wish.text.strip()):
-        raise BadInput(
-            f"{wish.place}: {wish.text[:60]!r} is no version, and no range of versions",
-            hint='write it as "20", "20.x" or ">=18"',
-            details={"file": wish.file, "line": wish.line},
-        )
+        raise _no_version(wish)
     return all(_holds(m["op"] or "=", _parts(m["version"]), runtime) for m in _COMPARATOR.finditer(part))
+
+
+def _no_version(wish: Wish) -> BadInput:
+    return BadInput(
+        f"{wish.place}: {wish.text[:60]!r} is no version, and no range of versions",
+        hint='write it as "20", "20.x" or ">=18"',
+        details={"file": wish.file, "line": wish.line},
+    )
 
 
 def _parts(text: str) -> Version:
