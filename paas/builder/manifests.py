@@ -24,6 +24,7 @@ NAMES = (HEROKU_YML, APP_JSON, CAPTAIN)
 _MAX = 64 * 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _MOST_CONTAINERS = 50
+_MAX_DEPTH = 20
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -98,12 +99,8 @@ def _heroku_yml(text: str, found: Manifests) -> None:
 
 
 def _yaml(text: str, name: str) -> dict[str, Any]:
-    """Anchors are refused: a few lines of them can stand for gigabytes."""
     try:
-        for event in yaml.parse(text, yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else 1
-                _wrong(name, line, "aliases (`*name`) are not allowed", "write it out")
+        _require_simple(text, name)
         document = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -113,6 +110,18 @@ def _yaml(text: str, name: str) -> dict[str, Any]:
     if not isinstance(document, dict | None):
         _wrong(name, 1, "is not a mapping", "begin with `build:`")
     return document or {}
+
+
+def _require_simple(text: str, name: str) -> None:
+    """A few lines of aliases can stand for gigabytes, and PyYAML takes minutes over a few thousand brackets."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            _wrong(name, line, "aliases (`*name`) are not allowed", "write it out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            _wrong(name, line, f"is nested deeper than {_MAX_DEPTH}", "flatten it")
 
 
 # --- app.json
