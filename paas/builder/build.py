@@ -144,8 +144,9 @@ def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageC
 
 
 def _say_what_was_read(log: BuildLog, inputs: Inputs, tree: Tree, plan: Plan) -> None:
-    if plan.files_read:
-        log.line(f"Read: {', '.join(plan.files_read)}")
+    also_read = [name for name in plan.files_read if name not in inputs.files]
+    if also_read:
+        log.line(f"Read: {', '.join(also_read)}")
     unread = detect.ignored(tree, (*inputs.files, *plan.files_read))
     if unread:
         log.line(f"Ignored: {', '.join(unread)} (nothing that the {plan.builder} builder reads)")

@@ -109,7 +109,7 @@ def test_a_changed_source_installs_nothing_again(
     assert after in platform.app(name).body.decode()
     log = platform.build_log(name)
     assert log.count(": cached\n") == cached, log
-    assert log.count("\nStep ") - log.count(": cached\n") == (3 if name == "hello-go" else 1), log
+    assert log.count("\nStep ") - log.count(": cached\n") == (4 if name == "hello-go" else 1), log
 
 
 def test_djangos_static_files_are_served(platform: Platform, deployed: dict[str, Any]) -> None:

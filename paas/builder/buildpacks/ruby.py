@@ -59,6 +59,7 @@ def plan(request: Request) -> Plan:
         BUNDLE_PATH=GEMS,
         BUNDLE_WITHOUT="development:test",
         BUNDLE_APP_CONFIG=GEMS,
+        BUNDLE_VERSION="system",  # not the one that wrote the lock, which would be fetched and run
         RACK_ENV="production",
         RAILS_ENV="production",
         RAILS_LOG_TO_STDOUT="1",
