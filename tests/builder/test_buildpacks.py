@@ -95,7 +95,7 @@ def test_node_installs_by_the_lock_files_own_tool(plan_of: PlanOf, lock: str, in
     assert web.args == ("/bin/sh", "-c", "exec node s.js")
     run = plan.stages[0].steps[1]
     assert isinstance(run, RunStep)
-    assert [path for path, _ in run.caches] == ["/var/cache/node"]
+    assert [mount.target for mount in run.mounts] == ["/var/cache/node"]
     assert any("no lock file" in note for note in plan.notes) == (lock == "other.lock")
 
 
