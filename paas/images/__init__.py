@@ -3,7 +3,17 @@
 from paas.images.archive import UnpackReport, unpack
 from paas.images.base import build_base
 from paas.images.layers import LayerInfo
+from paas.images.load import Loaded, LoadLimits
 from paas.images.prune import PruneReport
 from paas.images.store import Store
 
-__all__ = ["LayerInfo", "PruneReport", "Store", "UnpackReport", "build_base", "unpack"]
+__all__ = [
+    "LayerInfo",
+    "LoadLimits",
+    "Loaded",
+    "PruneReport",
+    "Store",
+    "UnpackReport",
+    "build_base",
+    "unpack",
+]

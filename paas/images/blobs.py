@@ -1,25 +1,38 @@
-"""`blobs/sha256/<hex>`: small immutable documents, found by what they hold."""
+"""`blobs/sha256/<hex>`: immutable files by what they hold: manifests, configs, and layers as they came."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import HostProblem, NotFound
-from paas.images.durable import write_file
+from paas.images.durable import sync_file, sync_folder, write_file
+from paas.images.lock import adding
+from paas.images.temporary import new_folder
 from paas.oci.digest import hex_of, of_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    folder: Path
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "blobs" / "sha256"
 
     def path(self, digest: str) -> Path:
         return self.folder / hex_of(digest)
 
+    def has(self, digest: str) -> bool:
+        return self.path(digest).is_file()
+
     def put(self, data: bytes) -> str:
-        """Keep the data and return its digest. Putting it again only makes it young, so that prune waits."""
+        """Keep the data and return its digest. Putting it again only makes it young, so that prune waits.
+
+        Call it while holding `adding`."""
         digest = of_bytes(data)
         path = self.path(digest)
         try:
@@ -28,7 +41,27 @@ class Blobs:
             write_file(path, data)
         return digest
 
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A folder for files that may become blobs; gone afterwards with those that did not."""
+        with new_folder(self.root, self.root / "incoming") as folder:
+            yield folder
+
+    def adopt(self, path: Path, digest: str) -> None:
+        """Take over a file from `staging` that is known to have this digest."""
+        sync_file(path)
+        with adding(self.root):
+            target = self.path(digest)
+            if target.exists():
+                os.utime(target)
+                return
+            os.utime(path)
+            path.chmod(0o600)
+            path.rename(target)
+            sync_folder(self.folder)
+
     def get(self, digest: str) -> bytes:
+        """A document."""
         try:
             data = self.path(digest).read_bytes()
         except FileNotFoundError:
@@ -38,6 +71,6 @@ class Blobs:
         if of_bytes(data) != digest:
             raise HostProblem(
                 f"blob {digest} is damaged on disk",
-                hint=f"remove {self.path(digest)} and build the image again",
+                hint="ask an administrator to mend the image store (manage.py store fsck --mend)",
             )
         return data

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from paas.images.budget import Budget
 from paas.images.layer_tree import LayerTree
@@ -41,9 +40,9 @@ def describe(layer: Path) -> Streamed:
     return _stream(Walk(layer), Budget())
 
 
-def export(layer: Path, target: BinaryIO) -> Streamed:
+def export(layer: Path, write: Write) -> Streamed:
     """Write an unpacked layer's canonical stream."""
-    return _stream(Walk(layer), Budget(), write=target.write)
+    return _stream(Walk(layer), Budget(), write=write)
 
 
 def _stream(

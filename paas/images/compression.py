@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from paas.errors import BadInput
+from paas.errors import BadInput, CommandFailed
 from paas.images.budget import Budget
 from paas.images.pipe import output_of
 
@@ -55,6 +55,14 @@ class Meter(io.RawIOBase):
         return f"sha256:{self._hash.hexdigest()}"
 
 
+def plain_digest(stream: BinaryIO, budget: Budget) -> str:
+    """The digest of what the stream unpacks to, without unpacking it anywhere."""
+    with decompressed(stream) as plain:
+        meter = Meter(plain, budget)
+        meter.drain()
+    return meter.digest
+
+
 @contextmanager
 def decompressed(stream: BinaryIO) -> Iterator[BinaryIO]:
     """The stream as it was before gzip or zstd, which its first bytes tell."""
@@ -63,11 +71,23 @@ def decompressed(stream: BinaryIO) -> Iterator[BinaryIO]:
     if magic.startswith(_GZIP):
         yield cast(BinaryIO, gzip.GzipFile(fileobj=peekable))
     elif magic == _ZSTD:
-        # Refuses windows above 128 MiB by itself, so a small archive cannot ask for a huge one.
-        with output_of(["zstd", "-dcq"], feed=cast(BinaryIO, peekable)) as plain:
+        # A small archive may ask for a huge window: 32 MiB is what every level but the "ultra" ones needs.
+        with _judged(), output_of(["zstd", "-dcq", "--memory=32MiB"], feed=cast(BinaryIO, peekable)) as plain:
             yield plain
     else:
         yield cast(BinaryIO, peekable)
+
+
+@contextmanager
+def _judged() -> Iterator[None]:
+    """zstd exits with 1 for what is wrong with its input; a signal is this machine's affair."""
+    try:
+        yield
+    except CommandFailed as error:
+        if error.status != 1:
+            raise
+        reason = error.stderr.strip().partition("\n")[0].rpartition(" : ")[2].strip()
+        raise BadInput(f"zstd archive cannot be read: {reason}", hint="pack or upload it again") from error
 
 
 class _Raw(io.RawIOBase):

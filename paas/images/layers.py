@@ -1,18 +1,15 @@
 """`layers/<hex of DiffID>/`: unpacked, as overlayfs takes them; `layers-meta/<hex>.json`: their facts.
 
-A layer is written under a temporary name that its writer holds locked, and renamed when all of it is on disk.
-So a folder with a proper name is complete, and a temporary one that nobody locks was left by a crash.
+A layer is written under a temporary name and renamed when all of it is on disk (paas.images.temporary).
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
-import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,18 +20,21 @@ from paas.images import changeset
 from paas.images.budget import Budget
 from paas.images.changeset import Streamed
 from paas.images.compression import Meter, decompressed
-from paas.images.durable import TEMPORARY, room_for, sync_file_system, sync_folder, temporary_name, write_file
+from paas.images.durable import room_for, sync_file_system, sync_folder, temporary_name, write_file
 from paas.images.layer_tree import LayerTree
 from paas.images.lock import adding
 from paas.images.tar_reader import TarReader
-from paas.oci.digest import hex_of
+from paas.images.temporary import new_folder
+from paas.oci.digest import hex_of, is_hex
 
 
 @dataclass(frozen=True, slots=True)
 class LayerInfo:
     """`size` is the content in bytes, `tar_bytes` the length of the stream that the DiffID is the digest of.
 
-    `canonical`: that stream can be made again from the folder (else it came from elsewhere, written otherwise).
+    `canonical`: that stream can be made again from the folder. Else it came from elsewhere, written otherwise:
+    then `blob` is the digest of what was kept of it ("" if nothing was). `content` is the digest of the
+    folder's canonical stream in either case: what fsck compares ("" in facts of an earlier version).
     """
 
     diff_id: str
@@ -43,6 +43,8 @@ class LayerInfo:
     tar_bytes: int = 0
     canonical: bool = True
     created: str = ""  # RFC 3339
+    content: str = ""
+    blob: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,50 +69,52 @@ class Layers:
             raise NotFound(f"image store has no layer {diff_id}", hint="it may have been pruned: build again")
         return LayerInfo(**json.loads(self.facts_path(diff_id).read_bytes()))
 
+    def facts(self, diff_id: str) -> LayerInfo | None:
+        """The facts, or None when there are none that can be read; whether the layer is there or not."""
+        try:
+            return LayerInfo(**json.loads(self.facts_path(diff_id).read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def known(self) -> list[str]:
+        """Every layer that has a folder or facts."""
+        names = {path.name for path in self.folder.iterdir()}
+        names |= {path.name.removesuffix(".json") for path in (self.root / "layers-meta").iterdir()}
+        return sorted(f"sha256:{name}" for name in names if is_hex(name))
+
+    def discard(self, diff_id: str, trash: Path) -> None:
+        """Take it out of reach, while holding `removing`: the folder, then its facts."""
+        with suppress(FileNotFoundError):
+            self.path(diff_id).rename(trash / temporary_name())
+        self.facts_path(diff_id).unlink(missing_ok=True)
+
     def use(self, diff_id: str) -> bool:
         """Whether the layer is there; if so it counts as young, so that a prune under way leaves it alone."""
         with adding(self.root):
             return self._touch(diff_id)
 
     def commit(self, upper: Path, *, exclude: Collection[str], epoch: int | None, budget: Budget) -> LayerInfo:
-        with self._new() as folder:
+        with self.new() as folder:
             streamed = changeset.copy(upper, folder, exclude=exclude, epoch=epoch, budget=budget)
-            return self._keep(folder, streamed, canonical=True)
+            return self.keep(folder, made_here(streamed))
 
     def import_(self, stream: BinaryIO, *, expected: str | None, canonical: bool, budget: Budget) -> LayerInfo:
-        with self._new() as folder:
-            streamed = _unpack(stream, folder, budget)
+        """A layer that is ours to name (`canonical`), or one whose stream is not needed again."""
+        with self.new() as folder:
+            streamed = unpack_layer(stream, folder, budget)
             if expected is not None and streamed.diff_id != expected:
                 raise BadInput(f"layer has DiffID {streamed.diff_id}, not {expected}", hint="fetch it again")
-            if canonical:
-                streamed = changeset.describe(folder)
-            return self._keep(folder, streamed, canonical=canonical)
+            ours = changeset.describe(folder)
+            return self.keep(folder, made_here(ours) if canonical else made_elsewhere(streamed, ours))
 
     @contextmanager
-    def _new(self) -> Iterator[Path]:
-        """A temporary folder, locked while in use; gone afterwards unless it was renamed."""
-        path = self.folder / temporary_name()
-        with adding(self.root):
-            path.mkdir(mode=0o755)
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            path.chmod(0o755)
-            with room_for("a layer"):
-                yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
-            os.close(lock)
+    def new(self) -> Iterator[Path]:
+        """An empty folder to fill and to hand to `keep`; gone afterwards unless it was kept."""
+        with new_folder(self.root, self.folder) as path, room_for("a layer"):
+            yield path
 
-    def _keep(self, folder: Path, streamed: Streamed, *, canonical: bool) -> LayerInfo:
-        info = LayerInfo(
-            diff_id=streamed.diff_id,
-            size=streamed.size,
-            files=streamed.files,
-            tar_bytes=streamed.tar_bytes,
-            canonical=canonical,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+    def keep(self, folder: Path, info: LayerInfo) -> LayerInfo:
+        """Put a filled folder in place, unless the layer is there meanwhile. Idempotent and atomic."""
         if self.use(info.diff_id):
             return self.info(info.diff_id)
         os.utime(folder, ns=(0, 0))
@@ -136,27 +140,34 @@ class Layers:
         os.utime(self.facts_path(diff_id))
         return True
 
-    def abandoned(self) -> Iterator[Path]:
-        """Temporary folders of writers that are dead. Ask while holding `removing`."""
-        for path in self.folder.glob(f"{TEMPORARY}*"):
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield path
-            except BlockingIOError:
-                continue
-            finally:
-                os.close(fd)
+
+def made_here(streamed: Streamed) -> LayerInfo:
+    return made_elsewhere(streamed, streamed)
 
 
-def _unpack(stream: BinaryIO, folder: Path, budget: Budget) -> Streamed:
+def made_elsewhere(streamed: Streamed, ours: Streamed, blob: str = "") -> LayerInfo:
+    """`streamed` is the stream that came, `ours` the canonical one of what it unpacked to."""
+    canonical = ours.diff_id == streamed.diff_id
+    return LayerInfo(
+        diff_id=streamed.diff_id,
+        size=streamed.size,
+        files=streamed.files,
+        tar_bytes=streamed.tar_bytes,
+        canonical=canonical,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        content=ours.diff_id,
+        blob="" if canonical else blob,
+    )
+
+
+def unpack_layer(stream: BinaryIO, folder: Path, budget: Budget) -> Streamed:
     with decompressed(stream) as plain, LayerTree(folder, budget) as tree:
         meter = Meter(plain, budget)
         reader = TarReader(meter.buffered())
-        size = 0
+        size, before = 0, budget.files
         for entry in reader:
             tree.put(entry, reader.chunks())
             size += entry.size
         tree.finish()
         meter.drain()
-    return Streamed(meter.digest, meter.bytes, size, budget.files)
+    return Streamed(meter.digest, meter.bytes, size, budget.files - before)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -18,6 +19,7 @@ from typing import BinaryIO, cast
 from paas.errors import CommandFailed, HostProblem
 
 Log = Callable[[str], None]
+_BUFFER = 1024 * 1024
 _KEPT_ENV = ("PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TMPDIR")
 
 
@@ -25,7 +27,8 @@ _KEPT_ENV = ("PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTT
 def output_of(
     argv: Sequence[str], *, log: Log | None = None, feed: BinaryIO | None = None
 ) -> Iterator[BinaryIO]:
-    """The program's stdout. Leaving the block waits for it and raises CommandFailed if it failed.
+    """The program's stdout. Its end, like leaving the block, raises CommandFailed if it failed: whoever
+    reads it never takes half an output for a whole one.
 
     `log` gets its stderr line by line, `feed` is copied to its stdin; both from threads of their own.
     """
@@ -39,23 +42,46 @@ def output_of(
         start_new_session=True,
     ) as process:
         lines: deque[str] = deque(maxlen=40)
-        threads = [threading.Thread(target=_listen, args=(process.stderr, lines, log), daemon=True)]
+        listener = threading.Thread(target=_listen, args=(process.stderr, lines, log), daemon=True)
+        threads = [listener]
+
+        def judge() -> None:
+            status = process.wait()
+            listener.join()
+            if status:
+                raise CommandFailed(shlex.join(argv), status, "\n".join(lines))
+
         if feed:
             threads.append(threading.Thread(target=_copy, args=(feed, process.stdin), daemon=True))
         for thread in threads:
             thread.start()
         try:
-            yield cast(BinaryIO, process.stdout)
+            yield cast(BinaryIO, io.BufferedReader(_Output(cast(BinaryIO, process.stdout), judge), _BUFFER))
         except BaseException:
             process.terminate()  # it unmounts and removes its own scratch folder on SIGTERM
             raise
         finally:
             cast(BinaryIO, process.stdout).close()
-            status = process.wait()
+            process.wait()
             for thread in threads:
                 thread.join()
-        if status:
-            raise CommandFailed(shlex.join(argv), status, "\n".join(lines))
+        judge()
+
+
+class _Output(io.RawIOBase):
+    """A program's stdout that calls `judge` at its end."""
+
+    def __init__(self, stream: BinaryIO, judge: Callable[[], None]) -> None:
+        self._stream, self._judge = stream, judge
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = os.readv(self._stream.fileno(), [buffer])
+        if not count:
+            self._judge()
+        return count
 
 
 def _require(program: str) -> None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.images.blobs import Blobs
 from paas.images.durable import temporary_name
+from paas.images.graph import all_blobs, images
 from paas.images.layers import Layers
 from paas.images.lock import removing
 from paas.images.steps import Steps
-from paas.oci.config import parse_config
-from paas.oci.digest import is_hex
-from paas.oci.manifest import parse_manifest
+from paas.images.temporary import abandoned
+
+# Where a writer that dies may leave something under a temporary name.
+_WRITTEN = ("layers", "layers-meta", "blobs/sha256", "incoming", "tags", "steps/??")
 
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """What was removed, or would be; `bytes` is the content of the layers and blobs among it."""
+    """What was removed, or would be. `bytes` is the content of all of it, `layer_bytes`, `blob_bytes` and
+    `abandoned_bytes` (what dead writers left) are its parts; a build step is a few bytes."""
 
     layers: tuple[str, ...]
     blobs: tuple[str, ...]
@@ -28,15 +31,28 @@ class PruneReport:
     abandoned: int
     bytes: int
     dry_run: bool
+    layer_bytes: int = 0
+    blob_bytes: int = 0
+    abandoned_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What must stay: images by their manifests' digests, and layers by DiffID."""
+
+    images: frozenset[str]
+    layers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    layers: tuple[str, ...]
-    blobs: tuple[str, ...]
+    """In the order in which it is removed: whatever is gone first, what is left is sound."""
+
     steps: tuple[Path, ...]
+    blobs: tuple[str, ...]  # manifests before what they name
+    layers: tuple[str, ...]
+    strays: tuple[Path, ...]  # facts of layers that are not there
     abandoned: tuple[Path, ...]
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +67,20 @@ class Pruner:
     step_age: float
     grace: float
 
-    def run(self, keep: Iterable[str], *, dry_run: bool) -> PruneReport:
+    def run(self, keep: Keep, *, dry_run: bool) -> PruneReport:
         trash = self.root / "trash"
         with removing(self.root):
-            plan = self._plan(frozenset(keep))
+            plan = self._plan(keep)
+            report = self._report(plan, dry_run=dry_run)
             if not dry_run:
                 self._discard(plan, trash)
         if not dry_run:
             # Outside the lock: removing a large layer takes seconds, and nothing can reach it any more.
             for path in trash.iterdir():
-                shutil.rmtree(path, ignore_errors=True)  # another prune may be at it; the next one ends it
-        return PruneReport(plan.layers, plan.blobs, len(plan.steps), len(plan.abandoned), plan.bytes, dry_run)
+                remove(path)
+        return report
 
-    def _plan(self, keep: frozenset[str]) -> _Plan:
+    def _plan(self, keep: Keep) -> _Plan:
         used_blobs, used_layers = self._reachable(keep)
         old_steps = []
         for path, diff_id, age in self.steps.all():
@@ -71,49 +88,74 @@ class Pruner:
                 old_steps.append(path)
             else:
                 used_layers.add(diff_id)
-        layers = [diff_id for diff_id in self._old_layers() if diff_id not in used_layers]
-        blobs = [digest for digest in self._old_blobs() if digest not in used_blobs]
-        size = sum(self.layers.info(d).size for d in layers) + sum(
-            self.blobs.path(d).stat().st_size for d in blobs
+        used_blobs |= {info.blob for d in used_layers if (info := self.layers.facts(d))}
+        blobs = [d for d in all_blobs(self.blobs) if d not in used_blobs and self._is_old(self.blobs.path(d))]
+        manifests = {found.digest for found in images(self.blobs, blobs)}
+        old = [(d, self.layers.has(d)) for d in self.layers.known() if self._is_old(self.layers.facts_path(d))]
+        return _Plan(
+            steps=tuple(old_steps),
+            blobs=tuple(sorted(blobs, key=lambda digest: (digest not in manifests, digest))),
+            layers=tuple(d for d, is_there in old if is_there and d not in used_layers),
+            strays=tuple(self.layers.facts_path(d) for d, is_there in old if not is_there),
+            abandoned=tuple(self._abandoned()),
         )
-        return _Plan(tuple(layers), tuple(blobs), tuple(old_steps), tuple(self.layers.abandoned()), size)
 
-    def _reachable(self, keep: frozenset[str]) -> tuple[set[str], set[str]]:
-        """Blobs and layers of the kept images."""
-        blobs, layers = set(keep), set[str]()
-        for digest in keep:
-            if not self.blobs.path(digest).exists():  # a row may outlive its image
-                continue
-            manifest = parse_manifest(self.blobs.get(digest))
-            blobs.add(manifest.config.digest)
-            layers.update(parse_config(self.blobs.get(manifest.config.digest)).diff_ids)
+    def _reachable(self, keep: Keep) -> tuple[set[str], set[str]]:
+        """Blobs and layers of the images kept, and of those that are young."""
+        young = {d for d in all_blobs(self.blobs) if not self._is_old(self.blobs.path(d))}
+        blobs, layers = set(keep.images), set(keep.layers)
+        for found in images(self.blobs, keep.images | young):
+            blobs.update(found.documents, (blob for blob, _ in found.layers))
+            layers.update(found.diff_ids)
         return blobs, layers
-
-    def _old_layers(self) -> list[str]:
-        return sorted(
-            f"sha256:{path.name}"
-            for path in self.layers.folder.iterdir()
-            if is_hex(path.name) and self._is_old(self.layers.facts_path(f"sha256:{path.name}"))
-        )
-
-    def _old_blobs(self) -> list[str]:
-        return sorted(
-            f"sha256:{path.name}"
-            for path in self.blobs.folder.iterdir()
-            if is_hex(path.name) and self._is_old(path)
-        )
 
     def _is_old(self, path: Path) -> bool:
         return time.time() - path.stat().st_mtime >= self.grace
 
+    def _abandoned(self) -> Iterator[Path]:
+        for pattern in _WRITTEN:
+            for folder in self.root.glob(pattern):
+                yield from abandoned(folder)
+
+    def _report(self, plan: _Plan, *, dry_run: bool) -> PruneReport:
+        layers = sum(facts.size for d in plan.layers if (facts := self.layers.facts(d)))
+        blobs = sum(self.blobs.path(digest).stat().st_size for digest in plan.blobs)
+        left = sum(_size(path) for path in plan.abandoned)
+        return PruneReport(
+            layers=tuple(sorted(plan.layers)),
+            blobs=tuple(sorted(plan.blobs)),
+            steps=len(plan.steps),
+            abandoned=len(plan.abandoned),
+            bytes=layers + blobs + left,
+            dry_run=dry_run,
+            layer_bytes=layers,
+            blob_bytes=blobs,
+            abandoned_bytes=left,
+        )
+
     def _discard(self, plan: _Plan, trash: Path) -> None:
-        """Take the objects out of reach: steps, then layers, then their facts, so that each state is sound."""
+        """Take the objects out of reach: steps, then images, then layers, then their facts."""
         for step in plan.steps:
             step.unlink(missing_ok=True)
         for digest in plan.blobs:
             self.blobs.path(digest).unlink(missing_ok=True)
         for diff_id in plan.layers:
-            self.layers.path(diff_id).rename(trash / temporary_name())
-            self.layers.facts_path(diff_id).unlink(missing_ok=True)
+            self.layers.discard(diff_id, trash)
+        for path in plan.strays:
+            path.unlink(missing_ok=True)
         for path in plan.abandoned:
             path.rename(trash / temporary_name())
+
+
+def remove(path: Path) -> None:
+    """A file or a folder out of the trash. Another prune may be at it as well; the next one ends it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    """Content in bytes, of a file or of a folder with all beneath it."""
+    files = [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]
+    return sum(file.lstat().st_size for file in files if not file.is_dir())

@@ -1,10 +1,11 @@
 """The content store: layers by DiffID, images by the digest of their manifest, base images by name.
 
-    blobs/sha256/<hex>        manifests and configs
+    blobs/sha256/<hex>        manifests, configs, and layers of foreign images as they came
     layers/<hex>/             unpacked layers, ids 0-based, whiteouts as overlayfs has them
     layers-meta/<hex>.json    their facts
     tags/<name>               base images
     steps/<kk>/<key>          the build cache
+    incoming/                 images that are being read
     trash/                    what prune is removing
 
 Every write is idempotent and atomic; what is half-written has a temporary name and is never looked at.
@@ -21,8 +22,10 @@ from paas.images import changeset
 from paas.images.blobs import Blobs
 from paas.images.budget import Budget
 from paas.images.layers import LayerInfo, Layers
+from paas.images.load import Loaded, Loader, LoadLimits
 from paas.images.lock import adding
-from paas.images.prune import Pruner, PruneReport
+from paas.images.prune import Keep, Pruner, PruneReport
+from paas.images.save import Checked, Saver, checked_name
 from paas.images.steps import Steps
 from paas.images.tags import Tags
 from paas.oci.config import History, ImageConfig, image_spec, parse_config
@@ -31,6 +34,7 @@ from paas.oci.manifest import Manifest, parse_manifest
 from paas.specs import ImageSpec
 
 DAY = 86400.0
+_FOLDERS = ("blobs", "blobs/sha256", "layers", "layers-meta", "tags", "steps", "incoming", "trash")
 
 
 class Store:
@@ -39,10 +43,11 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in ("blobs", "blobs/sha256", "layers", "layers-meta", "tags", "steps", "trash"):
+        for name in _FOLDERS:
             (root / name).mkdir(mode=0o700, exist_ok=True)
-        self._blobs = Blobs(root / "blobs" / "sha256")
+        self._blobs = Blobs(root)
         self._layers = Layers(root)
+        self._saver = Saver(self._blobs, self._layers)
         self._tags = Tags(root / "tags")
         self._steps = Steps(root / "steps")
 
@@ -83,12 +88,10 @@ class Store:
         return self._layers.import_(tar_stream, expected=expected, canonical=canonical, budget=budget)
 
     def export_layer(self, diff_id: str, target: BinaryIO) -> None:
-        """Write a canonical layer's tar stream."""
-        if not self.layer_info(diff_id).canonical:
-            raise NotFound(
-                f"the stream of layer {diff_id} was not kept", hint="fetch it from where it came from"
-            )
-        changeset.export(self.layer_path(diff_id), target)
+        """Write a layer's tar stream; HostProblem, at its end, if that no longer has its DiffID."""
+        checked = Checked(target.write)
+        self._saver.stream(diff_id, checked.write)
+        checked.demand(diff_id)
 
     def layer_path(self, diff_id: str) -> Path:
         return self._layers.path(diff_id)
@@ -129,10 +132,37 @@ class Store:
         except NotFound:
             return False
 
+    # --- images from elsewhere, and for elsewhere
+    def load_archive(self, stream: BinaryIO, *, name: str = "", limits: LoadLimits | None = None) -> Loaded:
+        """The image called `name` of a tar archive (plain, gzip, zstd): an OCI layout, or of `docker save`.
+
+        Without a name there must be one only. Of several platforms this machine's is taken. BadInput or
+        NotFound leave nothing behind. Memory does not grow with the image; disk is needed for the archive and
+        what it unpacks to.
+        """
+        return Loader(self._blobs, self._layers, limits or LoadLimits()).from_archive(stream, name=name)
+
+    def load_layout(self, folder: Path, *, name: str = "", limits: LoadLimits | None = None) -> Loaded:
+        """The same of an OCI layout's folder, which anybody may have written but nobody writes to any more."""
+        return Loader(self._blobs, self._layers, limits or LoadLimits()).from_folder(folder, name=name)
+
+    def save_archive(self, digest: str, target: BinaryIO, *, name: str = "") -> None:
+        """Write the image as a tar archive that is an OCI layout and that `docker load` takes, too.
+
+        All digests are those that the image has here. NotFound, before the first byte, when a layer as it came
+        is no longer here; HostProblem, in the middle, when one turns out to be damaged.
+        """
+        self._saver.to_archive(digest, target, name=checked_name(name))
+
+    def save_layout(self, digest: str, folder: Path, *, name: str = "") -> None:
+        """The same as files in an empty folder."""
+        self._saver.to_folder(digest, folder, name=checked_name(name))
+
     # --- names
     def tag(self, name: str, digest: str) -> None:
-        self._blobs.get(digest)
-        self._tags.put(name, digest)
+        with adding(self.root):
+            self._blobs.get(digest)
+            self._tags.put(name, digest)
 
     def resolve(self, name: str) -> str:
         """The manifest digest of a base image ("debian:12", "docker.io/library/debian:12"), or NotFound."""
@@ -148,17 +178,26 @@ class Store:
         return diff_id if diff_id and self._layers.use(diff_id) else None
 
     def remember_step(self, key: str, diff_id: str) -> None:
-        self.layer_info(diff_id)
-        self._steps.put(key, diff_id)
+        with adding(self.root):
+            self.layer_info(diff_id)
+            self._steps.put(key, diff_id)
 
     # --- removing
     def prune(
-        self, keep: Iterable[str], *, dry_run: bool = False, step_age: float = 7 * DAY, grace: float = 3600
+        self,
+        keep: Iterable[str],
+        *,
+        keep_layers: Iterable[str] = (),
+        dry_run: bool = False,
+        step_age: float = 7 * DAY,
+        grace: float = 3600,
     ) -> PruneReport:
         """Remove what is reachable neither from the images kept (manifest digests), nor from a tag, nor from a
-        build step used within `step_age` seconds, and is older than `grace` seconds. A dry run only tells."""
+        build step used within `step_age` seconds, nor named in `keep_layers` (DiffIDs), and is older than
+        `grace` seconds. A dry run only tells."""
         pruner = Pruner(self.root, self._blobs, self._layers, self._steps, step_age, grace)
-        return pruner.run({*keep, *self.tags().values()}, dry_run=dry_run)
+        kept = Keep(frozenset((*keep, *self.tags().values())), frozenset(keep_layers))
+        return pruner.run(kept, dry_run=dry_run)
 
     def fsck(self) -> tuple[str, ...]:
         """DiffIDs of canonical layers whose content is no longer what their digest says. Reads everything."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from paas.errors import BadInput
 from paas.oci.digest import canonical_json, hex_of
@@ -20,6 +22,21 @@ _HEALTH_NUMBERS = {
     "retries": "Retries",
 }
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_TOP: Final = frozenset({"architecture", "os", "created", "author", "config", "rootfs", "history"})
+_RUN: Final = frozenset(
+    {
+        "Env",
+        "Entrypoint",
+        "Cmd",
+        "WorkingDir",
+        "User",
+        "ExposedPorts",
+        "StopSignal",
+        "Labels",
+        "Volumes",
+        "Healthcheck",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,7 @@ class History:
     created: str = ""  # RFC 3339
     comment: str = ""
     empty_layer: bool = False
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,11 @@ class Healthcheck:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """`diff_ids` bottom first; `exposed_ports` as "8000/tcp"; `user` as "name", "uid" or "uid:gid"."""
+    """`diff_ids` bottom first; `exposed_ports` as "8000/tcp"; `user` as "name", "uid" or "uid:gid".
+
+    `others` is what else the document held, for whoever reads it after us: JSON {"": {…}, "config": {…}} of the
+    fields that have no attribute here (OnBuild, variant, …).
+    """
 
     diff_ids: tuple[str, ...] = ()
     env: Pairs = ()
@@ -67,6 +89,11 @@ class ImageConfig:
     created: str = ""  # RFC 3339; left out when empty, so that equal builds have equal digests
     architecture: str = "amd64"
     os: str = "linux"
+    others: str = ""
+
+    def other(self, key: str) -> Any:
+        """A field of the document's "config" that has no attribute here ("Volumes"), or None."""
+        return _others(self).get("config", {}).get(key)
 
     def with_env(self, **values: str) -> ImageConfig:
         """This config with variables set; those that exist keep their place."""
@@ -79,7 +106,7 @@ class ImageConfig:
         return canonical_json(_without_empty(self._document()))
 
     def _document(self) -> dict[str, Any]:
-        return {
+        return _others(self).get("", {}) | {
             "architecture": self.architecture,
             "os": self.os,
             "created": self.created,
@@ -90,7 +117,7 @@ class ImageConfig:
         }
 
     def _execution(self) -> dict[str, Any]:
-        return {
+        return _others(self).get("config", {}) | {
             "Env": [f"{key}={value}" for key, value in self.env],
             "Entrypoint": list(self.entrypoint),
             "Cmd": list(self.cmd),
@@ -115,8 +142,33 @@ def _healthcheck_document(check: Healthcheck | None) -> dict[str, Any]:
     return {"Test": list(check.test), **numbers}
 
 
+def _others(config: ImageConfig) -> dict[str, dict[str, Any]]:
+    return json.loads(config.others) if config.others else {}
+
+
+def _to_others(document: dict[str, Any], run: dict[str, Any]) -> str:
+    """Canonical, so that equal configs are equal; empty fields mean what absent ones do."""
+    found = {"": _unknown(document, _TOP), "config": _unknown(run, _RUN)}
+    return (
+        canonical_json({key: value for key, value in found.items() if value}).decode()
+        if any(found.values())
+        else ""
+    )
+
+
+def _unknown(document: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    return {
+        key: value for key, value in document.items() if key not in known and value not in (None, "", [], {})
+    }
+
+
 def _history_document(step: History) -> dict[str, Any]:
-    document = {"created_by": step.created_by, "created": step.created, "comment": step.comment}
+    document = {
+        "created_by": step.created_by,
+        "created": step.created,
+        "comment": step.comment,
+        "author": step.author,
+    }
     return _without_empty(document) | ({"empty_layer": True} if step.empty_layer else {})
 
 
@@ -141,6 +193,7 @@ def parse_config(data: bytes) -> ImageConfig:
         created=_string(document, "created"),
         architecture=_string(document, "architecture"),
         os=_string(document, "os"),
+        others=_to_others(document, run),
     )
 
 
@@ -167,6 +220,7 @@ def _history(step: Any) -> History:
         created=_string(step, "created"),
         comment=_string(step, "comment"),
         empty_layer=step.get("empty_layer") is True,
+        author=_string(step, "author"),
     )
 
 
@@ -227,12 +281,18 @@ def exposed_port(config: ImageConfig) -> int | None:
     return min((number for number in numbers if 0 < number < 65536), default=None)
 
 
+def mounted_once(diff_ids: Iterable[str]) -> tuple[str, ...]:
+    """Each layer once, where it is uppermost: overlayfs takes none twice, and there it hides its lower self
+    whatever is between them. (Images from elsewhere often hold the empty layer several times.)"""
+    return tuple(dict.fromkeys(reversed(tuple(diff_ids))))[::-1]
+
+
 def image_spec(manifest_digest: str, config: ImageConfig) -> ImageSpec:
     """What the rest of the engine knows of an image."""
     hex_of(manifest_digest)
     return ImageSpec(
         digest=manifest_digest,
-        layers=config.diff_ids,
+        layers=mounted_once(config.diff_ids),
         env=config.env,
         entrypoint=config.entrypoint,
         cmd=config.cmd,
