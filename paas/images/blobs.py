@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import HostProblem, NotFound
-from paas.images.durable import sync_file, sync_folder, write_file
-from paas.images.lock import adding
+from paas.images.durable import sync_file, sync_folder, temporary_name, write_file
+from paas.images.lock import adding, removing
 from paas.images.temporary import new_folder
 from paas.oci.digest import hex_of, of_bytes
 
@@ -59,6 +59,10 @@ class Blobs:
             path.chmod(0o600)
             path.rename(target)
             sync_folder(self.folder)
+
+    def discard(self, digest: str, trash: Path) -> None:
+        with removing(self.root), suppress(FileNotFoundError):
+            self.path(digest).rename(trash / temporary_name())
 
     def get(self, digest: str) -> bytes:
         """A document."""

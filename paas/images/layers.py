@@ -20,11 +20,12 @@ from paas.images import changeset
 from paas.images.budget import Budget
 from paas.images.changeset import Streamed
 from paas.images.compression import Meter, decompressed
-from paas.images.durable import room_for, sync_file_system, sync_folder, temporary_name, write_file
+from paas.images.durable import room_for, sync_file_system, sync_folder, write_file
 from paas.images.layer_tree import LayerTree
-from paas.images.lock import adding
+from paas.images.lock import adding, removing
 from paas.images.tar_reader import TarReader
 from paas.images.temporary import new_folder
+from paas.linux.syscalls import exchange
 from paas.oci.digest import hex_of, is_hex
 
 
@@ -82,10 +83,10 @@ class Layers:
         names |= {path.name.removesuffix(".json") for path in (self.root / "layers-meta").iterdir()}
         return sorted(f"sha256:{name}" for name in names if is_hex(name))
 
-    def discard(self, diff_id: str, trash: Path) -> None:
-        """Take it out of reach, while holding `removing`: the folder, then its facts."""
+    def discard(self, diff_id: str, target: Path) -> None:
+        """Take it out of reach to the path `target`, while holding `removing`; its facts go after it."""
         with suppress(FileNotFoundError):
-            self.path(diff_id).rename(trash / temporary_name())
+            self.path(diff_id).rename(target)
         self.facts_path(diff_id).unlink(missing_ok=True)
 
     def use(self, diff_id: str) -> bool:
@@ -121,9 +122,23 @@ class Layers:
         sync_file_system(folder)
         with adding(self.root):
             # The facts come first: a layer that is there has them.
-            write_file(self.facts_path(info.diff_id), json.dumps(asdict(info)).encode())
+            self.write_facts(info)
             self._rename(folder, self.path(info.diff_id))
         return info
+
+    def replace(self, folder: Path, info: LayerInfo, aside: Path) -> None:
+        """Put a filled folder in the place of a damaged one, which is at the path `aside` then. At no moment is
+        there no layer."""
+        os.utime(folder, ns=(0, 0))
+        sync_file_system(folder)
+        with removing(self.root):
+            self.write_facts(info)
+            folder.rename(aside)
+            exchange(aside, self.path(info.diff_id))
+            sync_folder(self.folder)
+
+    def write_facts(self, info: LayerInfo) -> None:
+        write_file(self.facts_path(info.diff_id), json.dumps(asdict(info)).encode())
 
     def _rename(self, folder: Path, path: Path) -> None:
         try:

@@ -23,7 +23,7 @@ _WRITTEN = ("layers", "layers-meta", "blobs/sha256", "incoming", "tags", "steps/
 @dataclass(frozen=True, slots=True)
 class PruneReport:
     """What was removed, or would be. `bytes` is the content of all of it, `layer_bytes`, `blob_bytes` and
-    `abandoned_bytes` (what dead writers left) are its parts; a build step is a few bytes."""
+    `abandoned_bytes` (what dead writers left, damaged layers) are its parts; a build step is a few bytes."""
 
     layers: tuple[str, ...]
     blobs: tuple[str, ...]
@@ -51,8 +51,9 @@ class _Plan:
     steps: tuple[Path, ...]
     blobs: tuple[str, ...]  # manifests before what they name
     layers: tuple[str, ...]
-    strays: tuple[Path, ...]  # facts of layers that are not there
+    strays: tuple[Path, ...]  # facts of layers that are not there: who puts both in place holds `adding`
     abandoned: tuple[Path, ...]
+    damaged: tuple[Path, ...]  # layers that fsck set aside and nothing runs on any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,14 @@ class Pruner:
         used_blobs |= {info.blob for d in used_layers if (info := self.layers.facts(d))}
         blobs = [d for d in all_blobs(self.blobs) if d not in used_blobs and self._is_old(self.blobs.path(d))]
         manifests = {found.digest for found in images(self.blobs, blobs)}
-        old = [(d, self.layers.has(d)) for d in self.layers.known() if self._is_old(self.layers.facts_path(d))]
+        layers = [(d, self.layers.facts_path(d)) for d in self.layers.known() if self.layers.has(d)]
         return _Plan(
             steps=tuple(old_steps),
             blobs=tuple(sorted(blobs, key=lambda digest: (digest not in manifests, digest))),
-            layers=tuple(d for d, is_there in old if is_there and d not in used_layers),
-            strays=tuple(self.layers.facts_path(d) for d, is_there in old if not is_there),
+            layers=tuple(d for d, facts in layers if d not in used_layers and self._is_old(facts)),
+            strays=tuple(self.layers.facts_path(d) for d in self.layers.known() if not self.layers.has(d)),
             abandoned=tuple(self._abandoned()),
+            damaged=tuple(self._damaged(keep.layers)),
         )
 
     def _reachable(self, keep: Keep) -> tuple[set[str], set[str]]:
@@ -110,22 +112,27 @@ class Pruner:
         return blobs, layers
 
     def _is_old(self, path: Path) -> bool:
-        return time.time() - path.stat().st_mtime >= self.grace
+        return not path.exists() or time.time() - path.stat().st_mtime >= self.grace
 
     def _abandoned(self) -> Iterator[Path]:
         for pattern in _WRITTEN:
             for folder in self.root.glob(pattern):
                 yield from abandoned(folder)
 
+    def _damaged(self, needed: frozenset[str]) -> Iterator[Path]:
+        for path in (self.root / "quarantine").iterdir():
+            if f"sha256:{path.name.partition('.')[0]}" not in needed:
+                yield path
+
     def _report(self, plan: _Plan, *, dry_run: bool) -> PruneReport:
         layers = sum(facts.size for d in plan.layers if (facts := self.layers.facts(d)))
         blobs = sum(self.blobs.path(digest).stat().st_size for digest in plan.blobs)
-        left = sum(_size(path) for path in plan.abandoned)
+        left = sum(_size(path) for path in (*plan.abandoned, *plan.damaged))
         return PruneReport(
             layers=tuple(sorted(plan.layers)),
             blobs=tuple(sorted(plan.blobs)),
             steps=len(plan.steps),
-            abandoned=len(plan.abandoned),
+            abandoned=len(plan.abandoned) + len(plan.damaged),
             bytes=layers + blobs + left,
             dry_run=dry_run,
             layer_bytes=layers,
@@ -140,10 +147,10 @@ class Pruner:
         for digest in plan.blobs:
             self.blobs.path(digest).unlink(missing_ok=True)
         for diff_id in plan.layers:
-            self.layers.discard(diff_id, trash)
+            self.layers.discard(diff_id, trash / temporary_name())
         for path in plan.strays:
             path.unlink(missing_ok=True)
-        for path in plan.abandoned:
+        for path in (*plan.abandoned, *plan.damaged):
             path.rename(trash / temporary_name())
 
 

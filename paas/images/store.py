@@ -7,6 +7,7 @@
     steps/<kk>/<key>          the build cache
     incoming/                 images that are being read
     trash/                    what prune is removing
+    quarantine/               damaged layers that a container may still run on
 
 Every write is idempotent and atomic; what is half-written has a temporary name and is never looked at.
 """
@@ -18,9 +19,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from paas.errors import NotFound
-from paas.images import changeset
 from paas.images.blobs import Blobs
 from paas.images.budget import Budget
+from paas.images.fsck import Checker, Damage, Fetch
 from paas.images.layers import LayerInfo, Layers
 from paas.images.load import Loaded, Loader, LoadLimits
 from paas.images.lock import adding
@@ -34,7 +35,17 @@ from paas.oci.manifest import Manifest, parse_manifest
 from paas.specs import ImageSpec
 
 DAY = 86400.0
-_FOLDERS = ("blobs", "blobs/sha256", "layers", "layers-meta", "tags", "steps", "incoming", "trash")
+_FOLDERS = (
+    "blobs",
+    "blobs/sha256",
+    "layers",
+    "layers-meta",
+    "tags",
+    "steps",
+    "incoming",
+    "trash",
+    "quarantine",
+)
 
 
 class Store:
@@ -199,15 +210,11 @@ class Store:
         kept = Keep(frozenset((*keep, *self.tags().values())), frozenset(keep_layers))
         return pruner.run(kept, dry_run=dry_run)
 
-    def fsck(self) -> tuple[str, ...]:
-        """DiffIDs of canonical layers whose content is no longer what their digest says. Reads everything."""
-        found = (
-            self.layer_info(f"sha256:{path.name}")
-            for path in sorted(self._layers.folder.iterdir())
-            if not path.name.startswith(".")
-        )
-        return tuple(
-            info.diff_id
-            for info in found
-            if info.canonical and changeset.describe(self.layer_path(info.diff_id)).diff_id != info.diff_id
-        )
+    def fsck(self, *, mend: bool = False, fetch: Fetch = lambda digest: None) -> tuple[Damage, ...]:
+        """What no longer has the content that its digest says, and tags that lead nowhere. Reads everything.
+
+        With `mend` a layer is unpacked again from a blob that was kept, or from what `fetch` gives by digest;
+        what can be had from nowhere is taken out of use, so that the next build makes it anew.
+        """
+        checker = Checker(self.root, self._blobs, self._layers, self._tags, self._steps, fetch)
+        return checker.run(mend=mend)

@@ -31,6 +31,9 @@ class Tags:
                 f"no base image is called {familiar(name)!r}", hint=f"this machine has: {known}"
             ) from None
 
+    def remove(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+
     def all(self) -> Iterator[tuple[str, str]]:
         for path in self.folder.iterdir():
             if not path.name.startswith(TEMPORARY):

@@ -44,6 +44,8 @@ RESOLVE_IN_ROOT = 0x10
 
 STATX_ATTR_MOUNT_ROOT = 0x2000
 
+_RENAME_EXCHANGE = 2
+
 _NR_OPEN_TREE = 428
 _NR_MOVE_MOUNT = 429
 _NR_OPENAT2 = 437
@@ -146,6 +148,12 @@ def openat2(root: int, path: _PathLike, flags: int, resolve: int) -> int:
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     size = ctypes.c_size_t(ctypes.sizeof(how))
     return _checked(_libc.syscall(_NR_OPENAT2, root, _bytes(path), ctypes.byref(how), size), "openat2", path)
+
+
+def exchange(one: _PathLike, other: _PathLike) -> None:
+    """Two paths of one file system change places at once (renameat2(2), RENAME_EXCHANGE)."""
+    arguments = (AT_FDCWD, _bytes(one), AT_FDCWD, _bytes(other), _RENAME_EXCHANGE)
+    _checked(_libc.renameat2(*arguments), "renameat2", one)
 
 
 def statx_attributes(path: _PathLike) -> int:
