@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from berth_cli import apps, deploy, inside, output, releases, run
+from berth_cli import apps, deploy, inside, output, releases, run, store
 from berth_cli.errors import CliError
 
 cli = typer.Typer(
@@ -35,6 +35,7 @@ cli.command("scale")(releases.scale)
 cli.command("restart")(releases.restart)
 cli.command("open")(apps.open_app)
 cli.command("destroy")(apps.destroy)
+cli.add_typer(store.store, name="store")
 
 
 def app() -> None:

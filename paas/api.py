@@ -16,6 +16,7 @@ from tenants.containers.api import router as containers
 from tenants.inspections.api import router as inspections
 from tenants.releases.api import router as releases
 from tenants.runs.api import router as runs
+from tenants.store.api import router as store
 
 api = NinjaAPI(
     title="Berth",
@@ -24,7 +25,7 @@ api = NinjaAPI(
     description="Send a token as `Authorization: Bearer berth_…`. An app is named by its tenant: `demo/shop`.",
     auth=TokenAuth(),
 )
-for _router in (accounts, apps, releases, containers, inspections, runs):
+for _router in (accounts, apps, releases, store, containers, inspections, runs):
     api.add_router("", _router)
 
 

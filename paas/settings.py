@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "tenants.releases",
     "tenants.containers",
     "tenants.inspections",
+    "tenants.store",
     "tenants.runs",
     "tenants.fleet",
     "paas",
@@ -212,6 +213,11 @@ BUILDS_AT_ONCE = env.int("BERTH_BUILDS_AT_ONCE", 1)  # of one tenant
 # --- one-off commands ---------------------------------------------------------------------------
 RUN_SECONDS = env.int("BERTH_RUN_SECONDS", 3600)  # the longest that one may run
 RUNS_AT_ONCE = env.int("BERTH_RUNS_AT_ONCE", 4)  # of one tenant
+
+# --- image store --------------------------------------------------------------------------------
+KEPT_IMAGES = env.int("BERTH_KEPT_IMAGES", 10)  # of an app, for going back to
+PRUNE_ABOVE = env.int("BERTH_PRUNE_ABOVE", 80)  # percent of the disk in use
+PRUNE_HOUR = env.int("BERTH_PRUNE_HOUR", 3)  # UTC
 
 # --- queue --------------------------------------------------------------------------------------
 CELERY_BROKER_URL = f"redis+socket://{PATHS.valkey_socket}"

@@ -8,6 +8,7 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("", include("tenants.accounts.urls")),
     path("", include("tenants.fleet.urls")),
+    path("", include("tenants.store.urls")),
     path("", include("tenants.apps.urls")),
     path("", include("tenants.releases.urls")),
     path("", include("tenants.containers.urls")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import grp
 import math
+import shutil
 import signal
 import time
 from collections import Counter
@@ -20,13 +21,14 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, close_old_connections
+from django.utils import timezone
 
 from paas.agent.exits import ExitWatch
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
 from paas.runtime import LogKeeper
-from paas.worker import engine, routes
+from paas.worker import engine, routes, upkeep
 from paas.worker.sweep import clear_host, sweep
 from tenants.containers import observations
 from tenants.containers.models import Container
@@ -60,6 +62,7 @@ class Agent:
             Duty("sweep", sweep, 5.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._keep_logs, 1.0),
+            Duty("store", keep_store, 300.0),
         ]
 
     def run(self) -> None:
@@ -90,6 +93,13 @@ class Agent:
         self._dropped.update(self._logs.tick({pk: settings.PATHS.container_log(pk) for pk in found}))
         observations.log_dropped(self._dropped)
         self._dropped.clear()
+
+
+def keep_store() -> None:
+    """The image store's sizes into rows; a prune is asked for when the disk is filling up."""
+    upkeep.observe()
+    disk = shutil.disk_usage(settings.PATHS.state)
+    upkeep.at_night(timezone.now(), 100 * (1 - disk.free / disk.total))
 
 
 def adopt() -> None:

@@ -15,6 +15,7 @@ Every write is idempotent and atomic; what is half-written has a temporary name 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,7 @@ from paas.errors import NotFound
 from paas.images.blobs import Blobs
 from paas.images.budget import Budget
 from paas.images.fsck import Checker, Damage, Fetch
+from paas.images.graph import all_blobs
 from paas.images.layers import LayerInfo, Layers
 from paas.images.load import Loaded, Loader, LoadLimits
 from paas.images.lock import adding
@@ -46,6 +48,15 @@ _FOLDERS = (
     "trash",
     "quarantine",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes of content: of each layer by DiffID, and of all blobs together."""
+
+    layers: dict[str, int]
+    blobs: int
+    blob_bytes: int
 
 
 class Store:
@@ -209,6 +220,12 @@ class Store:
         pruner = Pruner(self.root, self._blobs, self._layers, self._steps, step_age, grace)
         kept = Keep(frozenset((*keep, *self.tags().values())), frozenset(keep_layers))
         return pruner.run(kept, dry_run=dry_run)
+
+    def sizes(self) -> Sizes:
+        """What is here, for whoever adds it up."""
+        known = ((d, self._layers.facts(d)) for d in self._layers.known() if self._layers.has(d))
+        blobs = [self._blobs.path(digest).stat().st_size for digest in all_blobs(self._blobs)]
+        return Sizes({d: facts.size for d, facts in known if facts}, len(blobs), sum(blobs))
 
     def fsck(self, *, mend: bool = False, fetch: Fetch = lambda digest: None) -> tuple[Damage, ...]:
         """What no longer has the content that its digest says, and tags that lead nowhere. Reads everything.

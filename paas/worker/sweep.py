@@ -9,9 +9,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from paas.queue import wake
-from paas.worker import engine
+from paas.worker import engine, upkeep
 from paas.worker.builds import requeue_interrupted
-from paas.worker.plan import slots, upkeep
+from paas.worker.plan import slots
+from paas.worker.plan import upkeep as upkeep_of
 from paas.worker.reconcile import LIVE, ended_but_there, past_lives
 from paas.worker.runs import is_due
 from tenants.accounts.models import Tenant
@@ -37,6 +38,8 @@ def sweep() -> None:
         wake("inspect", inspection_id)
     for tenant_id in forgotten_quotas():
         wake("quota", tenant_id)
+    for upkeep_id in upkeep.requeue_interrupted():
+        wake("upkeep", upkeep_id)
 
 
 def unsettled_apps() -> set[str]:
@@ -69,7 +72,7 @@ def below_formation() -> set[str]:
         wanted = slots(serial.processes(release))
         if set(wanted) == set(live[release.pk].values()):
             continue
-        todo = upkeep(wanted, live[release.pk], past_lives(release), timezone.now())
+        todo = upkeep_of(wanted, live[release.pk], past_lives(release), timezone.now())
         if todo.start or todo.stop:
             found.add(release.app_id)
     return found

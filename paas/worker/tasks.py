@@ -6,6 +6,7 @@ from celery import shared_task
 
 from paas.worker import builds, inspections, quota, runs
 from paas.worker import reconcile as apps
+from paas.worker import upkeep as store
 
 
 @shared_task(name="berth.build")  # type: ignore[untyped-decorator]
@@ -32,3 +33,8 @@ def inspect(inspection_id: str) -> None:
 @shared_task(name="berth.quota")  # type: ignore[untyped-decorator]
 def apply_quota(tenant_id: str) -> None:
     quota.apply_quota(tenant_id)
+
+
+@shared_task(name="berth.upkeep")  # type: ignore[untyped-decorator]
+def upkeep(upkeep_id: str) -> None:
+    store.settle(upkeep_id)

@@ -19,6 +19,7 @@ from tenants.pages import SignedInRequest, signed_in
 from tenants.releases import selectors as releases
 from tenants.releases.models import Build, Release
 from tenants.releases.views import app_context, tell
+from tenants.store import selectors as store
 
 PARTS = ("head", "usage", "activity", "about")
 RECENT = 5
@@ -30,6 +31,7 @@ def app(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     found = app_seen_by(request.user, tenant, name)
     context = {**app_context(request, found, "overview"), **_usage(found), **_activity(found)}
     context["history"] = usage.history(found.pk)
+    context["image_use"] = store.use_of(found)
     return render(request, "containers/app.html", context)
 
 
@@ -45,6 +47,8 @@ def part(request: SignedInRequest, tenant: str, name: str, part: str) -> HttpRes
         context |= _usage(found)
     elif part == "activity":
         context |= _activity(found)
+    elif part == "about":
+        context["image_use"] = store.use_of(found)
     return render(request, f"containers/parts/{part}.html", context)
 
 

@@ -25,6 +25,7 @@ from tenants.fleet.models import Machine
 from tenants.fleet.quota import Quota
 from tenants.fleet.selectors import Use
 from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
+from tenants.store.views import context as store_context
 
 NAMED = 6  # tenants with a colour of their own in the bars
 PER_PAGE = 25
@@ -57,6 +58,7 @@ def machine(request: SignedInRequest) -> HttpResponse:
     context = {
         **_figures(),
         **_table(request),
+        **store_context(),
         "first_steps": first_steps,
         "history": usage.history(usage.MACHINE),
     }

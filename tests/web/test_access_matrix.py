@@ -10,6 +10,7 @@ import pytest
 from paas.api import api
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
+from tenants.store.models import Upkeep
 from tests.web.cast import (
     GZIP,
     LAYER,
@@ -22,12 +23,13 @@ from tests.web.cast import (
 )
 
 OPEN = None  # any valid token
+ADMIN = "admin"  # of the machine
 APP = "apps/{tenant}/{app}"
 
 
 @dataclass(frozen=True)
 class Row:
-    needs: Role | None
+    needs: Role | str | None
     ok: int
     body: Any = None
     content_type: str = "application/json"
@@ -57,6 +59,11 @@ MATRIX = {
     ("POST", f"{APP}/scale"): Row(Role.DEVELOPER, 200, {"formation": {"web": 2}}),
     ("GET", f"{APP}/config"): Row(Role.VIEWER, 200),
     ("PATCH", f"{APP}/config"): Row(Role.DEVELOPER, 200, {"changes": {"A": "1"}}),
+    ("GET", f"{APP}/store"): Row(Role.VIEWER, 200),
+    ("GET", "machine/store"): Row(ADMIN, 200),
+    ("GET", "machine/store/upkeep"): Row(ADMIN, 200),
+    ("POST", "machine/store/upkeep"): Row(ADMIN, 202, {"kind": "look"}),
+    ("GET", "machine/store/upkeep/{upkeep}"): Row(ADMIN, 200),
     ("GET", f"{APP}/containers"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/logs"): Row(Role.VIEWER, 200),
     ("POST", f"{APP}/runs"): Row(Role.DEVELOPER, 202, {"command": ["true"]}),
@@ -80,11 +87,13 @@ def expected(row: Row, method: str, path: str, who: str) -> int:
         return 401
     if who == "reader" and method != "GET":
         return 403
+    if row.needs == ADMIN:
+        return row.ok if who == "admin" else 403
     if row.needs is OPEN or who == "reader":
         return row.ok
     if who in ("stranger", "admin"):
         return 404
-    return row.ok if includes(Role(who), row.needs) else 403
+    return row.ok if includes(Role(who), Role(row.needs)) else 403
 
 
 @pytest.mark.parametrize("who", WHO)
@@ -97,6 +106,7 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     run = make_run(cast.app, cast.developer)
     ids = {"build": build.pk, "run": run.pk, "container": make_container(cast.app).pk}
     ids |= {"version": 1, "before": 1, "layer": LAYER, "inspection": make_inspection(cast.app, cast.viewer).pk}
+    ids |= {"upkeep": Upkeep.objects.create(kind="prune", status="done").pk}
     url = path.format(tenant="demo", app="shop", **ids)
     client = _client(cast, who)
     response = client.call(method, url, row.body, content_type=row.content_type)

@@ -40,6 +40,8 @@ MATRIX = {
     "tenants/<slug:slug>/members/<int:member_id>/role/": Row(OWNER, 405, 404),
     "machine/": Row(ADMIN),
     "machine/people/": Row(ADMIN),
+    "machine/store/": Row(ADMIN),
+    "machine/store/<slug:kind>/": Row(ADMIN, 405, 302),
     "machine/tenants/<slug:slug>/": Row(
         ADMIN,
         200,
@@ -149,6 +151,7 @@ def test_access(cast: Cast, method: str, path: str, settings: Any) -> None:
             .replace("<int:version>", "1")
             .replace("<str:key>", "KEY")
             .replace("<slug:part>", "head")
+            .replace("<slug:kind>", "look")
             .replace("<int:member_id>", "99999")
             .replace("<int:user_id>", "99999")
             .replace("<str:token_id>", "none")

@@ -1,0 +1,98 @@
+"""The machine's image store, for its administrators."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from berth_cli import output
+from berth_cli.client import Client
+from berth_cli.errors import CliError
+from berth_cli.options import Json, connect
+
+store = typer.Typer(help="The machine's image store, for its administrators.", no_args_is_help=True)
+UPKEEP = "machine/store/upkeep"
+POLL_SECONDS = 0.5
+WAIT_SECONDS = 3600.0
+
+
+@store.command("show")
+def show(json: Json = False) -> None:
+    """Sizes, and what each tenant's images take."""
+    found = connect().get("machine/store")
+    if json:
+        output.as_json(found)
+        return
+    output.line(
+        f"{found['layers']} layers, {output.mib(found['layer_bytes'])} "
+        f"({output.mib(found['unshared_bytes'])} if nothing were shared); "
+        f"{found['blobs']} blobs, {output.mib(found['blob_bytes'])}"
+    )
+    rows = [(t["name"], output.mib(t["bytes"]), output.mib(t["unique_bytes"])) for t in found["tenants"]]
+    output.table(("TENANT", "IMAGES", "NOBODY ELSE HAS"), rows)
+
+
+@store.command("prune")
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would free")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
+    json: Json = False,
+) -> None:
+    """Remove images, layers and build steps that nothing needs; says first what that would free."""
+    client = connect()
+    told = _done(client, "look")
+    if not json or not dry_run:
+        output.note(f"A prune would free {_freed(told['report'])}.")
+    if not dry_run:
+        if not yes and not typer.confirm("Prune?", err=True):
+            raise CliError("nothing was pruned")
+        told = _done(client, "prune")
+    if json:
+        output.as_json(told)
+    elif not dry_run:
+        output.line(f"Freed {_freed(told['report'])}.")
+
+
+@store.command("check")
+def check(
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Mend what can be mended, take the rest out of use")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Read everything and look for damage. Exit status 1 if there is some that was not mended."""
+    told = _done(connect(), "mend" if mend else "check")
+    damage = told["report"]["damage"]
+    if json:
+        output.as_json(told)
+    else:
+        rows = [
+            (d["kind"], d["id"][:19], d["what"], d["mended"] or "no", ", ".join(d["releases"])) for d in damage
+        ]
+        output.table(("KIND", "ID", "WHAT", "MENDED", "RELEASES"), rows)
+    if any(not d["mended"] for d in damage):
+        raise CliError(f"{len(damage)} damaged", "Mend it: berth store check --mend")
+
+
+def _done(client: Client, kind: str) -> dict[str, Any]:
+    row: dict[str, Any] = client.post(UPKEEP, {"kind": kind})
+    end = time.monotonic() + WAIT_SECONDS
+    while row["status"] in ("queued", "running"):
+        if time.monotonic() > end:
+            raise CliError("it has not ended yet", "Look at its report later, on the machine's page.")
+        time.sleep(POLL_SECONDS)
+        row = client.get(f"{UPKEEP}/{row['id']}")
+    if row["error"]:
+        raise CliError(row["error"]["summary"], row["error"]["hint"])
+    return row
+
+
+def _freed(report: dict[str, Any]) -> str:
+    return (
+        f"{output.mib(report['bytes'])}: {report['layers']} layers ({output.mib(report['layer_bytes'])}), "
+        f"{report['blobs']} blobs ({output.mib(report['blob_bytes'])}), "
+        f"{report['abandoned']} left by interrupted work ({output.mib(report['abandoned_bytes'])}), "
+        f"{report['steps']} build steps"
+    )

@@ -1,0 +1,182 @@
+"""The image store's upkeep: what is kept, what of it belongs to whom, pruning, and mending."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from paas.errors import BerthError, HostProblem
+from paas.images import Damage, PruneReport
+from paas.images.usage import Share, shares
+from paas.worker import engine, lock
+from tenants.apps.models import App
+from tenants.containers.models import Container
+from tenants.releases.models import Release
+from tenants.store import observations
+from tenants.store.actions import ask_by_itself
+from tenants.store.models import GOING, Upkeep, Use
+
+log = structlog.get_logger()
+# A build or a pull that is under way has made layers that no row names yet, and ends within its own time limit.
+GRACE_SECONDS = 2 * 3600.0
+BASES = "*"  # owns the layers of base images, so that they are unique to nobody
+AGAIN = timedelta(hours=20)
+AGAIN_WHEN_FULL = timedelta(hours=1)
+ALMOST_FULL = 95  # percent of the disk
+_UNDER_WAY = (Release.Status.PENDING, Release.Status.STARTING)
+_KINDS = {1: Use.Kind.TENANT, 2: Use.Kind.APP, 3: Use.Kind.RELEASE}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Images by digest and layers by DiffID that must stay."""
+
+    images: frozenset[str]
+    layers: frozenset[str]
+
+
+def kept() -> Kept:
+    """What a release that may run again, or a container that runs now, needs."""
+    rows = [release for app in App.objects.all() for release in kept_releases(app)]
+    running = Container.objects.exclude(status=Container.Status.STOPPED).exclude(release=None)
+    rows += Release.objects.filter(pk__in=running.values("release_id")).only("pk", "image")
+    layers = (layer for row in rows for layer in row.image["layers"])
+    return Kept(frozenset(row.image["digest"] for row in rows), frozenset(layers))
+
+
+def kept_releases(app: App) -> list[Release]:
+    """The serving one, what is under way, the newest, and all that have one of the last images to be live."""
+    found: dict[str, Release] = {}
+    images: set[str] = set()
+    for number, row in enumerate(app.releases.only("pk", "app_id", "version", "image", "status", "live_at")):
+        needed = number == 0 or row.pk == app.serving_release_id or row.status in _UNDER_WAY
+        digest = row.image["digest"]
+        if row.live_at and (digest in images or len(images) < settings.KEPT_IMAGES):
+            images.add(digest)
+            needed = True
+        if needed:
+            found[row.pk] = row
+    return list(found.values())
+
+
+def observe() -> None:
+    """Sizes and shares into rows, for pages."""
+    store = engine.store()
+    sizes = store.sizes()
+    owned: dict[tuple[str, ...], Iterable[str]] = {
+        (app.tenant_id, app.pk, row.pk): row.image["layers"]
+        for app in App.objects.all()
+        for row in kept_releases(app)
+    }
+    unshared = sum(sizes.layers.get(layer, 0) for found in owned.values() for layer in found)
+    for name, digest in store.tags().items():
+        if store.is_complete(digest):
+            owned[BASES, BASES, name] = store.image(digest).layers
+    found = shares(owned, sizes.layers)
+    observations.seen(
+        {
+            "layers": len(sizes.layers),
+            "layer_bytes": sum(sizes.layers.values()),
+            "blobs": sizes.blobs,
+            "blob_bytes": sizes.blob_bytes,
+            "unshared_bytes": unshared,
+        },
+        [_use(owner, share) for owner, share in found.items() if owner[0] != BASES],
+    )
+
+
+def _use(owner: tuple[str, ...], share: Share) -> Use:
+    kind = _KINDS[len(owner)]
+    return Use(kind=kind, owner_id=owner[-1], bytes=share.bytes, unique_bytes=share.unique)
+
+
+# --- what is asked for
+def settle(upkeep_id: str) -> None:
+    """Do what was asked. A second message for it finds it claimed and does nothing."""
+    with lock.held(f"upkeep-{upkeep_id}") as mine:
+        row = observations.claim(upkeep_id) if mine else None
+        if row is not None:
+            _do(row)
+    (settings.PATHS.locks / f"upkeep-{upkeep_id}").unlink(missing_ok=True)
+
+
+def requeue_interrupted() -> list[str]:
+    """Waiting rows whose message may be lost, and running ones whose worker died."""
+    again = []
+    for row in Upkeep.objects.filter(status__in=GOING):
+        if row.status == Upkeep.Status.QUEUED or (
+            lock.is_free(f"upkeep-{row.pk}") and observations.interrupted(row)
+        ):
+            again.append(row.pk)
+    return again
+
+
+def _do(row: Upkeep) -> None:
+    try:
+        if row.kind in (Upkeep.Kind.LOOK, Upkeep.Kind.PRUNE):
+            report = prune(dry_run=row.kind == Upkeep.Kind.LOOK)
+        else:
+            report = check(mend=row.kind == Upkeep.Kind.MEND)
+        observe()
+    except BerthError as error:
+        observations.failed(row, error.as_dict())
+    except Exception:
+        ours = HostProblem("it failed inside Berth", hint="look at the worker's log")
+        observations.failed(row, ours.as_dict())
+        raise
+    else:
+        observations.done(row, report)
+
+
+def prune(*, dry_run: bool) -> dict[str, Any]:
+    needed = kept()
+    report = engine.store().prune(
+        needed.images, keep_layers=needed.layers, dry_run=dry_run, grace=GRACE_SECONDS
+    )
+    return {**_numbers(report), "kept_images": len(needed.images)}
+
+
+def _numbers(report: PruneReport) -> dict[str, Any]:
+    found = asdict(report)
+    return {**found, "layers": len(report.layers), "blobs": len(report.blobs)}
+
+
+def check(*, mend: bool) -> dict[str, Any]:
+    found = engine.store().fsck(mend=mend)
+    return {"damage": [describe(damage) for damage in found], "mended": mend}
+
+
+def describe(damage: Damage) -> dict[str, Any]:
+    """With the releases that have the layer or the image, as "tenant/app v3"."""
+    rows = Release.objects.select_related("app__tenant").defer("config").order_by("app_id", "-version")
+    concerned = [
+        f"{row.app} {row}"
+        for row in rows
+        if row.image["digest"] in (damage.id, *damage.images) or damage.id in row.image["layers"]
+    ]
+    return {**asdict(damage), "releases": concerned}
+
+
+# --- by itself
+def at_night(now: datetime, disk_used: float) -> None:
+    """Ask for a prune when the disk is filling up. `disk_used` is in percent."""
+    last = Upkeep.objects.filter(kind=Upkeep.Kind.PRUNE).order_by("-created_at").first()
+    since = now - last.created_at if last else None
+    if is_due(now, disk_used, since) and ask_by_itself():
+        log.info("store.prune_by_itself", disk_used=round(disk_used))
+
+
+def is_due(now: datetime, disk_used: float, since: timedelta | None) -> bool:
+    """Pure. In the hour of the night above the threshold, once; at any hour when the disk is almost full.
+
+    `since` is the time since the last prune; a clock that was set back makes it negative, which is recent.
+    """
+    if disk_used >= ALMOST_FULL:
+        return since is None or since >= AGAIN_WHEN_FULL
+    is_night = now.hour == settings.PRUNE_HOUR
+    return is_night and disk_used >= settings.PRUNE_ABOVE and (since is None or since >= AGAIN)

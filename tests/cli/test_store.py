@@ -1,0 +1,90 @@
+"""`berth store`, with who plays the worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from tenants.store import observations
+from tenants.store.models import Size, Upkeep, Use
+from tests.cli.berth import Berth
+from tests.web.cast import Cast
+
+FREED = {
+    "bytes": 3 << 20, "layers": 2, "layer_bytes": 2 << 20, "blobs": 4, "blob_bytes": 1 << 20, "steps": 5,
+    "abandoned": 0, "abandoned_bytes": 0,
+}  # fmt: skip
+DAMAGE = {
+    "kind": "layer",
+    "id": "sha256:" + "a" * 64,
+    "what": "it rotted",
+    "mended": "",
+    "releases": ["demo/shop v1"],
+}
+
+
+@contextmanager
+def worker(*reports: dict[str, Any]) -> Iterator[list[str]]:
+    """Ends what is asked for with these reports, in this order; gives the kinds that were asked for."""
+    asked: list[str] = []
+
+    def work() -> None:
+        for report in reports:
+            while (row := Upkeep.objects.filter(status="queued").first()) is None:
+                time.sleep(0.02)
+            asked.append(row.kind)
+            observations.done(row, report)
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield asked
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_show(berth: Berth, cast: Cast) -> None:
+    Size.objects.create(layers=3, layer_bytes=5 << 20, blobs=2, blob_bytes=1 << 20, unshared_bytes=50 << 20)
+    Use.objects.create(kind="tenant", owner_id=cast.tenant.pk, bytes=4 << 20, unique_bytes=2 << 20)
+    berth.sign_in(cast.admin)
+    shown = berth.run("store", "show").stdout
+    assert "3 layers, 5 MiB (50 MiB if nothing were shared); 2 blobs, 1 MiB" in shown
+    assert shown.splitlines()[-1].split() == ["demo", "4", "MiB", "2", "MiB"]
+
+
+def test_only_administrators(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.owner)
+    for words in (("show",), ("prune", "--yes"), ("check",)):
+        refused = berth.run("store", *words)
+        assert refused.returncode == 1 and "needs an administrator" in refused.stderr
+    assert not Upkeep.objects.exists()
+
+
+def test_prune_says_first_what_it_would_free(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.admin)
+    with worker(FREED, FREED) as asked:
+        done = berth.run("store", "prune", "--yes")
+    assert asked == ["look", "prune"]
+    assert "A prune would free 3 MiB: 2 layers (2 MiB)" in done.stderr and done.stdout.startswith("Freed 3 MiB")
+    with worker(FREED) as asked:
+        told = berth.run("store", "prune", stdin="n\n")
+    assert asked == ["look"] and told.returncode == 1 and "nothing was pruned" in told.stderr
+    with worker(FREED) as asked:
+        assert berth.run("store", "prune", "--dry-run").returncode == 0
+    assert asked == ["look"]
+
+
+@pytest.mark.parametrize("mended", ["", "rebuilt"])
+def test_check(berth: Berth, cast: Cast, mended: str) -> None:
+    berth.sign_in(cast.admin)
+    with worker({"damage": [{**DAMAGE, "mended": mended}]}) as asked:
+        done = berth.run("store", "check", *(["--mend"] if mended else []))
+    assert asked == ["mend" if mended else "check"]
+    assert done.returncode == (0 if mended else 1)
+    assert "it rotted" in done.stdout and "demo/shop v1" in done.stdout

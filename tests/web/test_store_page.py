@@ -1,0 +1,70 @@
+"""The image store on the machine's page: what a prune would free is said before it can be asked for."""
+
+from __future__ import annotations
+
+from tenants.store import observations
+from tenants.store.models import Size, Upkeep, Use
+from tests.web.cast import Cast
+from tests.web.pages import Browser
+
+FREED = {"bytes": 3 << 20, "layers": 2, "layer_bytes": 2 << 20, "blobs": 4, "blob_bytes": 1 << 20, "steps": 5,
+         "abandoned": 0, "abandoned_bytes": 0}  # fmt: skip
+
+
+def page(cast: Cast, path: str = "/machine/") -> str:
+    return str(Browser(cast.admin).get(path).content.decode())
+
+
+def test_before_the_first_look_there_is_nothing_to_confirm(cast: Cast) -> None:
+    assert "The worker has not looked at the store yet." in page(cast)
+    assert "prune-store" not in page(cast)
+
+
+def test_a_look_then_a_prune(cast: Cast) -> None:
+    Size.objects.create(layers=3, layer_bytes=5 << 20, blobs=2, blob_bytes=1 << 20, unshared_bytes=50 << 20)
+    Use.objects.create(kind="tenant", owner_id=cast.tenant.pk, bytes=4 << 20, unique_bytes=2 << 20)
+    Browser(cast.admin).post("/machine/store/look/")
+    look = Upkeep.objects.get()
+    assert "Look what a prune would free: queued." in page(cast)
+    observations.done(look, FREED)
+    shown = page(cast)
+    assert "A prune would free 3 MiB" in shown and 'id="prune-store"' in shown and "2 MiB in 2" in shown
+    assert "/machine/tenants/demo/" in shown
+    Browser(cast.admin).post("/machine/store/prune/")
+    prune = Upkeep.objects.get(kind="prune")
+    assert prune.created_by == cast.admin
+    observations.done(prune, FREED)
+    assert "The last prune freed 3 MiB" in page(cast) and "prune-store" not in page(cast)
+
+
+def test_damage_is_shown_with_its_releases_as_text(cast: Cast) -> None:
+    damage = {
+        "kind": "layer",
+        "id": "sha256:" + "a" * 64,
+        "what": "<b>rot</b>",
+        "mended": "",
+        "releases": ["demo/shop v1"],
+    }
+    row = Upkeep.objects.create(kind="check")
+    observations.done(row, {"damage": [damage], "mended": False})
+    shown = page(cast, "/machine/store/")
+    assert "&lt;b&gt;rot&lt;/b&gt;" in shown and "demo/shop v1" in shown and "/machine/store/mend/" in shown
+
+
+def test_a_failure_says_why(cast: Cast) -> None:
+    observations.failed(Upkeep.objects.create(kind="look"), {"summary": "no room", "hint": "make some"})
+    assert "No room." in page(cast) and "prune-store" not in page(cast)
+
+
+def test_what_cannot_be_asked_and_what_is_under_way(cast: Cast) -> None:
+    browser = Browser(cast.admin)
+    assert browser.post("/machine/store/burn/").status_code == 400
+    browser.post("/machine/store/check/")
+    assert browser.post("/machine/store/check/").status_code == 302
+    assert Upkeep.objects.count() == 1
+
+
+def test_an_apps_page_says_what_its_images_take(cast: Cast) -> None:
+    Use.objects.create(kind="app", owner_id=cast.app.pk, bytes=4 << 20, unique_bytes=2 << 20)
+    shown = Browser(cast.viewer).get("/t/demo/shop/").content.decode()
+    assert "4 MiB with those kept for going back, 2 MiB of it this app" in shown

@@ -1,0 +1,208 @@
+"""The image store's upkeep from rows: what is kept, whose bytes they are, what is pruned and mended."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paas.errors import Conflict, Refused
+from paas.images import Store
+from paas.oci.config import History, ImageConfig
+from paas.oci.tar import END, TarEntry, encode
+from paas.paths import Paths
+from paas.specs import ProcessSpec
+from paas.worker import engine, upkeep
+from tenants.apps.models import App
+from tenants.containers.models import Container
+from tenants.containers.observations import new_container
+from tenants.releases import actions
+from tenants.releases.models import Release
+from tenants.store import selectors
+from tenants.store.actions import ask
+from tenants.store.models import Size, Upkeep, Use
+from tests.images.test_store import age
+from tests.web.cast import Cast, go_live, released, report
+
+pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
+Kind = Upkeep.Kind
+
+
+@pytest.fixture
+def store(tmp_path: Path, settings: Any) -> Iterator[Store]:
+    settings.PATHS = Paths(state=tmp_path / "state", run=tmp_path / "run")
+    engine.store.cache_clear()
+    yield engine.store()
+    engine.store.cache_clear()
+
+
+def layer(store: Store, content: str) -> str:
+    data = content.encode()
+    tar = encode(TarEntry("file", size=len(data))) + data.ljust(512, b"\0") + END
+    return store.import_layer(io.BytesIO(tar), canonical=True).diff_id
+
+
+def deploy(cast: Cast, store: Store, app: App, *contents: str) -> Release:
+    """A release whose image has a layer for each text."""
+    config = ImageConfig(cmd=("run",))
+    for content in contents:
+        config = config.with_layer(layer(store, content), History("step"))
+    spec = store.put_image(config)
+    processes = (ProcessSpec(name="web", args=("run",)),)
+    made = report(processes=processes)
+    release = released(app, cast.owner, made)
+    release.image = {**release.image, "digest": spec.digest, "layers": list(spec.layers)}
+    release.save()
+    app.refresh_from_db()
+    return release
+
+
+def done(asked: Upkeep) -> Upkeep:
+    upkeep.settle(asked.pk)
+    asked.refresh_from_db()
+    return asked
+
+
+# --- what is kept
+def test_the_last_images_that_were_live_are_kept(cast: Cast, store: Store, settings: Any) -> None:
+    settings.KEPT_IMAGES = 3
+    made = [deploy(cast, store, cast.app, "base", f"{n}") for n in range(5)]
+    assert {row.pk for row in upkeep.kept_releases(cast.app)} == {row.pk for row in made[2:]}
+    for _ in range(4):  # four releases of one image take no room from others
+        go_live(actions.restart(actor=cast.owner, app=cast.app))
+    kept = upkeep.kept()
+    assert kept.images == {row.image["digest"] for row in made[2:]}
+
+
+def test_what_serves_waits_failed_last_or_runs_is_kept_however_old(
+    cast: Cast, store: Store, settings: Any
+) -> None:
+    settings.KEPT_IMAGES = 1
+    serving, ran, old, live = (
+        deploy(cast, store, cast.app, text) for text in ("serving", "ran", "old", "live")
+    )
+    App.objects.filter(pk=cast.app.pk).update(serving_release_id=serving.pk)
+    pending = actions.restart(actor=cast.owner, app=cast.app)
+    new_container(
+        app=cast.app,
+        release=ran,
+        build=None,
+        kind=Container.Kind.COMMAND,
+        process_type="run",
+        index=1,
+        memory_limit=1,
+    )
+    cast.app.refresh_from_db()
+    kept = upkeep.kept()
+    digests = {row.image["digest"] for row in (serving, ran, live, pending)}
+    assert kept.images == digests and old.image["digest"] not in digests
+    assert set(ran.image["layers"]) <= kept.layers
+
+
+# --- prune
+def test_prune_first_says_what_it_would_free_and_keeps_what_is_needed(
+    cast: Cast, store: Store, settings: Any
+) -> None:
+    settings.KEPT_IMAGES = 1
+    old = deploy(cast, store, cast.app, "base", "old" * 100)
+    new = deploy(cast, store, cast.app, "base", "new" * 100)
+    age(store, 1e6)
+    told = done(ask(actor=cast.admin, kind="look"))
+    assert told.status == "done" and store.is_complete(old.image["digest"])
+    assert (told.report["layers"], told.report["layer_bytes"], told.report["blobs"]) == (1, 300, 2)
+    freed = done(ask(actor=cast.admin, kind="prune"))
+    assert {**freed.report, "dry_run": True} == told.report
+    assert not store.is_complete(old.image["digest"]) and store.is_complete(new.image["digest"])
+    assert selectors.latest((Kind.LOOK, Kind.PRUNE)) == freed
+
+
+def test_a_second_message_does_nothing_and_a_lost_one_is_found(cast: Cast, store: Store) -> None:
+    asked = ask(actor=cast.admin, kind="prune")
+    with pytest.raises(Conflict):
+        ask(actor=cast.admin, kind="prune")
+    assert upkeep.requeue_interrupted() == [asked.pk]
+    Upkeep.objects.update(status="running")  # its worker died: nobody holds the lock
+    assert upkeep.requeue_interrupted() == [asked.pk]
+    first = done(asked).finished_at
+    assert done(asked).finished_at == first and upkeep.requeue_interrupted() == []
+
+
+def test_only_an_administrator_may_ask(cast: Cast) -> None:
+    with pytest.raises(Refused):
+        ask(actor=cast.owner, kind="prune")
+    assert not Upkeep.objects.exists()
+
+
+# --- fsck
+def test_damage_is_told_with_the_releases_that_it_concerns(cast: Cast, store: Store) -> None:
+    release = deploy(cast, store, cast.app, "base", "app")
+    (store.layer_path(release.image["layers"][1]) / "file").write_text("bad")
+    (found,) = done(ask(actor=cast.admin, kind="check")).report["damage"]
+    assert found["id"] == release.image["layers"][1] and found["mended"] == ""
+    assert found["releases"] == [f"demo/shop v{release.version}"]
+    (mended,) = done(ask(actor=cast.admin, kind="mend")).report["damage"]
+    assert mended["mended"] == "removed"
+    assert done(ask(actor=cast.admin, kind="check")).report["damage"] == []
+
+
+# --- whose bytes
+def test_shares_are_seen_in_rows(cast: Cast, store: Store) -> None:
+    deploy(cast, store, cast.app, "base", "1" * 10)
+    deploy(cast, store, cast.app, "base", "2" * 20)
+    deploy(cast, store, cast.others_app, "base", "3" * 30)
+    upkeep.observe()
+    upkeep.observe()
+    use = selectors.use_of(cast.app)
+    assert use is not None and (use.bytes, use.unique_bytes) == (34, 30)
+    assert [(v, row.bytes, row.unique_bytes) for v, row in selectors.releases_of(cast.app)][:2] == [
+        (3, 24, 20), (2, 14, 10),
+    ]  # fmt: skip
+    largest = {(tenant.slug, row.unique_bytes) for tenant, row in selectors.largest()}
+    assert largest == {("demo", 30), ("other", 30)}
+    size = Size.objects.get()
+    assert (size.layers, size.layer_bytes, size.unshared_bytes) == (4, 64, 24 + 14 + 34)
+    App.objects.filter(pk=cast.others_app.pk).update(serving_release_id="")
+    Release.objects.filter(app=cast.others_app).delete()
+    upkeep.observe()
+    assert not Use.objects.filter(owner_id=cast.others_app.pk).exists()
+
+
+def test_a_base_images_layers_are_nobodys_own(cast: Cast, store: Store) -> None:
+    release = deploy(cast, store, cast.app, "base", "1" * 10)
+    base = store.put_image(ImageConfig(cmd=("sh",)).with_layer(release.image["layers"][0], History("base")))
+    store.tag("debian:12", base.digest)
+    upkeep.observe()
+    use = selectors.use_of(cast.app)
+    assert use is not None and (use.bytes, use.unique_bytes) == (14, 10)
+
+
+# --- by itself
+@pytest.mark.parametrize(
+    ("hour", "used", "since", "due"),
+    [
+        (3, 85, None, True),
+        (3, 85, timedelta(hours=24), True),
+        (3, 85, timedelta(minutes=30), False),
+        (3, 85, timedelta(hours=-1), False),  # the clock was set back
+        (3, 79, None, False),
+        (15, 85, None, False),
+        (15, 96, None, True),
+        (15, 96, timedelta(minutes=10), False),
+        (15, 96, timedelta(hours=2), True),
+    ],
+)
+def test_when_it_is_due(hour: int, used: float, since: timedelta | None, due: bool) -> None:
+    now = datetime(2026, 1, 1, hour, 30, tzinfo=UTC)
+    assert upkeep.is_due(now, used, since) is due
+
+
+def test_it_is_asked_for_once(cast: Cast) -> None:
+    night = datetime.now(UTC).replace(hour=3)
+    upkeep.at_night(night, 90)
+    upkeep.at_night(night, 90)
+    asked = Upkeep.objects.get()
+    assert (asked.kind, asked.created_by) == ("prune", None)
