@@ -24,19 +24,33 @@ CHUNK = 256 * 1024
 def deploy(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The app's folder")] = Path(),
     app: AppName = None,
+    image: Annotated[
+        str | None, typer.Option(help="An image in a registry instead: registry.example/shop:v1")
+    ] = None,
     json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
     """Pack a folder, build it, and wait until it is live. .gitignore and .dockerignore are honoured."""
     client = connect()
     target = find(client, app, path)
-    with tempfile.TemporaryFile() as archive:
-        packed = pack(path, archive)
-        output.note(f"Packed {packed.files} files of {path.resolve()} ({packed.size:,} bytes).")
-        build = _upload(client, target, path, archive, packed)
+    if image is not None:
+        build = client.post(target.path("deploys/image"), {"image": image})
+    else:
+        build = _pack_and_upload(client, target, path)
     if no_wait:
         _tell(json, {"build": build}, f"Build {build['id']} is queued.")
         return
+    _follow(client, target, build, json=json)
+
+
+def _pack_and_upload(client: Client, target: Target, path: Path) -> dict[str, Any]:
+    with tempfile.TemporaryFile() as archive:
+        packed = pack(path, archive)
+        output.note(f"Packed {packed.files} files of {path.resolve()} ({packed.size:,} bytes).")
+        return _upload(client, target, path, archive, packed)
+
+
+def _follow(client: Client, target: Target, build: dict[str, Any], *, json: bool) -> None:
     build = follow.build(client, target, build["id"], output.note if json else output.line)
     if build["version"] is None:
         raise CliError("a later deploy was released before this one was built", "See berth releases.")

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from berth_cli import apps, deploy, inside, output, releases, run, store
+from berth_cli import apps, deploy, inside, output, registries, releases, run, store
 from berth_cli.errors import CliError
 
 cli = typer.Typer(
@@ -29,6 +29,8 @@ cli.command("releases")(releases.releases)
 cli.command("image")(inside.image)
 cli.command("diff")(inside.diff)
 cli.command("commit")(inside.commit)
+cli.command("push")(registries.push)
+cli.add_typer(registries.registries, name="registries")
 cli.command("rollback")(releases.rollback)
 cli.command("ps")(releases.ps)
 cli.command("scale")(releases.scale)

@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "tenants.containers",
     "tenants.inspections",
     "tenants.store",
+    "tenants.registries",
     "tenants.runs",
     "tenants.fleet",
     "paas",
@@ -219,6 +220,12 @@ KEPT_IMAGES = env.int("BERTH_KEPT_IMAGES", 10)  # of an app, for going back to
 PRUNE_ABOVE = env.int("BERTH_PRUNE_ABOVE", 80)  # percent of the disk in use
 PRUNE_HOUR = env.int("BERTH_PRUNE_HOUR", 3)  # UTC
 
+# --- registries ---------------------------------------------------------------------------------
+# Hosts that images may be pulled from and pushed to; none named is any that containers can reach.
+REGISTRIES: list[str] = env.list("BERTH_REGISTRIES", [])
+INSECURE_REGISTRIES: list[str] = env.list("BERTH_INSECURE_REGISTRIES", [])  # plain http, or any certificate
+PULL_MAX_BYTES = env.int("BERTH_PULL_MAX_BYTES", 8 * 1024 * 1024 * 1024)  # and as much unpacked
+
 # --- queue --------------------------------------------------------------------------------------
 CELERY_BROKER_URL = f"redis+socket://{PATHS.valkey_socket}"
 CELERY_TASK_IGNORE_RESULT = True
@@ -229,7 +236,12 @@ CELERY_TASK_TIME_LIMIT = 3600
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 2 * 3600}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_ROUTES = {"berth.build": {"queue": "build"}, "berth.*": {"queue": "deploy"}}
+CELERY_TASK_ROUTES = {
+    "berth.build": {"queue": "build"},
+    "berth.push": {"queue": "build"},
+    "berth.upkeep": {"queue": "build"},
+    "berth.*": {"queue": "deploy"},
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 

@@ -13,6 +13,7 @@ from paas.builder.execute import Execution
 from paas.builder.ignore import Ignore
 from paas.builder.log import BuildLog
 from paas.builder.manifests import Manifests
+from paas.builder.names import Names
 from paas.builder.plan import Plan
 from paas.builder.processes import formation, release_command
 from paas.builder.procfile import Procfile
@@ -51,17 +52,20 @@ def build(
     cancelled: Callable[[], bool],
     suite: str = "bookworm",
     secrets: Mapping[str, str] | None = None,
+    pull: Callable[[str], str] | None = None,
 ) -> BuildReport:
     """Build the folder `source`, which nothing may change meanwhile, for an app of this stage.
 
     `suite` is the Debian that apps stand on which ask for nothing else. `secrets` are the app's config vars,
-    asked for when a step mounts one; none gets into an image, the cache or the log. Raises BadInput for what is
-    wrong in the source, StepFailed for a command that failed, BuildCancelled soon after `cancelled()` is true.
+    asked for when a step mounts one; none gets into an image, the cache or the log. `pull` gives the digest, in
+    the store, of an image that names a registry. Raises BadInput for what is wrong in the source, StepFailed for
+    a command that failed, BuildCancelled soon after `cancelled()` is true.
     """
     lines = BuildLog(log)
+    names = Names(store, pull)
     with Tree(source) as tree:
         inputs = read_inputs(tree, stage)
-        plan = make_plan(inputs, tree, Bases(store, suite, lines.line), lines)
+        plan = make_plan(inputs, tree, Bases(store, suite, lines.line, names), lines)
         processes = formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
         execution = Execution(
             tree,
@@ -71,6 +75,7 @@ def build(
             log=lines,
             cancelled=cancelled,
             secrets=secrets or {},
+            resolve=names.digest,
         )
         image = execution.run(plan)
     return BuildReport(

@@ -17,7 +17,7 @@ from paas.builder.sandbox import BuildCancelled, Sandbox
 from paas.builder.steps import Workshop
 from paas.builder.tree import Tree
 from paas.images import Store
-from paas.oci.config import History
+from paas.oci.config import History, mounted_once
 from paas.specs import ImageSpec
 
 SCRATCH = "scratch"
@@ -41,9 +41,10 @@ class Execution:
         log: BuildLog,
         cancelled: Callable[[], bool],
         secrets: Mapping[str, str],
+        resolve: Callable[[str], str] | None = None,
     ) -> None:
         self.source, self.tenant_id, self.store, self.log = source, tenant_id, store, log
-        self.cancelled = cancelled
+        self.cancelled, self.resolve = cancelled, resolve or store.resolve
         self.stages: list[Chain] = []
         self.steps_done = self.steps_cached = 0
         self.workshop = Workshop(source, store, sandbox, log, self.check, secrets)
@@ -75,8 +76,8 @@ class Execution:
                 info = self.store.commit_changeset(Path(empty))
             machine = platform.machine()
             return Chain((info.diff_id,), (History("FROM scratch"),), _ARCHITECTURES.get(machine, machine))
-        config = self.store.config(self.store.resolve(base))
-        return Chain(config.diff_ids, config.history, config.architecture)
+        config = self.store.config(self.resolve(base))
+        return Chain(mounted_once(config.diff_ids), config.history, config.architecture)
 
     def _step(self, chain: Chain, step: Step, announced: str) -> Chain:
         stages = [stage.layers for stage in self.stages]

@@ -29,6 +29,7 @@ from paas.oci.index import blob_path
 
 MAX_DOCUMENT = 4 * 1024 * 1024  # what registries accept as a manifest
 _CHUNK = 1024 * 1024
+_BLOBS = "blobs/sha256/"
 _HOPS = 8
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV)
 
@@ -101,6 +102,10 @@ class FolderSource:
             )
 
     def _open(self, name: str) -> BinaryIO | None:
+        """A blob is looked for in the root folder, too, where skopeo's `dir:` has it under its digits."""
+        return self._open_at(name) or (self._open_at(name[len(_BLOBS) :]) if name.startswith(_BLOBS) else None)
+
+    def _open_at(self, name: str) -> BinaryIO | None:
         flags = os.O_RDONLY | os.O_NONBLOCK
         resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
         try:

@@ -1,4 +1,5 @@
-"""An image from elsewhere into the store: an OCI layout or a `docker save` archive, old style and new.
+"""An image from elsewhere into the store: an OCI layout, a `docker save` archive (old style and new), or a
+folder that skopeo wrote as `dir:`.
 
 All of it is read, checked and unpacked under temporary names; only then is anything put in place, the manifest
 last. So an error or a crash leaves nothing that can be seen.
@@ -149,6 +150,8 @@ def find(source: Source, name: str) -> _Found:
     if index is not None:
         return _find_in_layout(source, index, name)
     listed = source.document("manifest.json")
+    if listed is not None and listed.lstrip().startswith(b"{"):
+        return _find_in_dir(source, listed)
     if listed is not None:
         return _find_in_archive(source, choose_archived(parse_archived(listed), name))
     raise BadInput(
@@ -172,6 +175,13 @@ def _find_in_layout(source: Source, index: bytes, name: str) -> _Found:
             raise BadInput(f"{shown(descriptor.media_type)!r} is no image", hint="export it as an OCI image")
         chosen = choose(parse_index(data), name="", architecture=architecture)
     raise BadInput(f"it holds indexes in indexes, more than {_MOST_INDEXES} deep")
+
+
+def _find_in_dir(source: Source, raw: bytes) -> _Found:
+    """What skopeo's `dir:` writes: the manifest as the registry has it, and each blob under its digits. It is
+    the one kind of folder in which a manifest of Docker's own kind keeps its digest."""
+    manifest = parse_manifest(raw)
+    return _Found(raw, manifest, blob_document(source, manifest.config.digest, manifest.config.size), ())
 
 
 def _find_in_archive(source: Source, image: Archived) -> _Found:

@@ -18,16 +18,17 @@ from paas.errors import BerthError, HostProblem, StepFailed
 from paas.images import unpack
 from paas.queue import wake
 from paas.specs import BuildReport
-from paas.worker import engine, launch, lock
+from paas.worker import engine, launch, lock, registry
 from paas.worker.build_log import BuildLog
 from paas.worker.build_queue import Waiting, next_build
 from paas.worker.config_vars import ConfigVars
 from paas.worker.sandbox import BuildSandbox
+from paas.worker.transfer import Transfer
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.ids import new_id
 from tenants.releases import observations
-from tenants.releases.models import Build
+from tenants.releases.models import Build, Source
 
 log = structlog.get_logger()
 SOURCE_MAX_UNPACKED = 2 * 1024 * 1024 * 1024
@@ -151,6 +152,9 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     started = time.monotonic()
+    cancelled = _cancel_check(build)
+    if build.source.kind == Source.Kind.IMAGE:
+        return registry.deploy(build, write, cancelled)
     unpacked = unpack(
         settings.PATHS.sources / build.source_id,
         cast(Literal["tar.gz", "zip"], build.source.kind),
@@ -159,6 +163,7 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
         max_files=SOURCE_MAX_FILES,
     )
     write(f"Source {build.source.digest[:19]}: {unpacked.files} files, {unpacked.bytes:,} bytes.\n".encode())
+    transfer = Transfer(build.app, build=build, log=write, cancelled=stop)
     try:
         report = builder.build(
             folder / "source",
@@ -170,6 +175,7 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
             cancelled=stop,
             suite=settings.BASE_SUITE,
             secrets=ConfigVars(build.app),
+            pull=lambda name: registry.pull(name, transfer),
         )
     finally:
         close_old_connections()  # it may have outlived a restart of the database

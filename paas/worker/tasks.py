@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from paas.worker import builds, inspections, quota, runs
+from paas.worker import builds, inspections, quota, registry, runs
 from paas.worker import reconcile as apps
 from paas.worker import upkeep as store
 
@@ -38,3 +38,8 @@ def apply_quota(tenant_id: str) -> None:
 @shared_task(name="berth.upkeep")  # type: ignore[untyped-decorator]
 def upkeep(upkeep_id: str) -> None:
     store.settle(upkeep_id)
+
+
+@shared_task(name="berth.push")  # type: ignore[untyped-decorator]
+def push(push_id: str) -> None:
+    registry.settle_push(push_id)

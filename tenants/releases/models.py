@@ -14,6 +14,7 @@ class Source(models.Model):
     class Kind(models.TextChoices):
         TAR_GZ = "tar.gz"
         ZIP = "zip"
+        IMAGE = "image"  # nothing at PATHS.sources: `name` is its name in a registry
 
     id = IdField()
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="sources")

@@ -10,6 +10,7 @@ import pytest
 from paas.api import api
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
+from tenants.registries.models import Push
 from tenants.store.models import Upkeep
 from tests.web.cast import (
     GZIP,
@@ -42,6 +43,17 @@ MATRIX = {
     ("GET", APP): Row(Role.VIEWER, 200),
     ("DELETE", APP): Row(Role.OWNER, 202, {"confirm": "shop"}),
     ("POST", f"{APP}/deploys"): Row(Role.DEVELOPER, 202, GZIP, "application/gzip"),
+    ("POST", f"{APP}/deploys/image"): Row(Role.DEVELOPER, 202, {"image": "registry.example/shop:v1"}),
+    ("POST", f"{APP}/releases/{{version}}/push"): Row(
+        Role.DEVELOPER, 202, {"image": "registry.example/shop:v1"}
+    ),
+    ("GET", f"{APP}/pushes"): Row(Role.VIEWER, 200),
+    ("GET", f"{APP}/pushes/{{push}}"): Row(Role.VIEWER, 200),
+    ("GET", "tenants/{tenant}/registries"): Row(Role.DEVELOPER, 200),
+    ("POST", "tenants/{tenant}/registries"): Row(
+        Role.DEVELOPER, 201, {"host": "registry.example", "username": "sailor", "password": "secret"}
+    ),
+    ("DELETE", "tenants/{tenant}/registries/{host}"): Row(Role.DEVELOPER, 204),
     ("GET", f"{APP}/builds"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/builds/{{build}}"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/builds/{{build}}/log"): Row(Role.VIEWER, 200),
@@ -106,7 +118,9 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     run = make_run(cast.app, cast.developer)
     ids = {"build": build.pk, "run": run.pk, "container": make_container(cast.app).pk}
     ids |= {"version": 1, "before": 1, "layer": LAYER, "inspection": make_inspection(cast.app, cast.viewer).pk}
-    ids |= {"upkeep": Upkeep.objects.create(kind="prune", status="done").pk}
+    ids |= {"upkeep": Upkeep.objects.create(kind="prune", status="done").pk, "host": "registry.example"}
+    first = cast.app.releases.get(version=1)
+    ids |= {"push": Push.objects.create(app=cast.app, release=first, reference="r/s:1").pk}
     url = path.format(tenant="demo", app="shop", **ids)
     client = _client(cast, who)
     response = client.call(method, url, row.body, content_type=row.content_type)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from paas.builder.config import BuildConfig, Pairs
+from paas.builder.names import Names
 from paas.builder.plan import APP_OWNER, CacheMount, Copy, FilesStep, Folder, Plan, RunStep
 from paas.builder.procfile import shell
 from paas.builder.tree import Tree
@@ -33,8 +34,11 @@ class Base:
 class Bases:
     """The machine's Debian and the languages on top of it. One that is not there yet is made when asked for."""
 
-    def __init__(self, store: Store, suite: str, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, suite: str, log: Callable[[str], None], names: Names | None = None
+    ) -> None:
         self._store, self.suite, self._log = store, suite, log
+        self._names = names or Names(store)
 
     def debian(self, suite: str = "") -> Base:
         """The base with Python and nginx; of the machine's own suite unless another is named."""
@@ -42,14 +46,14 @@ class Bases:
         return Base(SUITES[suite or self.suite], dict(image.env))
 
     def config_of(self, name: str) -> ImageConfig:
-        """Of what `FROM` of a Dockerfile names: a language of ours, or what the store has by that name."""
+        """Of what `FROM` of a Dockerfile names: a language of ours, or what `names` finds."""
         return self._store.config(self._named(name).digest)
 
     def _named(self, name: str) -> ImageSpec:
         for runtime in runtimes.RUNTIMES:
             if name in (runtime.image, runtime.build_image) and runtime.packages:
                 return runtimes.ensure(self._store, runtime, build=name == runtime.build_image, log=self._log)
-        return self._store.image(self._store.resolve(name))
+        return self._store.image(self._names.digest(name))
 
     def to_run(self, runtime: Runtime) -> Base:
         image = runtimes.ensure(self._store, runtime, log=self._log)

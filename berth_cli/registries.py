@@ -1,0 +1,94 @@
+"""Registries: sign in to one, push a release's image to one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from berth_cli import output
+from berth_cli.errors import CliError
+from berth_cli.options import AppName, Json, NoWait, connect, connect_to
+from berth_cli.target import only_tenant
+
+registries = typer.Typer(help="Image registries that a tenant signs in to.", no_args_is_help=True)
+POLL_SECONDS = 0.5
+Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Yours, if you are in one only")]
+
+
+def push(
+    version: Annotated[str, typer.Argument(help="The release: v3")],
+    image: Annotated[str, typer.Argument(help="Where to: registry.example/shop:v3")],
+    app: AppName = None,
+    json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Push a release's image to a registry, and print its digest there."""
+    client, target = connect_to(app)
+    number = version.removeprefix("v")
+    if not number.isdigit():
+        raise CliError(f"{version!r} is not a release", "An example: berth push v3 registry.example/shop:v3")
+    row: dict[str, Any] = client.post(target.path(f"releases/{int(number)}/push"), {"image": image})
+    while not no_wait and row["status"] in ("queued", "running"):
+        time.sleep(POLL_SECONDS)
+        row = client.get(target.path(f"pushes/{row['id']}"))
+    if row["error"]:
+        raise CliError(row["error"]["summary"], row["error"]["hint"])
+    if json:
+        output.as_json(row)
+    elif row["digest"]:
+        output.line(f"Pushed v{row['version']} to {row['reference']}@{row['digest']}")
+    else:
+        output.line(f"Push {row['id']} is {row['status']}.")
+
+
+@registries.command("list")
+def list_logins(tenant: Tenant = None, json: Json = False) -> None:
+    """Where the tenant is signed in."""
+    client = connect()
+    found = client.get(_path(tenant or only_tenant(client)))
+    if json:
+        output.as_json(found)
+    else:
+        rows = [(login["host"], login["username"], output.when(login["updated_at"])) for login in found]
+        output.table(("REGISTRY", "NAME", "SINCE"), rows)
+
+
+@registries.command("login")
+def sign_in(
+    host: Annotated[str, typer.Argument(help="registry.example or registry.example:5000")],
+    username: Annotated[str, typer.Option("--username", "-u", prompt=True)],
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read it from stdin")] = False,
+    tenant: Tenant = None,
+    json: Json = False,
+) -> None:
+    """Sign the tenant in: its builds pull, and its releases are pushed, with this name and password."""
+    client = connect()
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    else:
+        password = typer.prompt("Password", hide_input=True, err=True)
+    body = {"host": host, "username": username, "password": password}
+    made = client.post(_path(tenant or only_tenant(client)), body)
+    if json:
+        output.as_json(made)
+    else:
+        output.line(f"Signed in to {made['host']} as {made['username']}.")
+
+
+@registries.command("logout")
+def sign_out(host: str, tenant: Tenant = None, json: Json = False) -> None:
+    """Forget the tenant's name and password at a registry."""
+    client = connect()
+    client.send("DELETE", f"{_path(tenant or only_tenant(client))}/{quote(host, safe='')}")
+    if json:
+        output.as_json({"host": host})
+    else:
+        output.line(f"Signed out of {host}.")
+
+
+def _path(tenant: str) -> str:
+    return f"tenants/{quote(tenant, safe='')}/registries"

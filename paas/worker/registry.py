@@ -1,0 +1,162 @@
+"""Images from registries into the store, and releases' images to registries."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from django.conf import settings
+
+from paas.errors import BadInput, BerthError, HostProblem, Refused
+from paas.images import LoadLimits
+from paas.oci.digest import is_digest, of_bytes
+from paas.oci.index import parse_index
+from paas.oci.reference import Reference, parse_reference
+from paas.specs import BuildReport, HealthCheck, ImageSpec, ProcessSpec
+from paas.worker import engine, launch, lock
+from paas.worker.transfer import PROCESS, Transfer, demand_allowed
+from paas.worker.translate import tenant_spec
+from tenants.containers.models import Container
+from tenants.registries import observations
+from tenants.registries.models import GOING, Push
+from tenants.releases.models import Build
+
+log = structlog.get_logger()
+MOST_ATTEMPTS = 3
+MAX_INDEX = 4 * 1024 * 1024
+
+
+def pull(name: str, transfer: Transfer) -> str:
+    """The digest, in the store, of the image with this name, for this machine's architecture.
+
+    It is fetched each time, also when the store has it: who may have it is for the registry to say. A digest
+    in the name is checked here, on what came; on an error nothing of it is kept.
+    """
+    reference = parse_reference(name)
+    demand_allowed(reference)
+    engine.runtime().prepare_tenant(tenant_spec(transfer.app.tenant))
+    limits = LoadLimits(max_bytes=settings.PULL_MAX_BYTES)
+    with transfer.fetched(reference) as folder:
+        _demand_digest(reference, folder, transfer)
+        loaded = engine.store().load_layout(folder, limits=limits)
+    return loaded.digest
+
+
+def _demand_digest(reference: Reference, folder: Path, transfer: Transfer) -> None:
+    """The manifest is the one asked for, or is listed by the index that was asked for."""
+    if not reference.digest:
+        return
+    raw = _read(folder / "manifest.json")
+    if of_bytes(raw) == reference.digest:
+        return
+    with transfer.fetched(reference, "--multi-arch", "index-only") as only:
+        index = _read(only / "manifest.json")
+    listed = of_bytes(index) == reference.digest and of_bytes(raw) in {
+        entry.descriptor.digest for entry in parse_index(index)
+    }
+    if not listed:
+        raise BadInput(
+            f"the registry gave {of_bytes(raw)} for {reference}", hint="do not trust it; check the digest"
+        )
+
+
+def _read(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        raise BadInput("what was pulled has no manifest", hint="pull it again")
+    with path.open("rb") as file:
+        return file.read(MAX_INDEX + 1)
+
+
+def deploy(build: Build, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> BuildReport:
+    """What a build of an image in a registry gives: the image as it is, its command as the web process."""
+    name = build.source.name
+    write(f"Pulling {name}.\n".encode())
+    transfer = Transfer(build.app, build=build, log=write, cancelled=cancelled)
+    image = engine.store().image(pull(name, transfer))
+    write(f"Pulled {image.digest}: {len(image.layers)} layers.\n".encode())
+    return BuildReport(image=image, processes=processes(image, name), health=HealthCheck(), builder="image")
+
+
+def processes(image: ImageSpec, name: str) -> tuple[ProcessSpec, ...]:
+    args = (*image.entrypoint, *image.cmd)
+    if not args:
+        raise BadInput(
+            f"{name} says no command to run", hint="give its Dockerfile a CMD or ENTRYPOINT, or build on it"
+        )
+    return (ProcessSpec(name="web", args=args),)
+
+
+# --- pushing
+def settle_push(push_id: str) -> None:
+    """Push what was asked. A second message for it finds it claimed and does nothing."""
+    with lock.held(f"push-{push_id}") as mine:
+        push = observations.claim(push_id) if mine else None
+        if push is not None:
+            _push(push)
+    (settings.PATHS.locks / f"push-{push_id}").unlink(missing_ok=True)
+
+
+def requeue_interrupted() -> list[str]:
+    """Waiting pushes whose message may be lost, and running ones whose worker died."""
+    again = []
+    for push in Push.objects.filter(status__in=GOING).select_related("app__tenant"):
+        if push.status == Push.Status.QUEUED:
+            again.append(push.pk)
+        elif lock.is_free(f"push-{push.pk}"):
+            _clear(push)
+            if push.attempts >= MOST_ATTEMPTS:
+                error = HostProblem("the push was interrupted again and again", hint="push it again")
+                observations.failed(push, error.as_dict())
+            elif observations.interrupted(push):
+                again.append(push.pk)
+    return again
+
+
+def _push(push: Push) -> None:
+    try:
+        observations.done(push, _send(push))
+    except BerthError as error:
+        observations.failed(push, error.as_dict())
+    except Exception:
+        observations.failed(push, HostProblem("the push failed inside Berth", hint="push it again").as_dict())
+        raise
+
+
+def _send(push: Push) -> str:
+    reference = parse_reference(push.reference)
+    demand_allowed(reference)
+    engine.runtime().prepare_tenant(tenant_spec(push.app.tenant))
+    # On the tenant's own disk: its quota holds what is on its way.
+    layout = settings.PATHS.disks / push.app.tenant_id / "cache" / f"push-{push.pk}"
+    shutil.rmtree(layout, ignore_errors=True)
+    layout.mkdir(mode=0o755)
+    try:
+        _export(push, layout, reference)
+        digest = Transfer(push.app, release=push.release).send(layout, reference)
+    finally:
+        shutil.rmtree(layout, ignore_errors=True)
+    if not is_digest(digest):
+        raise HostProblem(f"the push of {reference} gave no digest", hint="push it again")
+    return digest
+
+
+def _export(push: Push, layout: Path, reference: Reference) -> None:
+    try:
+        engine.store().save_layout(push.release.image["digest"], layout, name=str(reference))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Refused(
+            "the image does not fit on the tenant's disk beside what is there",
+            hint="free some room, or ask an administrator for a larger disk",
+        ) from error
+
+
+def _clear(push: Push) -> None:
+    """The container of a worker that died."""
+    rows = push.app.containers.filter(process_type=PROCESS, release=push.release_id)
+    for row in rows.exclude(status=Container.Status.STOPPED).select_related("tenant"):
+        launch.take_down(row, reason="its push was interrupted")

@@ -1,0 +1,171 @@
+"""skopeo(1) in a container of the tenant's: it speaks with registries under the same fences as an app.
+
+So egress rules, quotas and the absence of this machine's loopback come from the contract. What it brings is on
+the tenant's disk and is believed by nobody: digests are checked when it is taken into the store.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+
+from paas.errors import Refused, StepFailed
+from paas.images.tools import HOME, USER, tools_layer
+from paas.oci.reference import Reference
+from paas.specs import MIB, BindMount, Limits
+from paas.worker import commands, engine
+from paas.worker.sandbox import CA_BUNDLE, operator_env
+from paas.worker.translate import container_spec
+from tenants.apps.models import App
+from tenants.containers import observations
+from tenants.containers.models import Container
+from tenants.registries.models import Login
+from tenants.releases.models import Build, Release
+
+LIMITS = Limits(memory_bytes=512 * MIB, swap_bytes=512 * MIB, cpu_millis=1000, cpu_weight=50, pids=128)
+PROCESS = "transfer"
+_AUTH, _IMAGE = "/run/auth.json", "/image"
+_MESSAGE = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """For one build or one release. `log` gets what skopeo prints."""
+
+    app: App
+    build: Build | None = None
+    release: Release | None = None
+    log: Callable[[bytes], None] = field(default=lambda data: None)
+    cancelled: Callable[[], bool] = field(default=lambda: False)
+
+    @contextmanager
+    def fetched(self, reference: Reference, *options: str) -> Iterator[Path]:
+        """The image in a folder as skopeo's `dir:` has it, until the block ends."""
+        tls = _insecure("--src-tls-verify", reference)
+        argv = ["copy", *options, *tls, "--authfile", _AUTH, f"docker://{reference}", f"dir:{HOME}/image"]
+        with self._finished(argv, reference, f"pulling {reference}", ()) as home:
+            yield home / "image"
+
+    def send(self, layout: Path, reference: Reference) -> str:
+        """Push an OCI layout's only image; gives the manifest's digest as it has it there."""
+        tls = _insecure("--dest-tls-verify", reference)
+        digest = f"{HOME}/digest"
+        argv = [
+            "copy",
+            "--digestfile",
+            digest,
+            *tls,
+            "--authfile",
+            _AUTH,
+            f"oci:{_IMAGE}",
+            f"docker://{reference}",
+        ]
+        mounts = (BindMount(layout, _IMAGE),)
+        with self._finished(argv, reference, f"pushing {reference}", mounts) as home:
+            fd = os.open(home / "digest", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(fd, "rb") as file:
+                return file.read(200).decode().strip()
+
+    @contextmanager
+    def _finished(
+        self, argv: Sequence[str], reference: Reference, what: str, mounts: tuple[BindMount, ...]
+    ) -> Iterator[Path]:
+        """Run skopeo to its end; its home folder on the tenant's disk, until the block ends."""
+        tail: list[bytes] = []
+
+        def listen(data: bytes) -> None:
+            tail.append(data)
+            del tail[:-20]
+            self.log(data)
+
+        with ExitStack() as undo:
+            row = self._row()
+            auth = undo.enter_context(_auth_file(self.app, reference.host, row.pk, self._owner()))
+            spec = container_spec(
+                row,
+                layers=(tools_layer(engine.store(), "skopeo"),),
+                args=("/usr/bin/skopeo", "--command-timeout", "30m", *argv),
+                env={**operator_env(), "HOME": HOME, "TMPDIR": HOME},
+                workdir=HOME,
+                user=f"{USER}:{USER}",
+                limits=LIMITS,
+                mounts=(*_ca_bundle(), BindMount(auth, _AUTH), *mounts),
+            )
+            state = undo.enter_context(commands.finished(row, spec, log=listen, cancelled=self.cancelled))
+            if state.exit_code != 0 and not self.cancelled():
+                raise _failure(what, b"".join(tail).decode(errors="replace"), oom=state.oom_killed)
+            yield engine.runtime().changeset(row.pk) / HOME.lstrip("/")
+
+    def _row(self) -> Container:
+        return observations.new_container(
+            app=self.app,
+            release=self.release,
+            build=self.build,
+            kind=Container.Kind.BUILD if self.build else Container.Kind.COMMAND,
+            process_type=PROCESS,
+            index=1,
+            memory_limit=LIMITS.memory_bytes,
+        )
+
+    def _owner(self) -> int:
+        """The host's id of the container's user."""
+        return int(settings.UID_BASE + self.app.tenant.range_index * 65_536 + USER)
+
+
+def demand_allowed(reference: Reference) -> None:
+    if settings.REGISTRIES and reference.host not in settings.REGISTRIES:
+        raise Refused(
+            f"images of {reference.host} are not allowed on this machine",
+            hint=f"use one of {', '.join(settings.REGISTRIES)}, or ask an administrator",
+        )
+
+
+def _insecure(option: str, reference: Reference) -> tuple[str, ...]:
+    return (f"{option}=false",) if reference.host in settings.INSECURE_REGISTRIES else ()
+
+
+def _ca_bundle() -> tuple[BindMount, ...]:
+    return (BindMount(Path(settings.BUILD_CA_BUNDLE), CA_BUNDLE),) if settings.BUILD_CA_BUNDLE else ()
+
+
+@contextmanager
+def _auth_file(app: App, host: str, container_id: str, owner: int) -> Iterator[Path]:
+    """The tenant's password for this registry alone, in memory, readable by the container's user alone."""
+    login = Login.objects.filter(tenant=app.tenant, host=host).first()
+    auths = {}
+    if login is not None:
+        word = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+        auths[host] = {"auth": word}
+    folder = settings.PATHS.run / "transfers" / container_id
+    folder.mkdir(parents=True, mode=0o711)
+    folder.parent.chmod(0o711)
+    folder.chmod(0o711)
+    path = folder / "auth.json"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        with os.fdopen(fd, "wb") as file:
+            file.write(json.dumps({"auths": auths}).encode())
+        os.chown(path, owner, owner)
+        yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _failure(what: str, said: str, *, oom: bool) -> StepFailed:
+    found = _MESSAGE.findall(said)
+    reason = found[-1].replace('\\"', '"') if found else (said.strip().splitlines() or ["no message"])[-1]
+    if oom:
+        reason = "it needed more memory than a transfer may have"
+    return StepFailed(
+        f"{what} failed: {reason[:600]}",
+        hint="check its name, that containers may reach the registry, and the tenant's sign-in there",
+    )

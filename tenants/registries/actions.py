@@ -1,0 +1,90 @@
+"""Deploying an image from a registry, pushing a release's image to one, and who a tenant is there."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import transaction
+
+from paas.errors import BadInput, Refused
+from paas.oci.reference import Reference, parse_reference
+from paas.queue import wake
+from tenants.accounts.models import Tenant, User
+from tenants.apps.models import App
+from tenants.audit.actions import record
+from tenants.checks import bad_field, one_line
+from tenants.registries.models import GOING, Login, Push
+from tenants.releases import next as following
+from tenants.releases.actions import start_build
+from tenants.releases.models import Build, Release, Source
+
+MOST_AT_ONCE = 4  # pushes of one tenant that wait or run
+
+
+def checked(name: str) -> Reference:
+    """BadInput with the field, or Refused when the machine's administrators allow other registries only."""
+    try:
+        reference = parse_reference(name)
+    except BadInput as error:
+        raise bad_field("image", error.summary, hint=error.hint) from None
+    if settings.REGISTRIES and reference.host not in settings.REGISTRIES:
+        raise Refused(
+            f"images of {reference.host} are not allowed on this machine",
+            hint=f"Use one of {', '.join(settings.REGISTRIES)}, or ask an administrator.",
+        )
+    return reference
+
+
+@transaction.atomic
+def deploy_image(*, actor: User, app: App, image: str) -> Build:
+    """A build that pulls instead: its log, its cancel and its release are those of any other."""
+    reference = checked(image)
+    app = following.lock(app)
+    source = Source.objects.create(
+        app=app, kind=Source.Kind.IMAGE, name=str(reference), digest="", size=0, created_by=actor
+    )
+    return start_build(actor=actor, app=app, source=source)
+
+
+@transaction.atomic
+def push(*, actor: User, app: App, release: Release, image: str) -> Push:
+    reference = checked(image)
+    if reference.digest:
+        raise bad_field("image", "a push names a tag; the digest comes of it", hint="Leave out @sha256:….")
+    app = following.lock(app)
+    if Push.objects.filter(app__tenant=app.tenant, status__in=GOING).count() >= MOST_AT_ONCE:
+        raise Refused(f"{MOST_AT_ONCE} pushes are under way already", hint="Wait until one has ended.")
+    made = Push.objects.create(app=app, release=release, reference=str(reference), created_by=actor)
+    record(
+        "release.push",
+        actor=actor,
+        tenant_id=app.tenant_id,
+        app_id=app.pk,
+        version=release.version,
+        reference=str(reference),
+    )
+    wake("push", made.pk)
+    return made
+
+
+@transaction.atomic
+def sign_in(*, actor: User, tenant: Tenant, host: str, username: str, password: str) -> Login:
+    if checked(f"{host}/image:latest").host != host:
+        raise bad_field("host", f"{host[:100]!r} is not a registry's host", hint="Like registry.example:5000.")
+    name = one_line("username", username, 200)
+    if not name or ":" in name:
+        raise bad_field("username", "a name at a registry is not empty and has no colon")
+    if not password or len(password) > 8192:
+        raise bad_field("password", "the password is empty or too long")
+    login, _ = Login.objects.update_or_create(
+        tenant=tenant, host=host, defaults={"username": name, "password": password}
+    )
+    record("registry.sign-in", actor=actor, tenant_id=tenant.pk, host=host, username=name)
+    return login
+
+
+@transaction.atomic
+def sign_out(*, actor: User, tenant: Tenant, host: str) -> bool:
+    gone, _ = Login.objects.filter(tenant=tenant, host=host).delete()
+    if gone:
+        record("registry.sign-out", actor=actor, tenant_id=tenant.pk, host=host)
+    return bool(gone)

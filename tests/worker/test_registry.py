@@ -1,0 +1,239 @@
+"""Images to registries and back, in the tenant's fences; and registries that lie."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from paas.images import Store
+from paas.images.tools import tools_layer
+from paas.oci.config import History, ImageConfig
+from paas.oci.digest import of_bytes
+from paas.paths import Paths
+from paas.worker import builds, engine, registry, runs
+from tenants.containers.models import Container
+from tenants.registries import actions
+from tenants.registries.models import Push
+from tenants.releases import actions as releases
+from tenants.releases.models import Build, Release
+from tenants.runs.actions import start_run
+from tenants.runs.logs import read_run_log
+from tenants.runs.models import Run
+from tests.images.test_store import objects
+from tests.runtime.conftest import BASE, _make_base_layer
+from tests.worker.host import MIB, Host
+from tests.worker.registries import ADDRESS, CLOSED, HOSTILE, OPEN, PASSWORD, USERNAME, Outside, outside
+
+pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def world(host: Host, settings: Any) -> Iterator[Outside]:
+    settings.INSECURE_REGISTRIES = [OPEN, CLOSED, HOSTILE]
+    host.cast.tenant.disk_bytes = 160 * MIB
+    host.cast.tenant.memory_bytes = 1024 * MIB
+    host.cast.tenant.save()
+    _with_real_image(host)
+    folder: Path = settings.PATHS.state.parent / "outside"
+    folder.mkdir()
+    with outside(folder, settings.CONTAINER_PREFIX) as found:
+        yield found
+
+
+def _with_real_image(host: Host) -> None:
+    """The cast's release with an image that has digests: busybox as a layer that can be exported."""
+    store = engine.store()
+    image = put_busybox(store, "Cmd says hello")
+    host.release.image = {**host.release.image, "digest": image, "layers": list(store.image(image).layers)}
+    host.release.save()
+
+
+def put_busybox(store: Store, label: str) -> str:
+    folder = store.root.parent / "busybox"
+    _make_base_layer(folder)
+    upper = folder / "layers" / BASE.removeprefix("sha256:")
+    info = store.commit_changeset(upper, epoch=1)
+    shutil.rmtree(folder)
+    config = ImageConfig(
+        env=(("PATH", "/bin"),),
+        cmd=("sh", "-c", "echo started; sleep 60"),
+        user="1000:1000",
+        labels=(("label", label),),
+    )
+    return store.put_image(config.with_layer(info.diff_id, History("busybox"))).digest
+
+
+def pushed(host: Host, image: str) -> Push:
+    made = actions.push(actor=host.cast.developer, app=host.cast.app, release=host.release, image=image)
+    registry.settle_push(made.pk)
+    made.refresh_from_db()
+    return made
+
+
+def deployed(host: Host, image: str) -> Build:
+    build = actions.deploy_image(actor=host.cast.developer, app=host.cast.app, image=image)
+    builds.run_build(build.pk)
+    build.refresh_from_db()
+    return build
+
+
+def built(host: Host, dockerfile: str) -> Build:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        info = tarfile.TarInfo("Dockerfile")
+        info.size = len(dockerfile)
+        tar.addfile(info, io.BytesIO(dockerfile.encode()))
+    cast = host.cast
+    source = releases.upload_source(
+        actor=cast.developer, app=cast.app, kind="tar.gz", name="x", chunks=[out.getvalue()]
+    )
+    build = releases.start_build(actor=cast.developer, app=cast.app, source=source)
+    builds.run_build(build.pk)
+    build.refresh_from_db()
+    return build
+
+
+def release_of(build: Build) -> Release:
+    assert build.status == "succeeded", (build.error, log_of(build))
+    return build.releases.get()
+
+
+def log_of(build: Build) -> str:
+    paths: Paths = settings.PATHS
+    return paths.build_log(build.pk).read_text()
+
+
+def summary(failed: Build | Push) -> str:
+    assert failed.status == "failed" and failed.error is not None
+    return str(failed.error["summary"])
+
+
+def said(host: Host, release: Release, command: list[str]) -> list[str]:
+    """What a command prints in a container of the release."""
+    Release.objects.filter(pk=release.pk).update(status="live")
+    type(host.cast.app).objects.filter(pk=host.cast.app.pk).update(serving_release_id=release.pk)
+    host.cast.app.refresh_from_db()
+    run = start_run(actor=host.cast.developer, app=host.cast.app, command=command)
+    runs.settle(run.pk)
+    row = Run.objects.get(pk=run.pk).container
+    assert row is not None, Run.objects.get(pk=run.pk).error
+    engine.runtime().wait(row.pk, 20)
+    runs.settle(run.pk)
+    return [line.text for line in read_run_log(Run.objects.select_related("container").get(pk=run.pk)).lines]
+
+
+def test_an_image_goes_out_and_comes_back(host: Host, world: Outside) -> None:
+    name = f"{OPEN}/demo/shop"
+    with world.registry(OPEN):
+        push = pushed(host, f"{name}:v1")
+        assert push.status == "done", push.error
+        inspect = ("skopeo", "inspect", "--tls-verify=false")
+        assert json.loads(world(*inspect, f"docker://{name}:v1"))["Digest"] == push.digest
+        for image in (f"{name}:v1", f"{name}@{push.digest}"):
+            release = release_of(deployed(host, image))
+            assert release.image["digest"] == push.digest, "the registry's own manifest, byte for byte"
+            assert release.image["layers"] == host.release.image["layers"]
+        assert said(host, release, ["echo", "aboard"]) == ["aboard"]
+        again = actions.push(actor=host.cast.owner, app=host.cast.app, release=release, image=f"{name}:v2")
+        registry.settle_push(again.pk)
+        again.refresh_from_db()
+        assert again.digest == push.digest, "what came compressed goes out as it came"
+        wrong = deployed(host, f"{name}@{of_bytes(b'another')}")
+        assert "pulling" in summary(wrong)
+        build = built(
+            host, f"FROM {name}:v1\nCOPY --from={name}:v1 /bin/busybox /bin/boat\nRUN echo hi > /tmp/hi\n"
+        )
+        made = release_of(build)
+        assert made.image["layers"][0] == host.release.image["layers"][0]
+        assert said(host, made, ["/bin/sh", "-c", "cat /tmp/hi; ls /bin/boat"]) == ["hi", "/bin/boat"]
+    assert host_is_clean(host)
+
+
+def host_is_clean(host: Host) -> bool:
+    left = [*(settings.PATHS.run / "transfers").iterdir()]
+    left += [*(settings.PATHS.disks / host.cast.tenant.pk / "cache").glob("push-*")]
+    rows = Container.objects.exclude(status="stopped")
+    return host.is_clean() and left == [] and not rows.exists()
+
+
+def test_a_closed_registry_opens_to_the_tenant_who_signed_in(host: Host, world: Outside) -> None:
+    cast, image = host.cast, f"{CLOSED}/demo/shop:v1"
+    with world.registry(CLOSED, password=True):
+        refused = pushed(host, image)
+        assert "pushing" in summary(refused)
+        for password, status in (("wrong", "failed"), (PASSWORD, "done")):
+            actions.sign_in(
+                actor=cast.developer, tenant=cast.tenant, host=CLOSED, username=USERNAME, password=password
+            )
+            assert pushed(host, image).status == status
+        build = deployed(host, image)
+        assert release_of(build) and PASSWORD not in log_of(build)
+        for container in Container.objects.all():
+            assert PASSWORD not in settings.PATHS.container_log(container.pk).read_text()
+        actions.sign_out(actor=cast.developer, tenant=cast.tenant, host=CLOSED)
+        assert deployed(host, image).status == "failed", "that the store has it makes no difference"
+    assert host_is_clean(host)
+
+
+HOSTILE_REGISTRIES = {
+    "other-layer": "digest|did not match|does not match|mismatch",
+    "loopback": "connection refused",
+    "link-local": "no route|timeout|unreachable|refused|deadline|not permitted",
+    "endless": "no space left",
+    "diff-id": "its config says sha256:bbbb",
+}
+
+
+@pytest.mark.parametrize("behaviour", HOSTILE_REGISTRIES)
+def test_a_registry_that_lies_is_an_error_and_nothing_is_kept(
+    host: Host, world: Outside, behaviour: str
+) -> None:
+    tools_layer(engine.store(), "skopeo")
+    before = objects(engine.store())
+    with world.hostile(behaviour):
+        failed = deployed(host, f"{HOSTILE}/evil:1")
+    assert re.search(HOSTILE_REGISTRIES[behaviour], summary(failed).lower()), failed.error
+    assert objects(engine.store()) == before
+    assert host_is_clean(host)
+
+
+def test_the_liar_would_have_been_heard_had_it_been_honest(host: Host, world: Outside) -> None:
+    """And a manifest that is not the one that was asked for by digest is refused by whoever looks first."""
+    with world.hostile("honest"):
+        assert release_of(deployed(host, f"{HOSTILE}/evil:1")).image["layers"]
+        other = deployed(host, f"{HOSTILE}/evil@{of_bytes(b'other')}")
+    assert other.status == "failed"
+
+
+def test_only_allowed_registries_are_asked(host: Host, world: Outside, settings: Any) -> None:
+    settings.REGISTRIES = ["registry.example"]
+    with world.registry(OPEN):
+        build = built(host, f"FROM {OPEN}/demo/shop:v1\n")
+    assert f"images of {OPEN} are not allowed on this machine" in summary(build)
+
+
+def test_an_unknown_name_without_a_registry_is_looked_for_nowhere_else(host: Host, world: Outside) -> None:
+    build = built(host, "FROM redis:7\n")
+    assert "no base image is called 'redis:7'" in summary(build)
+    assert ADDRESS not in log_of(build)
+
+
+def test_a_push_whose_worker_died_is_done_again(host: Host, world: Outside) -> None:
+    with world.registry(OPEN):
+        made = actions.push(
+            actor=host.cast.developer, app=host.cast.app, release=host.release, image=f"{OPEN}/demo/shop:v1"
+        )
+        Push.objects.update(status="running")
+        assert registry.requeue_interrupted() == [made.pk]
+        registry.settle_push(made.pk)
+        made.refresh_from_db()
+        assert made.status == "done" and registry.requeue_interrupted() == []
