@@ -58,8 +58,8 @@ def build(
 
     `suite` is the Debian that apps stand on which ask for nothing else. `secrets` are the app's config vars,
     asked for when a step mounts one; none gets into an image, the cache or the log. `pull` gives the digest, in
-    the store, of an image that names a registry. Raises BadInput for what is wrong in the source, StepFailed for
-    a command that failed, BuildCancelled soon after `cancelled()` is true.
+    the store, of an image that names a registry. Raises BadInput for what is wrong in the source, StepFailed
+    for a command that failed, BuildCancelled soon after `cancelled()` is true.
     """
     lines = BuildLog(log)
     names = Names(store, pull)

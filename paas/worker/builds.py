@@ -152,9 +152,8 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     started = time.monotonic()
-    cancelled = _cancel_check(build)
     if build.source.kind == Source.Kind.IMAGE:
-        return registry.deploy(build, write, cancelled)
+        return registry.deploy(build, write, stop)
     unpacked = unpack(
         settings.PATHS.sources / build.source_id,
         cast(Literal["tar.gz", "zip"], build.source.kind),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 from django.conf import settings
 
-from paas.errors import BerthError, StepFailed
+from paas.errors import BerthError, NotFound, StepFailed
 from paas.linux.command import Completed
 from paas.logs import read_tail
 from paas.network import address_of
@@ -45,6 +45,7 @@ def roll_out(app: App, release: Release) -> None:
         return
     started: list[Container] = []
     try:
+        _demand_image(release)
         _stop_leftovers(app, release)
         if release.committed_from:
             commits.make_image(release)
@@ -146,6 +147,15 @@ def _slots(release: Release) -> list[tuple[ProcessSpec, int]]:
     """What to start; what a worker before us started for this release and is up is not started twice."""
     processes = {p.name: p for p in serial.processes(release)}
     return [(replace(processes[name], count=1), index) for name, index in slots(processes.values())]
+
+
+def _demand_image(release: Release) -> None:
+    """Of an old release it may have been pruned, or taken out of use because it was damaged."""
+    if not all(map(engine.store().has_layer, serial.image(release).layers)):
+        raise NotFound(
+            "its image is no longer kept on this machine",
+            hint=f"deploy the code again; the last {settings.KEPT_IMAGES} images of an app are kept",
+        )
 
 
 def _stop_leftovers(app: App, release: Release) -> None:

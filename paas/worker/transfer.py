@@ -18,6 +18,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from paas.builder import BuildCancelled
 from paas.errors import Refused, StepFailed
 from paas.images.tools import HOME, USER, tools_layer
 from paas.oci.reference import Reference
@@ -101,7 +102,9 @@ class Transfer:
                 mounts=(*_ca_bundle(), BindMount(auth, _AUTH), *mounts),
             )
             state = undo.enter_context(commands.finished(row, spec, log=listen, cancelled=self.cancelled))
-            if state.exit_code != 0 and not self.cancelled():
+            if self.cancelled():
+                raise BuildCancelled("the build was cancelled", hint="deploy again when you are ready")
+            if state.exit_code != 0:
                 raise _failure(what, b"".join(tail).decode(errors="replace"), oom=state.oom_killed)
             yield engine.runtime().changeset(row.pk) / HOME.lstrip("/")
 

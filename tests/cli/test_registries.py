@@ -1,0 +1,81 @@
+"""`berth push`, `berth deploy --image` and `berth registries`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connections
+
+from tenants.registries import observations
+from tenants.registries.models import Login, Push
+from tests.cli.berth import Berth, Worker
+from tests.web.cast import Cast
+
+IMAGE = "registry.example/team/shop:v1"
+DIGEST = "sha256:" + "d" * 64
+
+
+@contextmanager
+def pusher(error: str = "") -> Iterator[None]:
+    def work() -> None:
+        while (row := Push.objects.filter(status="queued").first()) is None:
+            time.sleep(0.02)
+        push = observations.claim(row.pk)
+        assert push is not None
+        if error:
+            observations.failed(push, {"summary": error, "hint": "try again", "details": {}})
+        else:
+            observations.done(push, DIGEST)
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_push_waits_and_prints_the_digest(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.developer)
+    with pusher():
+        done = berth.run("push", "v1", IMAGE, "--app", "demo/shop")
+    assert done.stdout == f"Pushed v1 to {IMAGE}@{DIGEST}\n"
+    with pusher("pushing it failed"):
+        failed = berth.run("push", "v1", IMAGE, "--app", "demo/shop")
+    assert failed.returncode == 1 and "pushing it failed" in failed.stderr
+    assert "is queued" in berth.run("push", "1", IMAGE, "--app", "demo/shop", "--no-wait").stdout
+    assert "is not a release" in berth.run("push", "new", IMAGE, "--app", "demo/shop").stderr
+    assert "has no release v9" in berth.run("push", "v9", IMAGE, "--app", "demo/shop").stderr
+
+
+def test_an_image_is_deployed_instead_of_a_folder(berth: Berth, cast: Cast, worker: Worker) -> None:
+    berth.sign_in(cast.developer)
+    done = berth.run("deploy", "--image", IMAGE, "--app", "demo/shop")
+    assert done.returncode == 0 and "v2 is live" in done.stdout, done.stderr
+    assert "Packed" not in done.stderr
+    wrong = berth.run("deploy", "--image", "redis:7", "--app", "demo/shop")
+    assert wrong.returncode == 1 and "docker.io/library/redis:7" in wrong.stderr
+
+
+def test_sign_in_and_out(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.developer)
+    words = ("registries", "login", "registry.example:5000", "-u", "sailor", "--password-stdin", "-t", "demo")
+    done = berth.run(*words, stdin="very-secret\n")
+    assert done.returncode == 0, done.stderr
+    assert Login.objects.get().password == "very-secret"
+    listed = berth.run("registries", "list", "-t", "demo").stdout
+    assert "registry.example:5000" in listed and "sailor" in listed and "very-secret" not in listed
+    assert berth.run("registries", "logout", "registry.example:5000", "-t", "demo").returncode == 0
+    assert not Login.objects.exists()
+
+
+@pytest.mark.parametrize("words", [("push", "v1", IMAGE), ("registries", "list", "-t", "demo")])
+def test_viewers_may_not(berth: Berth, cast: Cast, words: tuple[str, ...]) -> None:
+    berth.sign_in(cast.viewer)
+    berth.env["BERTH_APP"] = "demo/shop"
+    refused = berth.run(*words)
+    assert refused.returncode == 1 and "developer" in refused.stderr

@@ -1,0 +1,122 @@
+"""skopeo, podman and Docker, as Debian has them: what Berth exports they run, what they export Berth takes.
+
+Each runs privately: its own folders, no network, and for Docker its own daemon in a namespace of the test's.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import docker as private_docker
+from paas.images import Store
+from paas.oci.config import History, ImageConfig
+from paas.oci.digest import of_bytes
+from tests.runtime.conftest import BASE, _make_base_layer
+
+pytestmark = pytest.mark.kernel
+NAME = "localhost/berth/shop:v1"
+
+
+@pytest.fixture
+def exported(store: Store, tmp_path: Path) -> Path:
+    """An image of two layers, of busybox, that answers when it is run."""
+    _make_base_layer(tmp_path / "made")
+    base = store.commit_changeset(tmp_path / "made/layers" / BASE.removeprefix("sha256:"), epoch=1)
+    upper = tmp_path / "top"
+    (upper / "srv").mkdir(parents=True)
+    (upper / "srv/greeting").write_text("hello from berth\n")
+    top = store.commit_changeset(upper, epoch=1)
+    config = ImageConfig(env=(("PATH", "/bin"),), cmd=("cat", "/srv/greeting"))
+    config = config.with_layer(base.diff_id, History("busybox")).with_layer(top.diff_id, History("COPY"))
+    digest = store.put_image(config).digest
+    archive = tmp_path / "exported.tar"
+    with archive.open("wb") as file:
+        store.save_archive(digest, file, name=NAME)
+    (tmp_path / "digest").write_text(digest)
+    return archive
+
+
+def digest_of(exported: Path) -> str:
+    return (exported.parent / "digest").read_text()
+
+
+def run(*argv: str | Path) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"{argv}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def takes_back(store: Store, archive: Path, before: Path, *, greeting: str) -> None:
+    """What somebody else saved, with a file changed in a layer of theirs."""
+    with archive.open("rb") as file:
+        loaded = store.load_archive(file)
+    config = store.config(loaded.digest)
+    ours = store.config(digest_of(before))
+    assert config.diff_ids[: len(ours.diff_ids)] == ours.diff_ids, "the layers that were ours are so again"
+    assert (store.layer_path(config.diff_ids[-1]) / "srv/greeting").read_text() == greeting
+    again = archive.with_suffix(".again")
+    with again.open("wb") as file:
+        store.save_archive(loaded.digest, file)
+    raw = run("skopeo", "inspect", "--raw", f"oci-archive:{again}")
+    assert of_bytes(raw.encode()) == loaded.digest
+    assert store.fsck() == ()
+
+
+def test_skopeo_reads_and_writes(store: Store, exported: Path, tmp_path: Path) -> None:
+    raw = run("skopeo", "inspect", "--raw", f"oci-archive:{exported}")
+    assert of_bytes(raw.encode()) == digest_of(exported)
+    run("skopeo", "copy", f"oci-archive:{exported}", f"oci:{tmp_path}/layout:v1")
+    compressed = store.load_layout(tmp_path / "layout", name="v1")
+    assert store.image(compressed.digest).layers == store.image(digest_of(exported)).layers
+    for target in ("docker-archive", "oci-archive"):
+        again = tmp_path / f"{target}.tar"
+        run("skopeo", "copy", f"docker-archive:{exported}", f"{target}:{again}:{NAME}")
+        with again.open("rb") as file:
+            assert store.image(store.load_archive(file).digest).cmd == ("cat", "/srv/greeting")
+    listed = json.loads(run("skopeo", "inspect", f"docker-archive:{exported}"))
+    assert len(listed["Layers"]) == 2
+
+
+@pytest.fixture
+def podman(tmp_path: Path) -> Iterator[list[str]]:
+    folders = [
+        f"--root={tmp_path}/podman",
+        f"--runroot={tmp_path}/podman-run",
+        f"--tmpdir={tmp_path}/podman-tmp",
+    ]
+    yield ["podman", *folders, "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none"]
+    subprocess.run(
+        ["podman", *folders, "--storage-driver=vfs", "system", "reset", "-f"], check=False, capture_output=True
+    )
+    shutil.rmtree(tmp_path / "podman", ignore_errors=True)
+
+
+def test_podman_runs_it_and_what_podman_saves_is_taken(
+    store: Store, exported: Path, podman: list[str], tmp_path: Path
+) -> None:
+    run(*podman, "load", "-i", exported)
+    shut = ("--network=none", "--cgroups=disabled", "--security-opt=seccomp=unconfined")
+    assert run(*podman, "run", "--rm", *shut, NAME) == "hello from berth\n"
+    run(*podman, "run", "--name=changed", *shut, NAME, "sh", "-c", "echo ahoy > /srv/greeting")
+    run(*podman, "commit", "-q", "changed", "localhost/changed:1")
+    for form in ("docker-archive", "oci-archive"):
+        saved = tmp_path / f"{form}.tar"
+        run(*podman, "save", "-q", f"--format={form}", "-o", saved, "localhost/changed:1")
+        takes_back(store, saved, exported, greeting="ahoy\n")
+
+
+def test_docker_runs_it_and_what_docker_saves_is_taken(store: Store, exported: Path, tmp_path: Path) -> None:
+    with private_docker.running(tmp_path / "docker") as docker:
+        with exported.open("rb") as file:
+            docker("load", stdin=file)
+        assert docker("run", "--rm", "--network=none", NAME) == "hello from berth"
+        docker("run", "--name=changed", "--network=none", NAME, "sh", "-c", "echo ahoy > /srv/greeting")
+        docker("commit", "changed", "changed:1")
+        docker("save", "-o", str(tmp_path / "saved.tar"), "changed:1")
+        takes_back(store, tmp_path / "saved.tar", exported, greeting="ahoy\n")
