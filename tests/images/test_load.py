@@ -159,6 +159,24 @@ def test_dockers_own_archive(store: Store) -> None:
     assert again.items() >= blobs(image.document, *image.plain).items()
 
 
+def test_a_folder_as_skopeo_pulls_into_it(store: Store, tmp_path: Path) -> None:
+    """`dir:` has the registry's own manifest, here of Docker's kind, and blobs under their digits."""
+    image = Foreign(media_type="application/vnd.docker.image.rootfs.diff.tar.gzip")
+    docker = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = image.manifest(mediaType=docker)
+    names = {name.rpartition("/")[2]: data for name, data in blobs(image.document, *image.blobs).items()}
+    folder = written(
+        {"version": b"Directory Transport Version: 1.1\n", "manifest.json": manifest} | names, tmp_path / "d"
+    )
+    assert store.load_layout(folder).digest == of_bytes(manifest)
+    out = unpacked(saved(store, of_bytes(manifest)))
+    assert json.loads(out["index.json"])["manifests"][0]["mediaType"] == docker
+    assert out.items() >= blobs(manifest, image.document, *image.blobs).items()
+    (folder / of_bytes(image.blobs[0]).removeprefix("sha256:")).write_bytes(b"x" * len(image.blobs[0]))
+    with pytest.raises(BadInput, match="has the digest"):
+        store.load_layout(folder)
+
+
 @pytest.mark.parametrize("how", ["gzip", "zstd"])
 def test_an_archive_may_be_compressed_as_a_whole(store: Store, how: str) -> None:
     image = Foreign()

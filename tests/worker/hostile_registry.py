@@ -2,7 +2,6 @@
 
 honest          one small image, as a control
 other-layer     a layer's bytes are others than its digest says
-other-manifest  the manifest is another than the digest in the request says
 loopback        a layer is at http://127.0.0.1:…
 link-local      a layer is at http://169.254.169.254/…
 endless         a layer never ends
