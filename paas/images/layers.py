@@ -152,7 +152,10 @@ class Layers:
     def _touch(self, diff_id: str) -> bool:
         if not self.has(diff_id):
             return False
-        os.utime(self.facts_path(diff_id))
+        try:
+            os.utime(self.facts_path(diff_id))
+        except FileNotFoundError:  # lost: whoever makes the layer again writes them anew
+            return False
         return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,17 +85,19 @@ def test_skopeo_reads_and_writes(store: Store, exported: Path, tmp_path: Path) -
 
 
 @pytest.fixture
-def podman(tmp_path: Path) -> Iterator[list[str]]:
-    folders = [
-        f"--root={tmp_path}/podman",
-        f"--runroot={tmp_path}/podman-run",
-        f"--tmpdir={tmp_path}/podman-tmp",
-    ]
-    yield ["podman", *folders, "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none"]
-    subprocess.run(
-        ["podman", *folders, "--storage-driver=vfs", "system", "reset", "-f"], check=False, capture_output=True
-    )
-    shutil.rmtree(tmp_path / "podman", ignore_errors=True)
+def short() -> Iterator[Path]:
+    """A folder with a short path: sockets and podman's run root have no room for pytest's."""
+    folder = Path(tempfile.mkdtemp(prefix="bf-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def podman(short: Path) -> Iterator[list[str]]:
+    folders = [f"--root={short}/root", f"--runroot={short}/run", f"--tmpdir={short}/tmp"]
+    command = ["podman", *folders, "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none"]
+    yield command
+    subprocess.run([*command, "rm", "-fa"], check=False, capture_output=True)
 
 
 def test_podman_runs_it_and_what_podman_saves_is_taken(
@@ -111,8 +114,10 @@ def test_podman_runs_it_and_what_podman_saves_is_taken(
         takes_back(store, saved, exported, greeting="ahoy\n")
 
 
-def test_docker_runs_it_and_what_docker_saves_is_taken(store: Store, exported: Path, tmp_path: Path) -> None:
-    with private_docker.running(tmp_path / "docker") as docker:
+def test_docker_runs_it_and_what_docker_saves_is_taken(
+    store: Store, exported: Path, short: Path, tmp_path: Path
+) -> None:
+    with private_docker.running(short / "docker") as docker:
         with exported.open("rb") as file:
             docker("load", stdin=file)
         assert docker("run", "--rm", "--network=none", NAME) == "hello from berth"

@@ -169,6 +169,14 @@ def test_facts_that_cannot_be_read_are_written_again(store: Store) -> None:
     assert store.layer_info(diff_id).size == before.size and store.fsck() == ()
 
 
+def test_facts_that_are_lost_are_written_when_the_layer_is_made_again(store: Store) -> None:
+    diff_id = layer(store, "1")
+    facts = store.root / "layers-meta" / f"{diff_id.removeprefix('sha256:')}.json"
+    facts.unlink()
+    store.tag("debian:12", image(store, layer(store, "2")))
+    assert layer(store, "1") == diff_id and facts.exists() and store.fsck() == ()
+
+
 def test_a_tag_that_leads_nowhere(store: Store) -> None:
     (store.root / "tags/debian%3A12").write_text(ABSENT)
     assert only(store.fsck()).what == f"its image {ABSENT} is not there"

@@ -3,7 +3,6 @@
 honest          one small image, as a control
 other-layer     a layer's bytes are others than its digest says
 loopback        a layer is at http://127.0.0.1:…
-link-local      a layer is at http://169.254.169.254/…
 endless         a layer never ends
 diff-id         the config names a DiffID that its layer has not
 """
@@ -41,7 +40,7 @@ def layer() -> bytes:
 
 PLAIN = layer()
 LAYER = gzip.compress(PLAIN, mtime=0)
-DIFF_ID = "sha256:" + "b" * 64 if BEHAVIOUR == "diff-id" else digest(PLAIN)
+DIFF_ID = "sha256:" + "c" * 64 if BEHAVIOUR == "diff-id" else digest(PLAIN)
 MACHINE = {"os": "linux", "architecture": "amd64"}
 CONFIG = json.dumps(
     {**MACHINE, "config": {"Cmd": ["/evil"]}, "rootfs": {"type": "layers", "diff_ids": [DIFF_ID]}}
@@ -51,7 +50,7 @@ PARTS = {"config": described("config.v1+json", CONFIG), "layers": [described("la
 if BEHAVIOUR == "endless":
     PARTS["layers"][0]["size"] = 2**40  # type: ignore[index]
 MANIFEST = json.dumps({**DOCUMENT, **PARTS}).encode()
-ELSEWHERE = {"loopback": "http://127.0.0.1:5002/", "link-local": "http://169.254.169.254/latest/"}
+ELSEWHERE = {"loopback": "http://127.0.0.1:5002/"}
 
 
 class Handler(BaseHTTPRequestHandler):
