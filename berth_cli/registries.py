@@ -20,8 +20,8 @@ Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Yours, if yo
 
 
 def push(
-    version: Annotated[str, typer.Argument(help="The release: v3")],
-    image: Annotated[str, typer.Argument(help="Where to: registry.example/shop:v3")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The release: v3")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="Where to: registry.example/shop:v3")],
     app: AppName = None,
     json: Json = False,
     no_wait: NoWait = False,
@@ -59,8 +59,8 @@ def list_logins(tenant: Tenant = None, json: Json = False) -> None:
 
 @registries.command("login")
 def sign_in(
-    host: Annotated[str, typer.Argument(help="registry.example or registry.example:5000")],
-    username: Annotated[str, typer.Option("--username", "-u", prompt=True)],
+    host: Annotated[str, typer.Argument(metavar="HOST", help="registry.example or registry.example:5000")],
+    username: Annotated[str, typer.Option("--username", "-u", metavar="NAME", prompt=True)],
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read it from stdin")] = False,
     tenant: Tenant = None,
     json: Json = False,
@@ -80,7 +80,11 @@ def sign_in(
 
 
 @registries.command("logout")
-def sign_out(host: str, tenant: Tenant = None, json: Json = False) -> None:
+def sign_out(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="As it was signed in to")],
+    tenant: Tenant = None,
+    json: Json = False,
+) -> None:
     """Forget the tenant's name and password at a registry."""
     client = connect()
     client.send("DELETE", f"{_path(tenant or only_tenant(client))}/{quote(host, safe='')}")

@@ -81,7 +81,7 @@ def pushed(host: Host, image: str) -> Push:
 
 def deployed(host: Host, image: str) -> Build:
     build = actions.deploy_image(actor=host.cast.developer, app=host.cast.app, image=image)
-    builds.run_build(build.pk)
+    builds.run_next()
     build.refresh_from_db()
     return build
 
@@ -97,7 +97,7 @@ def built(host: Host, dockerfile: str) -> Build:
         actor=cast.developer, app=cast.app, kind="tar.gz", name="x", chunks=[out.getvalue()]
     )
     build = releases.start_build(actor=cast.developer, app=cast.app, source=source)
-    builds.run_build(build.pk)
+    builds.run_next()
     build.refresh_from_db()
     return build
 

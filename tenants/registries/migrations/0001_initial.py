@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0002_quota_in_force'),
         ('apps', '0001_initial'),
-        ('releases', '0002_alter_source_kind'),
+        ('releases', '0003_alter_source_kind'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
