@@ -2,6 +2,7 @@
 const SPAN = 3600;
 const GAP = 60; // seconds without a sample, from which on the line is broken: nothing ran
 const POWERS = Array.from({ length: 24 }, (_, n) => 2 ** (n + 20));
+const ROUND = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000]; // thousandths of a core, told in two places
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const exact = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const charts = new Map(); // by the place's id: samples, and what draws them
@@ -9,8 +10,8 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const binary = (bytes) => (bytes >= 1073741824 ? `${(bytes / 1073741824).toFixed(1)} GiB` : `${Math.round(bytes / 1048576)} MiB`);
 const cores = (millis) => `${(millis / 1000).toFixed(2)}`;
 const KINDS = {
-  memory: { column: 1, ink: "--b-series-1", least: 33554432, say: binary, mark: binary },
-  cpu: { column: 2, ink: "--b-series-2", least: 100, say: (millis) => `${cores(millis)} cores`, mark: cores },
+  memory: { column: 1, ink: "--b-series-1", least: 33554432, say: binary, mark: binary, marks: POWERS },
+  cpu: { column: 2, ink: "--b-series-2", least: 100, say: (millis) => `${cores(millis)} cores`, mark: cores, marks: ROUND },
 };
 
 function known(place) {
@@ -64,7 +65,7 @@ function options(place) {
       { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 22, space: 80, font,
         values: (u, marks) => marks.map((mark) => clock.format(mark * 1000)) },
       { stroke: ink, grid: { stroke: colour("--b-line"), width: 1 }, ticks: { show: false }, size: 58, space: 26, font,
-        incrs: place.dataset.chart === "memory" ? POWERS : undefined, values: (u, marks) => marks.map(kind.mark) },
+        incrs: kind.marks, values: (u, marks) => marks.map(kind.mark) },
     ],
     series: [{}, { stroke: line, width: 1.5, fill: `${line}1f`, points: { show: false } }],
     hooks: {
