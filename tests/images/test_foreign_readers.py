@@ -16,6 +16,7 @@ import pytest
 
 from bench import docker as private_docker
 from paas.images import Store
+from paas.linux.cgroups import Cgroup
 from paas.oci.config import History, ImageConfig
 from paas.oci.digest import of_bytes
 from tests.runtime.conftest import BASE, _make_base_layer
@@ -95,16 +96,29 @@ def short() -> Iterator[Path]:
 @pytest.fixture
 def podman(short: Path) -> Iterator[list[str]]:
     folders = [f"--root={short}/root", f"--runroot={short}/run", f"--tmpdir={short}/tmp"]
-    command = ["podman", *folders, "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none"]
+    command = [
+        "podman",
+        *folders,
+        "--storage-driver=vfs",
+        "--runtime=runc",
+        "--cgroup-manager=cgroupfs",
+        "--events-backend=none",
+    ]
     yield command
     subprocess.run([*command, "rm", "-fa"], check=False, capture_output=True)
+    Cgroup("/libpod_parent").remove()  # which podman leaves
 
 
 def test_podman_runs_it_and_what_podman_saves_is_taken(
     store: Store, exported: Path, podman: list[str], tmp_path: Path
 ) -> None:
     run(*podman, "load", "-i", exported)
-    shut = ("--network=none", "--cgroups=disabled", "--security-opt=seccomp=unconfined")
+    shut = (
+        "--network=none",
+        "--ulimit=nofile=1024:1024",
+        "--ulimit=nproc=1024:1024",
+        "--security-opt=seccomp=unconfined",
+    )
     assert run(*podman, "run", "--rm", *shut, NAME) == "hello from berth\n"
     run(*podman, "run", "--name=changed", *shut, NAME, "sh", "-c", "echo ahoy > /srv/greeting")
     run(*podman, "commit", "-q", "changed", "localhost/changed:1")
