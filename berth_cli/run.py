@@ -163,6 +163,8 @@ def _status(ended: dict[str, Any], *, interrupted: bool) -> int:
             f"{ended['output_dropped']:,} bytes of its log were dropped: they came too fast to be kept."
         )
     if ended["status"] == "exited":
+        if "exited" not in ended["reason"]:  # 137 alone says neither who killed it nor why
+            output.note(f"The command {ended['reason']}.")
         return int(ended["exit_code"])
     if ended["status"] == "cancelled":
         output.note("The command was stopped.")

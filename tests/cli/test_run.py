@@ -33,10 +33,10 @@ def write(run: Run, *lines: tuple[str, str]) -> None:
         log.writelines(f"2026-01-01T00:00:01.000000001+00:00 {stream} F {text}\n" for stream, text in lines)
 
 
-def exits(code: int) -> Outcome:
+def exits(code: int, reason: str = "exited") -> Outcome:
     def end(run: Run) -> None:
         write(run, ("stdout", "to \x1b]0;gotcha\x07out"), ("stderr", "to err"))
-        observations.ended(run, Run.Status.EXITED, exit_code=code, reason="exited")
+        observations.ended(run, Run.Status.EXITED, exit_code=code, reason=reason)
 
     return end
 
@@ -85,7 +85,7 @@ def worker(outcome: Outcome) -> Iterator[None]:
     [
         (exits(0), 0, "to out\n", "to err"),
         (exits(3), 3, "to out\n", "to err"),
-        (exits(137), 137, "to out\n", "to err"),
+        (exits(137, "ran out of memory and was killed"), 137, "to out\n", "The command ran out of memory"),
         (fails, 1, "", "Error: no such file: nope"),
         (runs_out_of_time, 1, "", "ended after 5 seconds, which is its time limit"),
     ],
