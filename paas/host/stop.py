@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from paas.host import environment, leftovers
+from paas.host import environment, leftovers, systemd
 from paas.host.installation import Installation
 from paas.host.programs import INGRESS
 from paas.host.progress import Progress
@@ -32,10 +32,11 @@ def control_plane(installation: Installation, progress: Progress) -> None:
         return
     with progress.step(f"Stopping {', '.join(names)}"):
         supervisor.stop(names)
-    progress.say(
-        "\nTenants' containers and the ingress go on serving. Start again with bin/up; "
-        "stop everything with bin/down --all."
-    )
+    if not systemd.runs_us():  # which goes on to stop the ingress
+        progress.say(
+            "\nTenants' containers and the ingress go on serving. Start again with bin/up; "
+            "stop everything with bin/down --all."
+        )
 
 
 def everything(installation: Installation, progress: Progress) -> None:

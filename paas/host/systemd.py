@@ -39,7 +39,12 @@ def starts(installation: Installation) -> bool:
     """Whether its processes are systemd's to start: the unit is this installation's, and we are not in it."""
     if not BOOTED.is_dir() or not UNIT.exists() or not is_of(UNIT.read_text(), installation):
         return False
-    return not is_within(Path("/proc/self/cgroup").read_text())
+    return not runs_us()
+
+
+def runs_us() -> bool:
+    """Whether this is a command of the unit's own."""
+    return is_within(Path("/proc/self/cgroup").read_text())
 
 
 def is_of(text: str, installation: Installation) -> bool:
