@@ -57,11 +57,11 @@ CASES = [
         FROM.replace("\n", " AS build\n")
         + "RUN mkdir /out && echo stage > /out/f\n"
         + FROM
-        + "RUN --mount=type=bind,source=f,target=/in/f cat /in/f > /srv/1\n"
+        + "RUN --mount=type=bind,source=f,target=/file cat /file > /srv/1\n"
         "RUN --mount=type=bind,source=d,target=/in ls /in > /srv/2\n"
         "RUN --mount=type=bind,from=build,source=/out,target=/in cat /in/f > /srv/3\n"
         "RUN --mount=type=tmpfs,target=/in touch /in/x && ls /in > /srv/4\n"
-        "RUN --mount=type=cache,target=/in/c echo c > /in/c/c && cat /in/c/c > /srv/5",
+        "RUN --mount=type=cache,target=/c echo c > /c/c && cat /c/c > /srv/5",
         {"f": "context\n", "d/a": "", "d/b": ""},
     ),
 ]
