@@ -5,7 +5,7 @@ from __future__ import annotations
 from tenants.store import observations
 from tenants.store.models import Size, Upkeep, Use
 from tests.web.cast import Cast
-from tests.web.pages import Browser
+from tests.web.pages import Browser, markup
 
 FREED = {"bytes": 3 << 20, "layers": 2, "layer_bytes": 2 << 20, "blobs": 4, "blob_bytes": 1 << 20, "steps": 5,
          "abandoned": 0, "abandoned_bytes": 0}  # fmt: skip
@@ -66,5 +66,5 @@ def test_what_cannot_be_asked_and_what_is_under_way(cast: Cast) -> None:
 
 def test_an_apps_page_says_what_its_images_take(cast: Cast) -> None:
     Use.objects.create(kind="app", owner_id=cast.app.pk, bytes=4 << 20, unique_bytes=2 << 20)
-    shown = Browser(cast.viewer).get("/t/demo/shop/").content.decode()
+    shown = markup(Browser(cast.viewer).get("/t/demo/shop/"))
     assert "4 MiB with those kept for going back, 2 MiB of it this app" in shown
