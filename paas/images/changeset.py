@@ -59,20 +59,20 @@ def _stream(
         if write:
             write(data)
 
-    def content(entry: TarEntry) -> Iterator[memoryview]:
+    def content() -> Iterator[memoryview]:
         for chunk in walk.chunks():
-            budget.add_bytes(len(chunk), entry.path)
             emit(chunk)
             yield chunk
 
     for entry in walk:
         budget.add_file(entry.path)
+        budget.add_bytes(entry.size, entry.path)  # before it is read: a sparse file may say anything
         header = encode(entry)
         emit(header)
         if put:
-            put(entry, content(entry))
+            put(entry, content())
         else:
-            for _ in content(entry):
+            for _ in content():
                 pass
         emit(bytes(padding(entry.size)))
         length += len(header) + entry.size + padding(entry.size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paas.errors import BadInput, Refused, StepFailed
+from paas.worker import engine
 from tests.worker.workbench import Workbench
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
@@ -158,3 +159,22 @@ def test_a_full_disk_is_the_tenants_own_and_is_said(bench: Workbench) -> None:
         bench.build(FROM + "RUN dd if=/dev/zero of=/big bs=1M count=64", {})
     assert "No space left" in bench.text
     assert bench.build(FROM + "RUN echo room >/room")
+
+
+def test_a_neighbour_sees_nothing_of_a_cache_and_is_served_nothing_that_it_made(bench: Workbench) -> None:
+    step = "RUN --mount=type=cache,id=shared,target=/c ls /c > /seen; echo poison > /c/tool\n"
+    dockerfile = FROM + step + "RUN touch /x"
+    bench.build(dockerfile)
+    other = bench.host.cast.others_app
+    try:
+        report = bench.build(dockerfile, app=other)
+        assert report.steps_cached == 0
+        assert bench.read(report, "seen") == ""
+        assert bench.build(dockerfile, app=other).steps_cached == 2
+    finally:
+        engine.runtime().remove_tenant(other.tenant_id)
+
+
+def test_a_huge_sparse_file_is_no_layer(bench: Workbench) -> None:
+    with pytest.raises(BadInput, match=r"line 2: RUN .* unpacks to more than 8,589,934,592 bytes, at 'huge'"):
+        bench.build(FROM + "RUN busybox truncate -s 100G /huge")
