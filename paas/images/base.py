@@ -23,7 +23,6 @@ SUITES = {"bookworm": "debian:12", "trixie": "debian:13"}
 # nginx serves static sites and PHP, Python is 30 MB that the other languages' images share and never load.
 PACKAGES = (
     "ca-certificates",
-    "curl",
     "python3",
     "python3-venv",
     "python3-pip",

@@ -13,9 +13,10 @@ from django.conf import settings
 from paas.builder import StepResult
 from paas.builder.plan import CacheMount
 from paas.builder.sandbox import StepMount
-from paas.errors import HostProblem, StepFailed
+from paas.errors import StepFailed
+from paas.images.tools import HOME, USER, tools_layer
 from paas.runtime import PlainRootfs
-from paas.specs import MIB, BindMount, ImageSpec, Limits, Mount
+from paas.specs import MIB, BindMount, Limits, Mount
 from paas.worker import caches, commands, engine
 from paas.worker.translate import container_spec, tenant_spec
 from tenants.containers import observations
@@ -25,10 +26,8 @@ from tenants.releases.models import Build
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Variables with which the usual clients are pointed at the operator's CA bundle.
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
-CURL = "/usr/bin/curl"
 CONNECT_SECONDS = 10
-_DOWNLOADS = "tmp/download"
-_NOBODY = "65534:65534"
+_DOWNLOAD = f"{HOME}/download"
 
 
 class BuildSandbox:
@@ -91,27 +90,26 @@ class BuildSandbox:
 
     @contextmanager
     def fetch(self, url: str, *, max_bytes: int, log: Callable[[bytes], None]) -> Iterator[Path]:
-        """By the base image's curl, as nobody, in a container like any other step's: what it may reach is
-        decided there, for each redirect and each address that a name has at that moment."""
+        """By curl in a container like any other step's: what it may reach is decided there, for each redirect
+        and each address that a name has at that moment."""
         said: deque[bytes] = deque(maxlen=1)
 
         def listen(data: bytes) -> None:
             said.append(data)
             log(data)
 
-        image = _image_with_curl()
         step = self.run(
-            image.layers,
+            (tools_layer(engine.store(), "curl"),),
             args=curl_args(url, max_bytes),
-            env=dict(image.env),
-            workdir="/tmp",  # noqa: S108 - in the container
-            user=_NOBODY,
+            env={},
+            workdir=HOME,
+            user=f"{USER}:{USER}",
             mounts=(),
             network=True,
             log=listen,
         )
         with step as result:
-            path = result.upper / _DOWNLOADS
+            path = result.upper / _DOWNLOAD[1:]
             if result.exit_code or not path.is_file():
                 reason = said[0].decode(errors="replace").strip() if said else f"status {result.exit_code}"
                 raise StepFailed(
@@ -123,23 +121,12 @@ class BuildSandbox:
             yield path
 
 
-def _image_with_curl() -> ImageSpec:
-    store = engine.store()
-    image = store.image(store.resolve(engine.base_image()))
-    if not any((store.layer_path(layer) / CURL[1:]).exists() for layer in image.layers):
-        raise HostProblem(
-            f"the base image {engine.base_image()} has no curl, which ADD fetches with",
-            hint="it is of an older Berth: an administrator has to make it anew",
-        )
-    return image
-
-
 def curl_args(url: str, max_bytes: int) -> tuple[str, ...]:
     return (
-        *(CURL, "--fail", "--silent", "--show-error", "--globoff"),
+        *("/usr/bin/curl", "--fail", "--silent", "--show-error", "--globoff"),
         *("--location", "--max-redirs", "10", "--proto", "=http,https"),
         *("--connect-timeout", str(CONNECT_SECONDS), "--max-filesize", str(max_bytes)),
-        *("--output", f"/{_DOWNLOADS}", "--url", url),
+        *("--output", _DOWNLOAD, "--url", url),
     )
 
 

@@ -140,7 +140,7 @@ def test_the_command_names_no_host_of_ours() -> None:
         "--variant=minbase",
         "--mode=root",
         "--format=tar",
-        "--include=ca-certificates,curl,python3,python3-venv,python3-pip,python-is-python3,nginx,tzdata,netbase",
+        "--include=ca-certificates,python3,python3-venv,python3-pip,python-is-python3,nginx,tzdata,netbase",
     ]
     assert "--aptopt=/opts" in argv
     assert argv[-3:] == ["trixie", "-", "deb http://mirror.example/debian trixie main"]

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
 import socket
 import stat
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from django.conf import settings
 
 from paas.errors import BadInput, StepFailed
-from paas.worker import engine, sandbox
+from paas.worker import sandbox
 from tests.network.conftest import Peer
-from tests.runtime.conftest import BASE
 from tests.worker.workbench import Workbench
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
@@ -42,25 +38,9 @@ def add(url: str, checksum: str = SUM, dest: str = "/srv/", flags: str = "") -> 
 
 
 @pytest.fixture
-def fetching(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
-    """With a base image that has curl: the host's own, with the libraries that it needs."""
-    monkeypatch.setattr(sandbox, "CONNECT_SECONDS", 1)
-    layer = bench.folder / "base"
-    shutil.copytree(settings.PATHS.store / "layers" / BASE.removeprefix("sha256:"), layer, symlinks=True)
-    curl = shutil.which("curl")
-    assert curl
-    needed = subprocess.run(["ldd", curl], capture_output=True, text=True, check=True).stdout
-    for path in (curl, *re.findall(r"(/\S+) \(0x", needed)):
-        place = layer / str(Path(path).parent.resolve())[1:] / Path(path).name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, place)
-    bench.tag(engine.base_image(), layer)
-    return bench
-
-
-@pytest.fixture
-def outside(fetching: Workbench) -> Iterator[Peer]:
+def outside(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
     """A machine behind the host's uplink, which has addresses that nobody should reach as well."""
+    monkeypatch.setattr(sandbox, "CONNECT_SECONDS", 1)
     peer = Peer("--net")
     try:
         _ip(f"link add up0 type veth peer name eth0 netns {peer.pid}")
@@ -106,40 +86,40 @@ def host_service() -> Iterator[list[str]]:
         thread.join()
 
 
-def test_what_is_outside_is_fetched_once(fetching: Workbench, outside: Peer) -> None:
-    report = fetching.build(add(f"http://{PUBLIC}/file"))
-    made = fetching.look(report, "srv/file")
+def test_what_is_outside_is_fetched_once(bench: Workbench, outside: Peer) -> None:
+    report = bench.build(add(f"http://{PUBLIC}/file"))
+    made = bench.look(report, "srv/file")
     assert made.read_text() == BODY
     assert (stat.S_IMODE(made.stat().st_mode), made.stat().st_uid, made.stat().st_mtime) == (0o600, 0, 0)
-    assert fetching.build(add(f"http://{PUBLIC}/file")).steps_cached == 1
+    assert bench.build(add(f"http://{PUBLIC}/file")).steps_cached == 1
     assert len(outside("has_heard")) == 1
-    report = fetching.build(
+    report = bench.build(
         add(f"http://{PUBLIC}/to-public", dest="/srv/named", flags="--chmod=u=rw,go=r --chown=app")
     )
-    made = fetching.look(report, "srv/named")
+    made = bench.look(report, "srv/named")
     assert (made.read_text(), stat.S_IMODE(made.stat().st_mode), made.stat().st_uid) == (BODY, 0o644, 1000)
 
 
-def test_what_is_not_there_or_is_something_else(fetching: Workbench, outside: Peer) -> None:
+def test_what_is_not_there_or_is_something_else(bench: Workbench, outside: Peer) -> None:
     with pytest.raises(StepFailed, match=r"Dockerfile, line 2: ADD .* could not be fetched: curl: .*404"):
-        fetching.build(add(f"http://{PUBLIC}/none"))
+        bench.build(add(f"http://{PUBLIC}/none"))
     layers = set((settings.PATHS.store / "layers").iterdir())
     with pytest.raises(BadInput, match=f"has the checksum sha256:{SUM}, not sha256:{'0' * 64}"):
-        fetching.build(add(f"http://{PUBLIC}/file", checksum="0" * 64))
+        bench.build(add(f"http://{PUBLIC}/file", checksum="0" * 64))
     assert set((settings.PATHS.store / "layers").iterdir()) == layers
 
 
 def test_what_nobody_should_reach_is_not_reached(
-    fetching: Workbench, outside: Peer, host_service: list[str]
+    bench: Workbench, outside: Peer, host_service: list[str]
 ) -> None:
     """Neither by its address nor by a redirect from a place that is allowed."""
     forbidden = {name: where for name, where in _PLACES.items() if where != PUBLIC}
     for name, where in forbidden.items():
         for url in (f"http://{PUBLIC}/to-{name}", f"http://{where}/file"):
             with pytest.raises(StepFailed, match="could not be fetched"):
-                fetching.build(add(url))
+                bench.build(add(url))
     with pytest.raises(StepFailed, match="could not be fetched"):
-        fetching.build(add(f"http://{PUBLIC}/to-file"))
+        bench.build(add(f"http://{PUBLIC}/to-file"))
     assert host_service == []
     heard = [line.partition(" ")[2] for line in outside("has_heard")]
     assert heard == [*(f"/to-{name}" for name in forbidden), "/to-file"]
