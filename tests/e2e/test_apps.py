@@ -84,7 +84,7 @@ def test_a_request_that_is_under_way_is_finished_by_the_release_that_has_it(plat
     platform.create("slow")
     assert platform.deploy("slow", packed(EXAMPLES / "hello-python", **{"app.py": SLOW}))["status"] == "live"
     with ThreadPoolExecutor() as pool:
-        under_way = pool.submit(platform.app, "slow", "/4")
+        under_way = pool.submit(platform.app, "slow", "/8")
         time.sleep(0.3)
         assert platform.api("/apps/demo/slow/restart", "POST").status < 300
         assert platform.settled("slow")["version"] == 2
