@@ -17,7 +17,7 @@ import pytest
 
 from paas.errors import BadInput, HostProblem, NotFound
 from paas.images import LoadLimits, Store
-from paas.oci.config import History, ImageConfig
+from paas.oci.config import Healthcheck, History, ImageConfig
 from paas.oci.digest import of_bytes
 from tests.images import foreign
 from tests.images.conftest import open_descriptors
@@ -116,8 +116,8 @@ def test_fields_that_we_have_no_name_for_are_handed_on(store: Store) -> None:
     image = Foreign(config={"config": run | {"OnBuild": ["RUN x"]}, "author": "them", "variant": "v2"})
     digest = store.load_archive(packed(layout(image))).digest
     config = store.config(digest)
-    assert config.other("Volumes") == {"/data": {}} and config.other("OnBuild") == ["RUN x"]
-    assert config.other("Healthcheck") == {"Test": ["CMD", "true"]} and config.other("Nothing") is None
+    assert config.volumes == ("/data",) and config.other("OnBuild") == ["RUN x"]
+    assert config.healthcheck == Healthcheck(("CMD", "true")) and config.other("Nothing") is None
     again = json.loads(store.config(store.put_image(config.with_env(B="2")).digest).to_json())
     assert again["config"]["Volumes"] == {"/data": {}} and again["config"]["Env"] == ["B=2"]
     assert (again["author"], again["variant"]) == ("them", "v2")

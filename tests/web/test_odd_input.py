@@ -58,9 +58,10 @@ def faults(found: dict[Any, int]) -> dict[Any, int]:
 def test_in_an_address(cast: Cast) -> None:
     client, found = cast.client(cast.owner), {}
     for path in pages.MATRIX:
+        browser = Browser(cast.owner)  # each time anew: some end the session
         for url in urls(path):
-            for method in ("GET", "POST"):  # each signed in anew: some end the session
-                found[method, url] = status(Browser(cast.owner), method, f"/{url}?q=%00&like=%00&page=%00")
+            for method in ("GET", "POST"):
+                found[method, url] = status(browser, method, f"/{url}?q=%00&like=%00&page=%00")
     for method, path in api.MATRIX:
         for url in urls(path):
             json = {"content_type": "application/json"} if method != "GET" else {}
@@ -77,13 +78,12 @@ def test_in_a_search(cast: Cast) -> None:
 
 def test_in_a_form(cast: Cast) -> None:
     found = {}
-    for who in (cast.owner, cast.admin):
-        for path, row in pages.MATRIX.items():
-            for body in bodies(row.body, NUL, str(HUGE), "9" * 400):
-                code = status(Browser(who), "POST", "/" + next(urls(path)), data=body)
-                found[who.email, path, str(body)] = code
+    for path, row in pages.MATRIX.items():
+        browser = Browser(cast.admin if row.needs == pages.ADMIN else cast.owner)
+        for body in bodies(row.body, NUL, "9" * 400):
+            found[path, str(body)] = status(browser, "POST", "/" + next(urls(path)), data=body)
     assert faults(found) == {}
-    assert list(found.values()).count(422) > 40
+    assert list(found.values()).count(422) > 20
 
 
 def test_in_a_body_of_json(cast: Cast) -> None:
