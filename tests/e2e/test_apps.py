@@ -70,7 +70,8 @@ import http.server, os, time
 
 class Slow(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        time.sleep(float(self.path.rpartition("/")[2] or 0))
+        last = self.path.rpartition("/")[2]
+        time.sleep(int(last) if last.isdigit() else 0)
         self.send_response(200)
         self.end_headers()
         self.wfile.write(os.environ["BERTH_RELEASE"].encode())

@@ -180,6 +180,7 @@ def test_a_restart_in_a_build(berth: Platform, server: Cluster, browser: httpx.C
 
 def test_a_restart_in_a_roll_out(berth: Platform, server: Cluster) -> None:
     """It begins anew by itself. Meanwhile the release before it serves, and a flood of output is cut short."""
+    until(lambda: len(berth.containers("loud")) == 1)  # the one before may still finish what it has
     (container,) = berth.containers("loud")
     berth.api("/apps/demo/loud/deploys", "POST", source(start=4), "application/gzip")
     until(lambda: [row["status"] for row in berth.releases("loud") if row["version"] == 3] == ["starting"])

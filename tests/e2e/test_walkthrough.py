@@ -37,6 +37,8 @@ NOT_RUN = {
     (PRODUCTION, "sudo modprobe bfq && sudo udevadm trigger /dev/vda"): "it changes the machine's disks",
     (PROXY, "sudo cp proxy-ca.crt /usr/local/share/ca-certificates/"): "it changes whom the machine trusts",
     (PROXY, "sudo update-ca-certificates"): "it changes whom the machine trusts",
+    (UNINSTALL, "sudo -u postgres dropdb berth"): "it needs a PostgreSQL",
+    (UNINSTALL, "sudo -u postgres dropuser berth"): "it needs a PostgreSQL",
     (UNINSTALL, "sudo userdel berth"): "another Berth on this machine has the same user",
     (
         UNINSTALL,
