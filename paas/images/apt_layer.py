@@ -45,11 +45,10 @@ def install(
     packages: Sequence[str],
     *,
     log: Log,
-    finish: Callable[[Path], None] | None = None,
 ) -> LayerInfo:
     """The layer that `apt-get install --no-install-recommends packages` makes over `layers` (bottom first).
 
-    `finish` may put more into the new root before it is closed. Raises CommandFailed with apt's last words.
+    Raises CommandFailed with apt's last words.
     """
     making = store.root / "making"
     making.mkdir(mode=0o700, exist_ok=True)
@@ -60,7 +59,7 @@ def install(
         ThreadPoolExecutor(1, initializer=_private_mounts) as alone,
     ):
         work = _Work(store, tuple(layers), Path(scratch), log)
-        return alone.submit(work.make, tuple(packages), finish).result()
+        return alone.submit(work.make, tuple(packages)).result()
 
 
 def _sweep(folder: Path) -> None:
@@ -83,14 +82,12 @@ class _Work:
         self.store, self.layers, self.scratch, self.log = store, layers, scratch, log
         self.root, self.upper = scratch / "root", scratch / "upper"
 
-    def make(self, packages: tuple[str, ...], finish: Callable[[Path], None] | None) -> LayerInfo:
+    def make(self, packages: tuple[str, ...]) -> LayerInfo:
         self._mount()
         try:
             self._write(self.root / _NO_SERVICES, "#!/bin/sh\nexit 101\n", 0o755)
             self._apt("update")
             self._apt("install", "--yes", "--no-install-recommends", *packages)
-            if finish:
-                finish(self.root)
             return self.store.commit_changeset(self.upper, exclude=_LEFT_OUT)
         finally:
             for path in (*_OWN_FOLDERS, *(f"dev/{name}" for name in _DEVICES), "dev", ""):

@@ -21,8 +21,6 @@ from urllib.parse import quote
 from paas.errors import BadInput, NotFound
 from paas.images.apt_layer import install
 from paas.images.base import SUITES, Log, build_base
-from paas.images.npm import TITLE as NPM
-from paas.images.npm import put_npm
 from paas.images.store import Store
 from paas.oci.config import History
 from paas.specs import ImageSpec
@@ -79,8 +77,8 @@ def _ruby(version: str, minor: tuple[int, int], suite: str) -> Runtime:
 RUNTIMES = (
     Runtime("python", "3.11", (3, 11), "bookworm"),
     Runtime("python", "3.13", (3, 13), "trixie"),
-    Runtime("node", "18", (18, 20), "bookworm", ("nodejs",)),
-    Runtime("node", "20", (20, 19), "trixie", ("nodejs",)),
+    Runtime("node", "18", (18, 20), "bookworm", ("nodejs", "npm")),
+    Runtime("node", "20", (20, 19), "trixie", ("nodejs", "npm")),
     _php("8.2", (8, 2), "bookworm"),
     _php("8.4", (8, 4), "trixie"),
     _ruby("3.1", (3, 1), "bookworm"),
@@ -127,8 +125,7 @@ def ensure(
             below = ensure(store, runtime, rebuild=rebuild, log=log)
             return _make(store, name, below, runtime.build_packages, log=log)
         below = ensure_base(store, runtime.suite, log=log)
-        with_npm = runtime.language == "node"
-        return _make(store, name, below, runtime.packages, with_npm=with_npm, log=log)
+        return _make(store, name, below, runtime.packages, log=log)
 
 
 def ensure_base(store: Store, suite: str, *, log: Log) -> ImageSpec:
@@ -158,14 +155,11 @@ def rebuild(store: Store, *, log: Log) -> None:
             ensure(store, runtime, build=to_build, rebuild=True, log=log)
 
 
-def _make(
-    store: Store, name: str, below: ImageSpec, packages: tuple[str, ...], *, with_npm: bool = False, log: Log
-) -> ImageSpec:
-    finish = put_npm if with_npm else None
-    layer = install(store, below.layers, packages, finish=finish, log=lambda line: log(f"{name}: {line}"))
+def _make(store: Store, name: str, below: ImageSpec, packages: tuple[str, ...], *, log: Log) -> ImageSpec:
+    layer = install(store, below.layers, packages, log=lambda line: log(f"{name}: {line}"))
     log(f"{name}: {layer.size // 10**6} MB in {layer.files:,} files, made")
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    title = f"apt-get install {' '.join(packages)}{f' && {NPM}' if with_npm else ''}"
+    title = f"apt-get install {' '.join(packages)}"
     config = replace(store.config(below.digest), created=now).with_layer(layer.diff_id, History(title, now))
     image = store.put_image(config)
     store.tag(name, image.digest)

@@ -6,12 +6,11 @@ That apt makes a layer, and what a kill leaves, is tested where there is a base:
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
 
-from paas.errors import BadInput, HostProblem
-from paas.images import npm, runtimes
+from paas.errors import BadInput
+from paas.images import runtimes
 from paas.images.base import SUITES
 from paas.images.runtimes import RUNTIMES, Runtime, ensure, named
 from paas.images.store import Store
@@ -86,13 +85,6 @@ def test_a_suite_that_berth_does_not_know(store: Store) -> None:
         BadInput, match="knows no Debian 'sid'; set BERTH_BASE_SUITE to one of bookworm, trixie"
     ):
         runtimes.ensure_base(store, "sid", log=pytest.fail)
-
-
-def test_an_archive_that_is_not_npms_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npm, "_fetch", lambda: b"something else")
-    with pytest.raises(HostProblem, match=r"npm-.*\.tgz is not the file that it must be \(SHA-512\)"):
-        npm.put_npm(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_language_in_the_base_is_the_base() -> None:
