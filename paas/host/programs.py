@@ -37,8 +37,9 @@ def programs(installation: Installation, valkey: Path, port: int) -> tuple[Progr
         ingress(installation, port),
         Program("web", _web(installation), ACCOUNT),
         Program("streams", _streams(installation), ACCOUNT, stop_seconds=5),
-        Program("worker-deploy", _worker(installation, "deploy"), stop_seconds=20, kill_group=True),
-        Program("worker-build", _worker(installation, "build"), stop_seconds=20, kill_group=True),
+        # A roll-out waits, for an app to be ready or its visitors to be done: threads, which cost nothing.
+        Program("worker-deploy", _worker(installation, "deploy", "threads", 32), stop_seconds=20),
+        Program("worker-build", _worker(installation, "build", "prefork", 4), stop_seconds=20, kill_group=True),
         Program("agent", _agent(installation)),
     )
 
@@ -165,7 +166,7 @@ def _in_mounts(installation: Installation, *argv: str) -> tuple[str, ...]:
     return ("/usr/bin/nsenter", f"--mount={installation.paths.mount_namespace}", "--", *argv)
 
 
-def _worker(installation: Installation, queue: str) -> tuple[str, ...]:
+def _worker(installation: Installation, queue: str, pool: str, at_once: int) -> tuple[str, ...]:
     return _in_mounts(
         installation,
         str(installation.venv / "bin" / "celery"),
@@ -174,7 +175,8 @@ def _worker(installation: Installation, queue: str) -> tuple[str, ...]:
         "worker",
         f"--queues={queue}",
         f"--hostname={queue}@berth",
-        "--concurrency=2",
+        f"--pool={pool}",
+        f"--concurrency={at_once}",
         "--loglevel=INFO",
         # One machine: there is nobody to compare notes with.
         "--without-mingle",

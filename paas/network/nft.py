@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 from paas.errors import HostProblem
 
 _NAME = "libnftables.so.1"
+# The library promises nothing about threads, and the kernel takes one change at a time anyway.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ def run(text: str) -> Answer:
     HostProblem: without the library, or the right to.
     """
     library = _library()
-    with _context(library) as context:
+    with _one_at_a_time, _context(library) as context:
         failed = library.nft_run_cmd_from_buffer(context, text.encode())
         output, error = (
             read(context).decode(errors="replace")
@@ -51,7 +54,7 @@ def demand(text: str) -> None:
 
 @contextmanager
 def _context(library: Any) -> Iterator[int]:
-    """A context has a netlink socket and a cache of its own: one for each call, and no thread shares any."""
+    """A context has a netlink socket and a cache of its own: one for each call."""
     context = library.nft_ctx_new(0)
     if not context:
         raise HostProblem("cannot open nftables' netlink socket", hint="see bin/up --check")

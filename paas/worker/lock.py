@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from django.conf import settings
 
@@ -24,6 +24,13 @@ def held(name: str, *, wait: bool = False) -> Iterator[bool]:
             yield True
     finally:
         os.close(fd)
+
+
+@contextmanager
+def one_of(name: str, places: int) -> Iterator[bool]:
+    """Hold one of so many locks of the name; yields whether one was free."""
+    with ExitStack() as places_tried:
+        yield any(places_tried.enter_context(held(f"{name}-{place}")) for place in range(places))
 
 
 def is_free(name: str) -> bool:

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from paas.errors import BerthError
+from paas.queue import wake
 from paas.specs import ProcessSpec
 from paas.worker import destroy, launch, lock, routes
 from paas.worker.plan import Life, Slot, slots, upkeep
@@ -30,6 +31,7 @@ LIVE = (
     Container.Status.SLEEPING,
 )
 REMEMBERED_LIVES = 12
+STARTING_AT_ONCE = 4  # apps of one tenant
 CLEARING = timedelta(seconds=15)  # after that long, whoever should have cleared a container away is gone
 
 
@@ -54,13 +56,27 @@ def _converge(app_id: str) -> int | None:
             destroy.destroy(app)
             return None
         observe(app)
-        release = app.releases.filter(status__in=(Release.Status.PENDING, Release.Status.STARTING)).first()
+        # What is to be started may take long to be ready, and the worker has room for so many. Who makes room
+        # wakes the next, the sweep whoever is forgotten.
+        with lock.one_of(f"starting-{app.tenant_id}", STARTING_AT_ONCE) as room:
+            if not room:
+                return app.generation
+            release = app.releases.filter(status__in=(Release.Status.PENDING, Release.Status.STARTING)).first()
+            if release is not None:
+                roll_out(app, release)
+            else:
+                keep_running(app)
         if release is not None:
-            roll_out(app, release)
-        else:
-            keep_running(app)
+            wake_next(app)
         if App.objects.filter(pk=app_id, generation=app.generation).exists():
             return app.generation
+
+
+def wake_next(app: App) -> None:
+    """Another app of the tenant that may have found no room to start its release."""
+    waiting = App.objects.filter(tenant=app.tenant_id, releases__status=Release.Status.PENDING)
+    for pk in waiting.exclude(pk=app.pk).order_by("releases__created_at").values_list("pk", flat=True)[:1]:
+        wake("reconcile", pk)
 
 
 def observe(app: App) -> None:

@@ -33,6 +33,15 @@ def test_worker_and_agent_live_in_berths_mount_namespace() -> None:
     assert PARTS["worker-build"].argv[:3] == PARTS["worker-deploy"].argv[:3] == PARTS["agent"].argv[:3]
 
 
+def test_roll_outs_wait_in_threads_and_builds_in_processes_that_can_be_killed() -> None:
+    pools = {name: PARTS[name].argv[-5:-2] for name in ("worker-deploy", "worker-build")}
+    assert pools == {
+        "worker-deploy": ("--pool=threads", "--concurrency=32", "--loglevel=INFO"),
+        "worker-build": ("--pool=prefork", "--concurrency=4", "--loglevel=INFO"),
+    }
+    assert PARTS["worker-build"].kill_group
+
+
 def test_web() -> None:
     assert PARTS["web"].argv == (
         "/state/venv/bin/gunicorn", "--bind=unix:/run/b/sockets/web.sock", "--umask=007", "--no-control-socket",

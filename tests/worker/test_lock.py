@@ -26,3 +26,12 @@ def test_a_killed_holder_lets_go() -> None:
         assert not lock.is_free("build-y")
         os.kill(holder.pid, signal.SIGKILL)
     assert lock.is_free("build-y")
+
+
+def test_so_many_places_and_no_more() -> None:
+    with lock.one_of("place", 2) as first, lock.one_of("place", 2) as second, lock.one_of("place", 2) as third:
+        assert (first, second, third) == (True, True, False)
+        with lock.one_of("elsewhere", 1) as other:
+            assert other
+    with lock.one_of("place", 2) as again:
+        assert again
