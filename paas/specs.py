@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 MIB = 1024 * 1024
 ID_RANGE_SIZE = 65_536
+MOST_OF_A_TYPE = 50  # containers of one process type
 
 
 @dataclass(frozen=True, slots=True)

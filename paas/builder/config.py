@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from paas.builder.procfile import PROCESS_NAME, shell
 from paas.builder.toml_table import Table, load
-from paas.specs import MIB, HealthCheck
+from paas.specs import MIB, MOST_OF_A_TYPE, HealthCheck
 
 NAME = "berth.toml"
 BUILDERS = ("python", "node", "php", "ruby", "go", "static", "dockerfile")
@@ -93,7 +93,7 @@ def parse(text: str) -> Config:
         processes=_processes(top),
         release=_release(top.table("release")),
         health=_health(top.table("health")),
-        env=top.pairs("env", _VARIABLE, _VARIABLE_HINT),
+        env=_env(top),
         stages={name: _stage(table) for name, table in _stages(top).items()},
     )
     top.finish()
@@ -139,7 +139,7 @@ def _process(table: Table) -> ProcessConfig:
         command=table.command("command", shell),
         memory_bytes=_memory(table),
         cpu_millis=_cpu_millis(table),
-        count=table.whole("count", None, 0, 50),
+        count=table.whole("count", None, 0, MOST_OF_A_TYPE),
     )
     table.finish()
     return process
@@ -176,11 +176,19 @@ def _health(table: Table) -> HealthCheck | None:
     return HealthCheck(path=path or None, timeout=timeout or 60.0) if table.data else None
 
 
+def _env(table: Table) -> Pairs:
+    pairs = table.pairs("env", _VARIABLE, _VARIABLE_HINT)
+    for name, _ in pairs:
+        if name == "PORT" or name.upper().startswith("BERTH_"):
+            table.document.wrong((*table.path, "env", name), "is set by Berth itself", "choose another name")
+    return pairs
+
+
 def _stages(top: Table) -> dict[str, Table]:
     return top.tables("stages", r"[a-z][a-z0-9-]{0,19}", "use at most 20 lower-case letters, digits and `-`")
 
 
 def _stage(table: Table) -> StageConfig:
-    stage = StageConfig(processes=_processes(table), env=table.pairs("env", _VARIABLE, _VARIABLE_HINT))
+    stage = StageConfig(processes=_processes(table), env=_env(table))
     table.finish()
     return stage

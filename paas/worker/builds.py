@@ -18,13 +18,12 @@ from paas.errors import BerthError, HostProblem, StepFailed
 from paas.images import unpack
 from paas.queue import wake
 from paas.specs import BuildReport
-from paas.worker import engine, launch, lock, registry
+from paas.worker import engine, history, launch, lock, registry
 from paas.worker.build_log import BuildLog
 from paas.worker.build_queue import Waiting, next_build
 from paas.worker.config_vars import ConfigVars
 from paas.worker.sandbox import BuildSandbox
 from paas.worker.transfer import Transfer
-from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.ids import new_id
 from tenants.releases import observations
@@ -34,7 +33,6 @@ log = structlog.get_logger()
 SOURCE_MAX_UNPACKED = 2 * 1024 * 1024 * 1024
 SOURCE_MAX_FILES = 100_000
 MOST_ATTEMPTS = 3
-KEPT = 50  # ended builds of an app, with their logs and sources
 CANCEL_LOOK_SECONDS = 0.5
 
 
@@ -122,7 +120,7 @@ def _build(build: Build) -> None:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             clear_containers(build)
-            _forget_the_oldest(build.app)
+            history.forget_builds(build.app)
             live.changed(build.app.tenant_id, build.app_id, "build")
 
 
@@ -180,15 +178,6 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
         close_old_connections()  # it may have outlived a restart of the database
     write(f"Finished in {time.monotonic() - started:.1f} s.\n".encode())
     return report
-
-
-def _forget_the_oldest(app: App) -> None:
-    """An app keeps its last KEPT builds that ended, and those of releases that may still be asked for."""
-    for old in observations.builds_beyond_history(app, KEPT):
-        settings.PATHS.build_log(old.pk).unlink(missing_ok=True)
-        (settings.PATHS.locks / f"build-{old.pk}").unlink(missing_ok=True)
-        if observations.forget_build(old):
-            (settings.PATHS.sources / old.source_id).unlink(missing_ok=True)
 
 
 class Stop:

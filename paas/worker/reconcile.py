@@ -15,7 +15,7 @@ from django.utils import timezone
 from paas.errors import BerthError
 from paas.queue import wake
 from paas.specs import ProcessSpec
-from paas.worker import destroy, launch, lock, routes
+from paas.worker import destroy, history, launch, lock, routes
 from paas.worker.plan import Life, Slot, slots, upkeep
 from paas.worker.roll_out import roll_out, start_process, wait_until_ready
 from tenants.apps.models import App
@@ -66,6 +66,7 @@ def _converge(app_id: str) -> int | None:
                 roll_out(app, release)
             else:
                 keep_running(app)
+        history.forget_logs(app)
         if release is not None:
             wake_next(app)
         if App.objects.filter(pk=app_id, generation=app.generation).exists():

@@ -9,11 +9,11 @@ from dataclasses import replace
 import structlog
 from django.conf import settings
 
-from paas.errors import BerthError, NotFound, StepFailed
+from paas.errors import BerthError, NotFound, Refused, StepFailed
 from paas.linux.command import Completed
 from paas.logs import read_tail
 from paas.network import address_of
-from paas.specs import HealthCheck, ProcessSpec
+from paas.specs import MIB, HealthCheck, ProcessSpec
 from paas.worker import commits, drain, engine, launch, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
@@ -47,6 +47,7 @@ def roll_out(app: App, release: Release) -> None:
     try:
         _demand_image(release)
         _stop_leftovers(app, release)
+        _check_quota(app, release)
         if release.committed_from:
             commits.make_image(release)
         if release.release_command:
@@ -156,6 +157,18 @@ def _demand_image(release: Release) -> None:
             "its image is no longer kept on this machine",
             hint=f"deploy the code again; the last {settings.KEPT_IMAGES} images of an app are kept",
         )
+
+
+def _check_quota(app: App, release: Release) -> None:
+    """A single container that may use more memory than its tenant has is a mistake; many together are not."""
+    quota = app.tenant.memory_bytes
+    for process in serial.processes(release):
+        if process.count and process.memory_bytes > quota:
+            limit, most = (f"{amount // MIB:,} MiB" for amount in (process.memory_bytes, quota))
+            raise Refused(
+                f"cannot start {process.name}: memory limit {limit} is above the tenant's quota of {most}",
+                hint=f"ask an administrator for more, or lower memory in [processes.{process.name}]",
+            )
 
 
 def _stop_leftovers(app: App, release: Release) -> None:

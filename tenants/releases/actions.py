@@ -22,12 +22,15 @@ from tenants.releases.config import Changes, check_changes, check_total
 from tenants.releases.formation import check_formation
 from tenants.releases.models import Build, Release, Source
 
+MOST_WAITING = 10  # builds of one app; each holds a source on the host's disk
+
 
 def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Source:
     """Stream an archive to disk, then make its row; either both are there or neither."""
     if kind not in (Source.Kind.TAR_GZ, Source.Kind.ZIP):
         raise bad_field("kind", f"{kind!r} is not a kind of source", hint="Use tar.gz or zip.")
     shown = one_line("name", name, 200) if name else ""
+    _check_queue(app)
     pk = new_id()
     written = sources.write(pk, Source.Kind(kind), chunks)
     try:
@@ -45,6 +48,12 @@ def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterab
     except BaseException:
         sources.remove(pk)
         raise
+
+
+def _check_queue(app: App) -> None:
+    waiting = app.builds.filter(status=Build.Status.QUEUED).count()
+    if waiting >= MOST_WAITING:
+        raise Conflict(f"{waiting} builds of {app} are waiting", hint="Wait for one to begin, or cancel one.")
 
 
 @transaction.atomic

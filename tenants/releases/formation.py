@@ -6,9 +6,9 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 
+from paas.specs import MOST_OF_A_TYPE
 from tenants.checks import bad_field
 
-MOST = 20
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 
 
@@ -23,5 +23,5 @@ def check_formation(formation: Mapping[str, int], *, known: Sequence[str] | None
             raise bad_field(name, f"this app has no process type {name!r}", hint=hint)
         if not _TYPE.fullmatch(name):
             raise bad_field(name, f"{name!r} cannot be a process type", hint="Use letters, digits, _ and -.")
-        if isinstance(count, bool) or not 0 <= count <= MOST:
-            raise bad_field(name, f"{name}={count} is out of range", hint=f"Choose 0 to {MOST}.")
+        if isinstance(count, bool) or not 0 <= count <= MOST_OF_A_TYPE:
+            raise bad_field(name, f"{name}={count} is out of range", hint=f"Choose 0 to {MOST_OF_A_TYPE}.")

@@ -91,6 +91,8 @@ def test_nothing_at_all_is_a_valid_file() -> None:
         ("[env]\nDEBUG = 1", 2, "env.DEBUG", ["in quotes"]),
         ("[env]\n'A=B' = 'x'", 2, "env.A=B", ["variable's name"]),
         ('[env]\nA = "a\\u0000b"', 2, "env.A", ["NUL"]),
+        ("[env]\nA = '1'\nPORT = '80'", 3, "env.PORT", ["set by Berth itself"]),
+        ("[stages.test.env]\nBerth_X = '1'", 2, "stages.test.env.Berth_X", ["set by Berth itself"]),
         ("[stages.Prod.env]\nA = 'x'", 1, "stages.Prod", ["lower-case"]),
         ("[stages.test.health]\npath = '/'", 1, "stages.test.health", ["processes, env"]),
         ("build = 1", 1, "build", ["[build]"]),

@@ -141,8 +141,8 @@ def test_nothing_can_be_restarted_before_the_first_deploy(cast: Cast) -> None:
     ("formation", "field", "hint"),
     [
         ({"wbe": 1}, "wbe", "Did you mean web?"),
-        ({"web": 21}, "web", "0 to 20"),
-        ({"web": -1}, "web", "0 to 20"),
+        ({"web": 51}, "web", "0 to 50"),
+        ({"web": -1}, "web", "0 to 50"),
     ],
 )
 def test_a_wrong_formation_names_the_process(

@@ -1,4 +1,4 @@
-"""A tenant whose apps take for ever to start, or to build, holds nobody else up."""
+"""A tenant whose apps take for ever to start holds nobody else up."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from contextlib import ExitStack
 import pytest
 
 from paas.worker import lock
-from paas.worker.builds import BUILDS_AT_ONCE, run_build
 from paas.worker.reconcile import STARTING_AT_ONCE, reconcile
 from tenants.accounts.models import Tenant
-from tenants.releases.actions import restart, start_build, upload_source
-from tenants.releases.models import Build, Release
-from tests.web.cast import GZIP
-from tests.worker.host import Host
+from tenants.releases.actions import restart
+from tenants.releases.models import Release
+from tests.worker.host import MIB, Host
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 
@@ -38,15 +36,16 @@ def test_a_release_waits_for_its_own_tenants_only(host: Host) -> None:
     assert release.status == Release.Status.LIVE
 
 
-def test_a_build_waits_for_its_own_tenants_only(host: Host) -> None:
-    cast = host.cast
-    source = upload_source(actor=cast.owner, app=cast.app, kind="tar.gz", name="", chunks=[GZIP])
-    build = start_build(actor=cast.owner, app=cast.app, source=source)
-    with full("building", cast.tenant, BUILDS_AT_ONCE):
-        run_build(build.pk)
-        build.refresh_from_db()
-        assert build.status == Build.Status.QUEUED
-    with full("building", cast.other, BUILDS_AT_ONCE):
-        run_build(build.pk)
-    build.refresh_from_db()
-    assert build.status == Build.Status.FAILED  # it is no archive
+def test_one_container_above_the_tenants_quota_is_refused(host: Host) -> None:
+    web = host.release.processes[0]
+    host.release.processes = [{**web, "memory_bytes": 257 * MIB}]
+    host.release.save()
+    release = restart(actor=host.cast.owner, app=host.cast.app)
+    reconcile(host.cast.app.pk)
+    release.refresh_from_db()
+    assert release.status == Release.Status.FAILED and release.error
+    assert release.error["summary"] == (
+        "cannot start web: memory limit 257 MiB is above the tenant's quota of 256 MiB"
+    )
+    host.cast.app.refresh_from_db()
+    assert host.cast.app.serving_release_id == host.release.pk
