@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.platform import Platform
+from tests.e2e.platform import PORT, Platform
 
 pytestmark = pytest.mark.e2e
 TABLE = "beberth"  # of the platform's copy, whose prefix is "be"
@@ -39,6 +40,21 @@ def test_down_leaves_apps_serving_and_up_adopts_them(platform: Platform) -> None
     platform.up("--no-example")
     assert [c["id"] for c in platform.containers("hello")] == before
     assert platform.app("hello").status == 200
+
+
+def test_slow_senders_hold_nobody_up(platform: Platform) -> None:
+    """More of them than the web process has threads, none signed in, each about to send more and more."""
+    head = "POST {} HTTP/1.1\r\nHost: berth.localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    head += "Cookie: csrftoken={}\r\nContent-Length: 3000000\r\n\r\n"
+    with ExitStack() as senders:
+        for number in range(24):
+            path = ("/sign-in/", "/t/demo/hello/deploy/")[number % 2]
+            sender = senders.enter_context(socket.create_connection(("127.0.0.1", PORT)))
+            with suppress(ConnectionError):  # it may be told at once that it need not go on
+                sender.sendall(head.format(path, "a" * 32).encode() + b"x" * 1_200_000)
+        for _ in range(5):
+            assert platform.request("berth.localhost", "/sign-in/").status == 200
+            assert platform.app("hello").status == 200
 
 
 def test_rules_that_somebody_flushed_come_back(platform: Platform) -> None:
