@@ -40,7 +40,7 @@ class Done:
 class Terminal:
     home: Path
     environment: Mapping[str, str]
-    running: list[tuple[subprocess.Popen[bytes], Path]] = field(default_factory=list)
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @classmethod
     def made_in(cls, home: Path, platform: Platform) -> Terminal:
@@ -55,10 +55,8 @@ class Terminal:
         for name, text in PROGRAMS.items():
             (home / "bin" / name).write_text(text)
             (home / "bin" / name).chmod(0o755)
-        cache = (
-            os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        )  # what pip and bin/test have fetched before
-        return cls(home, {**environment, "XDG_CACHE_HOME": str(cache)})
+        fetched = os.environ.get("XDG_CACHE_HOME") or f"{Path.home()}/.cache"
+        return cls(home, {**environment, "XDG_CACHE_HOME": fetched})
 
     @property
     def clone(self) -> Path:
@@ -75,55 +73,55 @@ class Terminal:
         line = next(line for line in self._state.read_text().splitlines() if line.startswith("declare -x PWD="))
         return Path(line.partition("=")[2].strip("'\""))
 
+    @property
+    def output(self) -> Path:
+        """What the last command has printed."""
+        return self.home / "output"
+
     def run(self, command: str, typed: str = "") -> Done:
         """To its end. `typed` is what the person types when it asks."""
-        output = self.home / "output"
-        process = self._start(command, output, typed)
+        process = self._start(command, typed)
         try:
             status = process.wait(SECONDS)
         except subprocess.TimeoutExpired:
-            self._kill(process)
-            raise AssertionError(f"no end within {SECONDS:g} s:\n{output.read_text()}") from None
-        return Done(status, output.read_text(errors="replace"))
+            _kill(process)
+            raise AssertionError(f"no end within {SECONDS:g} s:\n{self.output.read_text()}") from None
+        return Done(status, self.output.read_text(errors="replace"))
 
     def start(self, command: str, until: str) -> Done:
-        """Until it has printed `until`. It goes on: `ended` has what came of it."""
-        output = self.home / f"output{len(self.running)}"
-        process = self._start(command, output, "")
-        self.running.append((process, output))
+        """Until it has printed `until`; it goes on."""
+        process = self._start(command, "")
+        self.running.append(process)
         end = time.monotonic() + SECONDS
-        while until not in output.read_text(errors="replace"):
-            assert process.poll() is None and time.monotonic() < end, output.read_text()
+        while until not in (text := self.output.read_text(errors="replace")):
+            assert process.poll() is None and time.monotonic() < end, text
             time.sleep(0.1)
-        return Done(0, output.read_text(errors="replace"))
+        return Done(0, text)
 
-    def ended(self) -> list[Done]:
-        """What was started and has now ended by itself."""
-        found = []
-        for process, output in self.running:
-            status = process.wait(SECONDS)
-            found.append(Done(status, output.read_text(errors="replace")))
-        self.running.clear()
-        return found
+    def ends(self) -> list[int]:
+        """How what was started has ended: by itself, as others made it."""
+        return [process.wait(SECONDS) for process in self.running]
 
     def close(self) -> None:
-        for process, _ in self.running:
-            self._kill(process)
+        for process in self.running:
+            _kill(process)
         self.running.clear()
 
     @property
     def _state(self) -> Path:
         return self.home / "shell"
 
-    def _start(self, command: str, output: Path, typed: str) -> subprocess.Popen[bytes]:
+    def _start(self, command: str, typed: str) -> subprocess.Popen[bytes]:
         """In a session of its own, so without a terminal: what asks for a secret reads its standard input."""
         (self.home / "typed").write_text(typed)
         env = {**self.environment, "HOME": str(self.home), "PATH": f"{self.home}/bin:{PATH}"}
-        with (self.home / "typed").open("rb") as stdin, output.open("wb") as out:
+        self.output.unlink(missing_ok=True)  # what goes on writes to its own
+        with (self.home / "typed").open("rb") as stdin, self.output.open("wb") as out:
             argv = ["/bin/bash", "-c", RESUME, str(self._state), command]
             return subprocess.Popen(argv, stdin=stdin, stdout=out, stderr=out, env=env, start_new_session=True)
 
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

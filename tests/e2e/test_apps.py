@@ -55,6 +55,21 @@ def test_a_broken_example_says_why(platform: Platform, example: str, says: str) 
     assert outcome["error"]["hint"]
 
 
+IMPOSTOR = """\
+FROM debian:12
+RUN openssl req -x509 -newkey ed25519 -nodes -keyout /tmp/key -out /tmp/cert -subj /CN=impostor
+RUN openssl s_server -quiet -accept 8443 -key /tmp/key -cert /tmp/cert & \
+    sleep 1; uv pip install --target /tmp/x --index-url https://127.0.0.1:8443/simple flask
+"""
+
+
+def test_a_build_that_meets_an_untrusted_certificate_says_what_to_do(platform: Platform) -> None:
+    platform.create("distrust")
+    outcome = platform.deploy("distrust", packed(EXAMPLES / "static-site", Dockerfile=IMPOSTOR))
+    assert outcome["status"] == "failed"
+    assert "BERTH_BUILD_CA_BUNDLE" in outcome["error"]["hint"], outcome["error"]
+
+
 def test_a_broken_release_leaves_the_old_one_serving(platform: Platform) -> None:
     platform.create("steady")
     source = EXAMPLES / "hello-python"
