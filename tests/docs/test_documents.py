@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 from typer.main import get_command
@@ -67,6 +68,7 @@ def test_each_sysctl_that_is_changed_is_told() -> None:
     assert [name for name in WANTED if f"`net.ipv4.{name}`" not in told] == []
 
 
+@cache
 def _help(script: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", f"paas.host.{script}", "--help"],
