@@ -102,7 +102,8 @@ class Deployer:
 def marks_of(app: App, answered: float) -> list[tuple[str, float]]:
     """The parts of the newest deploy and when each ended, by the times in its rows (time.time())."""
     build: Build = app.builds.latest("created_at")
-    web = build.releases.get().containers.get(process_type="web")
+    # One that had to be started again has had more than one.
+    web = build.releases.get().containers.filter(process_type="web").latest("created_at")
     assert build.started_at and build.finished_at and web.started_at
     return [
         ("pack and upload", build.created_at.timestamp()),
