@@ -6,12 +6,10 @@ again when next due: the agent must outlive a locked database, a restarted broke
 
 from __future__ import annotations
 
-import grp
 import math
 import shutil
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,23 +18,22 @@ import redis
 import structlog
 from django.conf import settings
 from django.core.cache import cache
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from paas.agent.exits import ExitWatch
+from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
-from paas.runtime import LogKeeper
 from paas.worker import engine, routes, upkeep
 from paas.worker.sweep import clear_host, sweep
-from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.runs.models import Run
 
 log = structlog.get_logger()
 HEARTBEAT = "berth:agent"
-EXPECTED = (DatabaseError, BerthError, redis.RedisError, OSError)
+EXPECTED = (DatabaseError, InterfaceError, BerthError, redis.RedisError, OSError)
 
 
 @dataclass(slots=True)
@@ -52,8 +49,7 @@ class Agent:
     def __init__(self) -> None:
         self._ending = False
         self._exits = ExitWatch(settings.PATHS.exits)
-        self._logs = LogKeeper(settings.PATHS.bundles, grp.getgrnam(settings.GROUP).gr_gid)
-        self._dropped = Counter[str]()
+        self._logs = Logs()
         self._duties = [
             # A firewall's restart often flushes everybody's rules: containers must not stay unfenced.
             Duty("fences", engine.network().apply_base, 10.0),
@@ -61,7 +57,7 @@ class Agent:
             Duty("beat", beat, 5.0),
             Duty("sweep", sweep, 5.0),
             Duty("sample", Sampler().sample, 3.0),
-            Duty("logs", self._keep_logs, 1.0),
+            Duty("logs", self._logs.observe, 1.0),
             Duty("store", keep_store, 300.0),
         ]
 
@@ -69,14 +65,18 @@ class Agent:
         """Until SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "_ending", True))
-        while not self._ending:
-            wait = max(0.0, min(d.due for d in self._duties) - time.monotonic())
-            for container_id in self._exits.wait(min(wait, 1.0)):
-                self._try("exit", partial(ended, container_id))
-            for duty in self._duties:
-                if duty.due <= time.monotonic() and not self._ending:
-                    done = self._try(duty.name, duty.work)
-                    duty.due = math.inf if duty.once and done else time.monotonic() + duty.every
+        with self._logs:
+            while not self._ending:
+                self._turn()
+
+    def _turn(self) -> None:
+        wait = max(0.0, min(d.due for d in self._duties) - time.monotonic())
+        for container_id in self._exits.wait(min(wait, 1.0)):
+            self._try("exit", partial(ended, container_id))
+        for duty in self._duties:
+            if duty.due <= time.monotonic() and not self._ending:
+                done = self._try(duty.name, duty.work)
+                duty.due = math.inf if duty.once and done else time.monotonic() + duty.every
 
     def _try(self, name: str, work: Callable[[], object]) -> bool:
         close_old_connections()
@@ -86,13 +86,6 @@ class Agent:
             log.warning("agent.duty_failed", duty=name, error=str(error))
             return False
         return True
-
-    def _keep_logs(self) -> None:
-        """Of what the host has, for a flood of output does not wait for a database that is away."""
-        found = engine.runtime().list()
-        self._dropped.update(self._logs.tick({pk: settings.PATHS.container_log(pk) for pk in found}))
-        observations.log_dropped(self._dropped)
-        self._dropped.clear()
 
 
 def keep_store() -> None:

@@ -39,11 +39,15 @@ class _Log:
 
 
 class LogKeeper:
-    """Call `tick` about once a second. `group` may read the logs."""
+    """Call `tick` about once a second. `group` may read the logs.
+
+    What logs have at the first tick, a keeper before this one has judged; a log that comes later is new.
+    """
 
     def __init__(self, bundles: Path, group: int = -1) -> None:
         self._bundles, self._group = bundles, group
         self._logs: dict[str, _Log] = {}
+        self._began = False
 
     def tick(self, logs: Mapping[str, Path]) -> dict[str, int]:
         """Look at the logs of these containers; the bytes dropped now, of those that lost any."""
@@ -53,13 +57,15 @@ class LogKeeper:
             with suppress(FileNotFoundError):
                 if lost := self._keep(container_id, path):
                     dropped[container_id] = lost
+        self._began = True
         return dropped
 
     def _keep(self, container_id: str, path: Path) -> int:
         found, now = path.stat(), time.monotonic()
         if found.st_mode & 0o777 != 0o640:
             self._readable(path)
-        log = self._logs.setdefault(container_id, _Log(found.st_ino, found.st_size, BURST, now))
+        judged = 0 if self._began else found.st_size
+        log = self._logs.setdefault(container_id, _Log(found.st_ino, judged, BURST, now))
         lost = log.follow(found)
         log.allowance = min(BURST, log.allowance + (now - log.looked) * BYTES_A_SECOND)
         log.allowance -= found.st_size - log.size

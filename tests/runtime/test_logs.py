@@ -116,6 +116,16 @@ def test_a_log_that_conmon_started_over_counts_as_lost(tmp_path: Path) -> None:
     assert keeper.tick({"c": log}) == {}
 
 
+def test_what_a_new_log_begins_with_counts(tmp_path: Path) -> None:
+    keeper, old, new = LogKeeper(tmp_path), tmp_path / "old", tmp_path / "new"
+    for log in (old, new):
+        log.write_bytes(numbered(0, 100) * 3000)
+        assert log.stat().st_size > 2 * BURST
+    assert keeper.tick({"old": old}) == {}
+    assert keeper.tick({"old": old, "new": new}).keys() == {"new"}
+    assert "were dropped" in read_tail(new, 1)[0].text
+
+
 @pytest.mark.kernel
 def test_a_line_of_many_megabytes(bed: Bed) -> None:
     spec = bed.spec("head -c 6000000 /dev/zero | busybox tr '\\0' x; echo; echo after")

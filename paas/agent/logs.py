@@ -1,0 +1,64 @@
+"""Keeping containers' logs small, in a thread of its own: a flood of output waits neither for the agent's other
+duties, which may be slow, nor for a database that is away.
+"""
+
+from __future__ import annotations
+
+import grp
+from collections import Counter
+from threading import Event, Lock, Thread
+
+import structlog
+from django.conf import settings
+
+from paas.errors import BerthError
+from paas.runtime import LogKeeper
+from paas.worker import engine
+from tenants.containers import observations
+
+log = structlog.get_logger()
+EVERY_SECONDS = 1.0
+
+
+class Logs:
+    """Used in a `with` statement, during which logs are kept small."""
+
+    def __init__(self) -> None:
+        self._keeper = LogKeeper(settings.PATHS.bundles, grp.getgrnam(settings.GROUP).gr_gid)
+        self._dropped, self._counting, self._ending = Counter[str](), Lock(), Event()
+        self._thread = Thread(target=self._run, name="logs", daemon=True)
+
+    def __enter__(self) -> Logs:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(EVERY_SECONDS):
+            try:
+                self._keep()
+            except (BerthError, OSError) as error:
+                log.warning("agent.logs_failed", error=str(error))
+
+    def _keep(self) -> None:
+        # Of what the host has; its rows may be out of reach.
+        found = {pk: settings.PATHS.container_log(pk) for pk in engine.runtime().list()}
+        dropped = self._keeper.tick(found)
+        with self._counting:
+            self._dropped.update(dropped)
+
+    def observe(self) -> None:
+        """What was dropped into rows; kept for the next time when that fails.
+
+        RuntimeError: the thread has died of something unforeseen, of which the whole agent is to be restarted.
+        """
+        if not self._thread.is_alive():
+            raise RuntimeError("the thread that keeps logs small has ended")
+        with self._counting:
+            dropped = self._dropped.copy()
+        observations.log_dropped(dropped)
+        with self._counting:
+            self._dropped -= dropped
