@@ -11,7 +11,7 @@ from berth_cli.client import Broken, Client, Event
 from berth_cli.errors import CliError
 from berth_cli.target import Target
 
-POLL_SECONDS = 0.5
+POLL_SECONDS, POLL_FIRST_SECONDS = 0.5, 0.05
 GIVE_UP_SECONDS = 60.0
 UNDER_WAY = ("pending", "starting")
 Show = Callable[[str], None]
@@ -30,9 +30,15 @@ def build(client: Client, target: Target, build_id: str, show: Show) -> dict[str
     return ended
 
 
+def pause(began: float) -> None:
+    """Until the next question about what began at that time.monotonic(): what is quick is seen to be quick."""
+    time.sleep(min(max(POLL_FIRST_SECONDS, (time.monotonic() - began) / 10), POLL_SECONDS))
+
+
 def _log(client: Client, target: Target, build_id: str) -> Any:
     """Whole lines, as they come."""
     decoder, offset, rest = codecs.getincrementaldecoder("utf-8")("replace"), 0, ""
+    began = time.monotonic()
     while True:
         response = client.send("GET", target.path(f"builds/{build_id}/log"), params={"offset": offset})
         offset = int(response.headers["X-Berth-Next-Offset"])
@@ -44,7 +50,7 @@ def _log(client: Client, target: Target, build_id: str) -> Any:
                 yield rest
             return
         if not response.content:
-            time.sleep(POLL_SECONDS)
+            pause(began)
 
 
 def app_log(client: Client, target: Target, lines: int) -> Iterator[dict[str, str]]:
@@ -87,11 +93,12 @@ def _lines_in(event: Event) -> Iterator[dict[str, str]]:
 
 def release(client: Client, target: Target, version: int) -> dict[str, Any]:
     """The release once it is live, else CliError with the reason and the end of its log."""
+    began = time.monotonic()
     while True:
         found: dict[str, Any] = client.get(target.path(f"releases/{version}"))
         if found["status"] not in UNDER_WAY:
             break
-        time.sleep(POLL_SECONDS)
+        pause(began)
     if found["status"] in ("live", "retired"):
         return found
     if found["status"] == "superseded":

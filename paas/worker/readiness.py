@@ -13,7 +13,8 @@ from paas.linux.command import Completed
 from paas.specs import HealthCheck
 
 ATTEMPT_SECONDS = 5.0
-FIRST_PAUSE_SECONDS = 0.005
+FIRST_PAUSE_SECONDS = 0.02
+LISTENS_SECONDS = 0.002
 LINE_MAX = 1024
 _REQUEST = "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: berth-readiness\r\nConnection: close\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r\n]")
@@ -22,6 +23,26 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r\n]")
 def pause(waited: float, check: HealthCheck) -> float:
     """Seconds until the next attempt: readiness is seen late by a twentieth of the wait at most."""
     return min(max(FIRST_PAUSE_SECONDS, waited / 20), check.interval)
+
+
+def until_it_listens(address: IPv4Address, port: int, seconds: float) -> None:
+    """Sleep, but no longer than until something listens where nothing did: most apps are ready when they do.
+
+    An attempt costs the machine far more than a packet that is refused, while the app is just starting on it.
+    """
+    end, every = time.monotonic() + seconds, max(LISTENS_SECONDS, seconds / 10)
+    if _listens(address, port, seconds):
+        time.sleep(seconds)
+    while (left := end - time.monotonic()) > 0 and not _listens(address, port, left):
+        time.sleep(min(every, left))
+
+
+def _listens(address: IPv4Address, port: int, seconds: float) -> bool:
+    try:
+        with socket.create_connection((str(address), port), timeout=seconds):
+            return True
+    except OSError:
+        return False
 
 
 def answers(address: IPv4Address, port: int, check: HealthCheck) -> tuple[bool, str]:

@@ -17,7 +17,7 @@ from paas.specs import MIB, HealthCheck, ProcessSpec
 from paas.worker import commits, drain, engine, launch, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
-from paas.worker.readiness import answers, pause, succeeds
+from paas.worker.readiness import answers, pause, succeeds, until_it_listens
 from paas.worker.translate import port_of, process_container
 from tenants.apps.models import App
 from tenants.containers import observations as containers
@@ -109,7 +109,15 @@ def wait_until_ready(app: App, release: Release, rows: Sequence[Container]) -> N
                     hint="listen on 0.0.0.0 and the port in $PORT, or set [health] in berth.toml",
                 )
         if waiting:
-            time.sleep(pause(time.monotonic() - began, check))
+            _pause(waiting, release, pause(time.monotonic() - began, check))
+
+
+def _pause(waiting: Sequence[Container], release: Release, seconds: float) -> None:
+    web = [row.address for row in waiting if row.process_type == "web" and row.address is not None]
+    if not web:
+        time.sleep(seconds)
+        return
+    until_it_listens(address_of(settings.CONTAINER_PREFIX, web[0]), port_of(serial.image(release)), seconds)
 
 
 def _look(row: Container, release: Release) -> str | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ from paas.errors import CommandFailed
 from paas.linux.command import Completed
 from paas.specs import HealthCheck
 from paas.worker import readiness
-from paas.worker.readiness import answers, pause, succeeds
+from paas.worker.readiness import answers, pause, succeeds, until_it_listens
 
 HERE = IPv4Address("127.0.0.1")
 
@@ -55,7 +56,7 @@ def test_what_counts_as_ready(port: int, path: str | None, ready: bool, seen: st
 def test_looks_are_frequent_at_first_and_late_by_a_twentieth_at_most() -> None:
     check = HealthCheck(interval=0.2)
     assert [pause(waited, check) for waited in (0.0, 0.05, 0.5, 1.9, 30.0)] == pytest.approx(
-        [0.005, 0.005, 0.025, 0.095, 0.2]
+        [0.02, 0.02, 0.025, 0.095, 0.2]
     )
 
 
@@ -66,6 +67,25 @@ def test_nothing_listens() -> None:
             False,
             f"nothing listens on port {taken.getsockname()[1]} ($PORT)",
         )
+
+
+def test_a_pause_ends_when_something_listens() -> None:
+    end = time.monotonic() + 60
+    with socket.socket() as late:
+        late.bind(("127.0.0.1", 0))
+        port = late.getsockname()[1]
+        timer = threading.Timer(0.1, late.listen)
+        timer.start()
+        until_it_listens(HERE, port, 60)
+        timer.join()
+        assert time.monotonic() < end
+        assert answers(HERE, port, HealthCheck())[0]
+
+
+def test_a_pause_is_one_where_something_listened_before(port: int) -> None:
+    begin = time.monotonic()
+    until_it_listens(HERE, port, 0.1)
+    assert time.monotonic() - begin >= 0.1
 
 
 def _never_ends(connection: socket.socket, gone: threading.Event) -> None:
