@@ -12,14 +12,27 @@ import redis
 from cryptography.fernet import Fernet
 
 _state = tempfile.mkdtemp(prefix="berth-test-")
-os.environ.setdefault("BERTH_STATE", _state)
 Path(_state, "static").mkdir()  # whitenoise warns without it
-os.environ.setdefault("BERTH_RUN", f"{_state}/run")
-os.environ.setdefault("BERTH_SECRET_KEY", "only-for-tests")
-os.environ.setdefault("BERTH_FIELD_KEYS", Fernet.generate_key().decode())
-os.environ.setdefault("BERTH_PREFIX", "bt")
-os.environ.setdefault("BERTH_CONTAINER_PREFIX", "10.209.0.0/16")
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paas.settings")
+# Each process that runs tests has its own, whatever it was started with.
+os.environ |= {
+    "BERTH_STATE": _state,
+    "BERTH_RUN": f"{_state}/run",
+    "BERTH_SECRET_KEY": "only-for-tests",
+    "BERTH_FIELD_KEYS": Fernet.generate_key().decode(),
+    "BERTH_PREFIX": "bt",
+    "BERTH_CONTAINER_PREFIX": "10.209.0.0/16",
+    "DJANGO_SETTINGS_MODULE": "paas.settings",
+}
+# These go on beside the others, which change the one kernel that there is, under fixed names, and take turns.
+BESIDE = ("cli", "docs", "lint", "oci", "postgresql", "web")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who runs side by side with `-n`: a folder or module stays together, for what its tests share."""
+    for item in items:
+        module = item.path.relative_to(Path(__file__).parent)
+        group = str(module) if module.parts[0] in BESIDE else "host"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

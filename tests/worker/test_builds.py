@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from paas.worker import build_log, builds
+from paas.worker import build_log, builds, history
 from tenants.accounts.models import User
 from tenants.apps.models import App
 from tenants.releases.actions import start_build, upload_source
@@ -84,7 +84,7 @@ def test_a_log_has_an_end(host: Host, settings: Any, monkeypatch: pytest.MonkeyP
 def test_the_last_builds_are_kept_with_log_and_source(
     host: Host, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(builds, "KEPT", 2)
+    monkeypatch.setattr(history, "BUILDS", 2)
     made = [queued(host.cast.app, host.cast.owner) for _ in range(3)]
     run(times=3)
     assert set(Build.objects.values_list("pk", flat=True)) == {build.pk for build in made[1:]}

@@ -62,6 +62,7 @@ class Workbench:
         app.refresh_from_db()
         build = make_build(app, self.host.cast.owner if app == self.host.cast.app else self.host.cast.stranger)
         self.builds.append(build)
+        Build.objects.filter(pk=build.pk).update(status=Build.Status.RUNNING)  # here, and not by the worker
         return builder.build(
             source,
             tenant_id=app.tenant_id,
