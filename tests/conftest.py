@@ -1,38 +1,31 @@
-"""Settings for every test: a state folder of its own, never the machine's."""
+"""What every test may use."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
-from cryptography.fernet import Fernet
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-_state = tempfile.mkdtemp(prefix="berth-test-")
-Path(_state, "static").mkdir()  # whitenoise warns without it
-# Each process that runs tests has its own, whatever it was started with.
-os.environ |= {
-    "BERTH_STATE": _state,
-    "BERTH_RUN": f"{_state}/run",
-    "BERTH_SECRET_KEY": "only-for-tests",
-    "BERTH_FIELD_KEYS": Fernet.generate_key().decode(),
-    "BERTH_PREFIX": "bt",
-    "BERTH_CONTAINER_PREFIX": "10.209.0.0/16",
-    "DJANGO_SETTINGS_MODULE": "paas.settings",
-}
+from tests.settings import STATE
+
 # These go on beside the others, which change the one kernel that there is, under fixed names, and take turns.
 BESIDE = ("cli", "docs", "lint", "oci", "postgresql", "web")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who runs side by side with `-n`: a folder or module stays together, for what its tests share."""
-    for item in items:
-        module = item.path.relative_to(Path(__file__).parent)
-        group = str(module) if module.parts[0] in BESIDE else "host"
-        item.add_marker(pytest.mark.xdist_group(group))
+class SideBySide(LoadScopeScheduling):
+    """With -n: what changes the host is one piece of work, and of the rest each module is one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if Path(module).parts[1] in BESIDE else "host"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    return SideBySide(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +35,7 @@ def django_db_modify_db_settings() -> None:
 
     for connection in connections.all():
         if connection.vendor == "sqlite":
-            connection.settings_dict["TEST"]["NAME"] = f"{_state}/test.sqlite3"
+            connection.settings_dict["TEST"]["NAME"] = f"{STATE}/test.sqlite3"
 
 
 @pytest.fixture(scope="session")
