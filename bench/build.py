@@ -205,12 +205,13 @@ def _python() -> str:
 @contextmanager
 def _peers(berth: Deployer) -> Iterator[dict[str, Callable[[Path], float]]]:
     """Docker, and buildah where it is installed, with the files of Berth's base image under its name."""
-    store, runtime = engine.store(), engine.runtime()
+    store, runtime, tenant = engine.store(), engine.runtime(), tenant_spec(berth.app.tenant)
     base = store.image(store.resolve(engine.base_image()))
+    runtime.prepare_tenant(tenant)
     with ExitStack() as undo:
         docker = undo.enter_context(peer.running(settings.PATHS.work / "bench-docker"))
         found = {DOCKER: docker_build(docker)}
-        with runtime.plain_rootfs(tenant_spec(berth.app.tenant), base.layers) as rootfs:
+        with runtime.plain_rootfs(tenant, base.layers) as rootfs:
             docker.import_image(rootfs.root, BASE)
             if shutil.which("buildah"):
                 storage = settings.PATHS.work / "bench-buildah"
