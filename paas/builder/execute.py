@@ -14,9 +14,9 @@ from paas.builder.log import BuildLog, amount, files_and_folders
 from paas.builder.places import errors_placed, placed
 from paas.builder.plan import Plan, RunStep, Stage, Step
 from paas.builder.sandbox import BuildCancelled, Sandbox
-from paas.builder.steps import Workshop
+from paas.builder.steps import Stages, Workshop
 from paas.builder.tree import Tree
-from paas.images import Store
+from paas.images import LayerInfo, Store
 from paas.oci.config import History, mounted_once
 from paas.specs import ImageSpec
 
@@ -86,17 +86,38 @@ class Execution:
                 step, layers=chain.layers, tenant_id=self.tenant_id, source=self.source, stages=stages
             )
         found = self.store.cached_step(key)
-        if found:
-            self.steps_cached += 1
-            self.log.line(f"{announced}: cached")
-            return chain.on_top(self.store.layer_info(found), step.title)
-        if len(chain.layers) >= MAX_LAYERS:
-            raise placed(step, f"the image has {MAX_LAYERS} layers already", "join RUN and COPY instructions")
+        if found is None:
+            if len(chain.layers) >= MAX_LAYERS:
+                raise placed(
+                    step, f"the image has {MAX_LAYERS} layers already", "join RUN and COPY instructions"
+                )
+            with self.workshop.sandbox.turn(key, self._patience(announced)):
+                found = self.store.cached_step(key)  # whoever had to wait finds it made
+                if found is None:
+                    return chain.on_top(self._carry_out(chain, step, key, announced, stages), step.title)
+        self.steps_cached += 1
+        self.log.line(f"{announced}: cached")
+        return chain.on_top(self.store.layer_info(found), step.title)
+
+    def _patience(self, announced: str) -> Callable[[], None]:
+        """What to do again and again while another build is at the same step."""
+        lines = iter((f"{announced}: waiting for another build that is at it",))
+
+        def look() -> None:
+            for line in lines:  # said once
+                self.log.line(line)
+            self.check()
+
+        return look
+
+    def _carry_out(self, chain: Chain, step: Step, key: str, announced: str, stages: Stages) -> LayerInfo:
         self.log.line(announced)
         started = time.monotonic()
-        make = self.workshop.run if isinstance(step, RunStep) else self.workshop.put_files
-        info = make(chain.layers, step, stages)  # type: ignore[arg-type]
+        if isinstance(step, RunStep):
+            info = self.workshop.run(chain.layers, step, stages)
+        else:
+            info = self.workshop.put_files(chain.layers, step, stages)
         self.store.remember_step(key, info.diff_id)
         took = f"{time.monotonic() - started:.1f} s"
         self.log.line(f"  done in {took}, {amount(info.size)}, {files_and_folders(info.files)}")
-        return chain.on_top(info, step.title)
+        return info

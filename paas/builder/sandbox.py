@@ -49,6 +49,11 @@ class StepResult:
 class Sandbox(Protocol):
     """The context managers remove what they made, whether the body succeeded or not."""
 
+    def turn(self, key: str, waiting: Callable[[], object]) -> AbstractContextManager[None]:
+        """Held by one build at a time for each step key, so that what several build is built once. `waiting` is
+        called again and again while another one has it, and may raise. Whoever dies lets go.
+        """
+
     def rootfs(self, layers: Sequence[str]) -> AbstractContextManager[Rootfs]:
         """An overlay over `layers` (DiffIDs, bottom first; at least one)."""
 

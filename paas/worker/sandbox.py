@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -17,7 +17,7 @@ from paas.errors import StepFailed
 from paas.images.tools import HOME, USER, tools_layer
 from paas.runtime import PlainRootfs
 from paas.specs import MIB, BindMount, Limits, Mount
-from paas.worker import caches, commands, engine
+from paas.worker import caches, commands, engine, lock
 from paas.worker.translate import container_spec, tenant_spec
 from tenants.containers import observations
 from tenants.containers.models import Container
@@ -37,10 +37,20 @@ class BuildSandbox:
         self._build, self._cancelled = build, cancelled
         self._tenant = tenant_spec(build.app.tenant)
         self._steps = 0
-        engine.runtime().prepare_tenant(self._tenant)
+        self._is_prepared = False
+
+    def _prepare(self) -> None:
+        """Only a step that is carried out needs the tenant's disk."""
+        if not self._is_prepared:
+            engine.runtime().prepare_tenant(self._tenant)
+            self._is_prepared = True
+
+    def turn(self, key: str, waiting: Callable[[], object]) -> AbstractContextManager[None]:
+        return lock.turn(f"step-{key}", waiting)
 
     @contextmanager
     def rootfs(self, layers: Sequence[str]) -> Iterator[PlainRootfs]:
+        self._prepare()
         with engine.runtime().plain_rootfs(self._tenant, layers) as root:
             yield root
 
@@ -59,6 +69,7 @@ class BuildSandbox:
     ) -> Iterator[StepResult]:
         """Run one step; its changes can be read at `upper` until the block ends."""
         wanted = [mount for mount in mounts if isinstance(mount, CacheMount)]
+        self._prepare()
         folder = settings.PATHS.disks / self._tenant.id / "cache"
         with caches.held(folder, wanted, self._cancelled) as held:
             self._steps += 1

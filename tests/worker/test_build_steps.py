@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-import pytest
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+from django.conf import settings
+
+from paas.builder import BuildCancelled
 from paas.errors import BadInput, Refused, StepFailed
 from paas.worker import engine
 from tests.worker.workbench import Workbench
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 FROM = "FROM debian:12\n"
+# Goes on when the test says so; not for ever, so that a test that failed has an end.
+HELD = "RUN --mount=type=cache,target=/c for n in $(seq 150); do [ -e /c/go ] && break; sleep 0.1; done"
+
+
+def wait_until(question: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not question():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def let_go(bench: Workbench) -> None:
+    """End a step that is HELD, once it has its cache."""
+    folder = settings.PATHS.disks / bench.host.cast.app.tenant_id / "cache"
+    wait_until(lambda: folder.exists() and any(folder.iterdir()))
+    (next(folder.iterdir()) / "go").touch()
 
 
 def test_a_run_sees_what_was_set_before_it(bench: Workbench) -> None:
@@ -79,6 +101,28 @@ def test_a_cache_is_kept_and_is_in_no_layer(bench: Workbench) -> None:
     assert bench.read(bench.build(FROM + owned), "srv/seen") == "1000:50:710\n"
     with pytest.raises(StepFailed):
         bench.build(FROM + "RUN --mount=type=cache,target=/c,ro touch /c/new")
+
+
+def test_two_builds_of_the_same_at_once_do_the_work_once(bench: Workbench) -> None:
+    step = HELD + "; echo ran >>/c/log; cp /c/log /"
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(bench.build, FROM + step) for _ in range(2)]
+        wait_until(lambda: "Step 1/1" in bench.text and "waiting for another build that is at it" in bench.text)
+        let_go(bench)
+        one, other = (build.result(timeout=30) for build in both)
+    assert one.image == other.image
+    assert sorted(report.steps_cached for report in (one, other)) == [0, 1]
+    assert bench.read(one, "log") == "ran\n"
+
+
+def test_who_waits_for_another_build_can_be_cancelled(bench: Workbench) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(bench.build, FROM + HELD)
+        wait_until(lambda: "Step 1/1" in bench.text)
+        with pytest.raises(BuildCancelled):
+            bench.build(FROM + HELD, cancelled=lambda: "waiting for another build" in bench.text)
+        let_go(bench)
+        assert first.result(timeout=30).steps_cached == 0
 
 
 def test_a_tmpfs_is_empty_and_leaves_nothing(bench: Workbench) -> None:
