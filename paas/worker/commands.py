@@ -90,7 +90,7 @@ def _until_ended(row: Container, log: Callable[[bytes], None], cancelled: Callab
             for line in output.read():
                 log(line.text.encode() + b"\n")
             if end is None:
-                time.sleep(POLL_SECONDS)
+                engine.runtime().wait(row.pk, POLL_SECONDS)
             elif end.by == "time limit":
                 raise StepFailed(
                     f"the command ran for more than {COMMAND_SECONDS / 60:g} minutes and was ended",
