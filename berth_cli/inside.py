@@ -16,6 +16,13 @@ from berth_cli.target import Target
 
 POLL_FIRST, POLL_MOST = 0.05, 0.5
 GIVE_UP_SECONDS = 120.0
+PROVENANCE = {
+    "source": "source",
+    "base": "base image",
+    "builder": "builder",
+    "version": "version of Berth",
+    "built_at": "built",
+}
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -24,14 +31,18 @@ def image(
         str | None, typer.Argument(metavar="VERSION", help="A release, as v3; the newest if not given")
     ] = None,
     packages: Annotated[bool, typer.Option("--packages", help="List the packages inside")] = False,
+    provenance: Annotated[bool, typer.Option("--provenance", help="Say where the image comes from")] = False,
     app: AppName = None,
     json: Json = False,
 ) -> None:
-    """What a release's image is made of: its layers, or the packages in it."""
+    """What a release's image is made of: its layers, or the packages in it, or what it was made from."""
     client, target = connect_to(app)
     found = _ask(client, target, f"releases/{_number(client, target, version)}/image")
     if json:
         output.as_json(found)
+    elif provenance:
+        made = found["answer"]["provenance"]
+        output.table(("FACT", "VALUE"), [(name, made[key]) for key, name in PROVENANCE.items() if made[key]])
     elif packages:
         rows = [(p["ecosystem"], p["name"], p["version"], p["place"]) for p in found["answer"]["packages"]]
         output.table(("KIND", "PACKAGE", "VERSION", "PLACE"), rows)

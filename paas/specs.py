@@ -180,6 +180,8 @@ class BuildReport:
     health: HealthCheck
     env: tuple[tuple[str, str], ...] = ()  # the app's own defaults from berth.toml; config vars win
     builder: str = ""  # "python", "static" or "dockerfile"
+    builder_version: str = ""  # of Berth
+    base: str = ""  # digest of the image that this one stands on; "" for none, or where nothing was built
     steps_total: int = 0
     steps_cached: int = 0
     files_read: tuple[str, ...] = ()

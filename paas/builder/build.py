@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from paas import __version__
 from paas.builder import config, detect, dockerfile, ignore, manifests, procfile
 from paas.builder.buildpacks import BY_NAME, Bases, Request
 from paas.builder.config import Config
@@ -84,6 +85,8 @@ def build(
         health=inputs.config.health or plan.health or HealthCheck(),
         env=inputs.config.env,
         builder=plan.builder,
+        builder_version=__version__,
+        base=execution.base,
         steps_total=plan.steps_total,
         steps_cached=execution.steps_cached,
         files_read=tuple(dict.fromkeys((*inputs.files, *plan.files_read))),

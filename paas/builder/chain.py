@@ -11,9 +11,12 @@ from paas.oci.config import History, ImageConfig
 
 @dataclass(frozen=True, slots=True)
 class Chain:
+    """`base` is the digest of the image that it began from; "" where that is none."""
+
     layers: tuple[str, ...] = ()
     history: tuple[History, ...] = ()
     architecture: str = ""
+    base: str = ""
 
     def on_top(self, info: LayerInfo, title: str) -> Chain:
         """A step without a change makes no layer. One that makes a layer again moves it to the top.
@@ -22,11 +25,11 @@ class Chain:
         """
         history = (*self.history, History(created_by=title, empty_layer=info.files == 0))
         if info.files == 0:
-            return Chain(self.layers, history, self.architecture)
+            return replace(self, history=history)
         if info.diff_id in self.layers:
             history = _without_layer(history, self.layers.index(info.diff_id))
         others = tuple(layer for layer in self.layers if layer != info.diff_id)
-        return Chain((*others, info.diff_id), history, self.architecture)
+        return replace(self, layers=(*others, info.diff_id), history=history)
 
     def image(self, settings: ImageSettings) -> ImageConfig:
         return ImageConfig(

@@ -56,6 +56,11 @@ class Execution:
         self.check()
         return self.store.put_image(self.stages[-1].image(plan.image))
 
+    @property
+    def base(self) -> str:
+        """The digest of what the image stands on, once it is made; "" for nothing."""
+        return self.stages[-1].base
+
     def check(self) -> None:
         if self.cancelled():
             raise BuildCancelled("the build was cancelled", hint="deploy again when you are ready")
@@ -76,8 +81,9 @@ class Execution:
                 info = self.store.commit_changeset(Path(empty))
             machine = platform.machine()
             return Chain((info.diff_id,), (History("FROM scratch"),), _ARCHITECTURES.get(machine, machine))
-        config = self.store.config(self.resolve(base))
-        return Chain(mounted_once(config.diff_ids), config.history, config.architecture)
+        digest = self.resolve(base)
+        config = self.store.config(digest)
+        return Chain(mounted_once(config.diff_ids), config.history, config.architecture, digest)
 
     def _step(self, chain: Chain, step: Step, announced: str) -> Chain:
         stages = [stage.layers for stage in self.stages]

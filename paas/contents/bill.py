@@ -11,29 +11,32 @@ from paas.contents.packages import Package
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where an image comes from. Digests as "sha256:…"; `steps` are (instruction, DiffID or "") in order."""
+    """Where an image comes from; "" is not known. `source` and `base`, an image's, are "sha256:…". `version` is
+    that of the Berth that built it. `steps` are (instruction, DiffID or "") in order."""
 
     source: str
     base: str
     builder: str
-    version: str  # Berth's own
+    version: str
     steps: tuple[tuple[str, str], ...] = ()
     built_at: str = ""  # RFC 3339
 
 
-def bill(name: str, digest: str, packages: Iterable[Package], made: Provenance) -> dict[str, Any]:
-    """`name` as people call the app, `digest` of the image's manifest."""
+def bill(
+    name: str, digest: str, packages: Iterable[Package], made: Provenance, *, version: str
+) -> dict[str, Any]:
+    """`name` as people call the app, `digest` of the image's manifest, `version` that of this Berth."""
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": _metadata(name, digest, made),
+        "metadata": _metadata(name, digest, made, version),
         "components": [_component(package) for package in packages],
     }
 
 
-def _metadata(name: str, digest: str, made: Provenance) -> dict[str, Any]:
+def _metadata(name: str, digest: str, made: Provenance, version: str) -> dict[str, Any]:
     subject = {
         "type": "container",
         "bom-ref": digest,
@@ -41,11 +44,12 @@ def _metadata(name: str, digest: str, made: Provenance) -> dict[str, Any]:
         "version": digest,
         "hashes": [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}],
     }
-    facts = [("source", made.source), ("base", made.base), ("builder", made.builder)]
+    facts = [(key, getattr(made, key)) for key in ("source", "base", "builder")]
+    facts.append(("builder-version", made.version))
     facts += [(f"step:{number}", " ".join(step).strip()) for number, step in enumerate(made.steps, 1)]
     return {
         **({"timestamp": made.built_at} if made.built_at else {}),
-        "tools": {"components": [{"type": "application", "name": "berth", "version": made.version}]},
+        "tools": {"components": [{"type": "application", "name": "berth", "version": version}]},
         "component": subject,
         "properties": [{"name": f"berth:{key}", "value": value} for key, value in facts if value],
     }

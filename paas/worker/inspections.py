@@ -59,10 +59,12 @@ def _image(inspection: Inspection) -> Answer:
     with _stack(image) as stack:
         inside = packages(stack)
     layers = list(_layers(image))
+    made = _provenance(inspection.release, layers)
     return {
         "layers": layers,
         "packages": [asdict(package) for package in inside],
-        "bill": bill(str(inspection.app), image.digest, inside, _provenance(inspection.release, layers)),
+        "provenance": asdict(made),
+        "bill": bill(str(inspection.app), image.digest, inside, made, version=__version__),
     }
 
 
@@ -71,8 +73,8 @@ def _provenance(release: Release, layers: list[dict[str, Any]]) -> Provenance:
     return Provenance(
         source=build.source.digest if build else "",
         builder=build.builder if build else "",
-        base=layers[0]["diff_id"] if layers else "",
-        version=__version__,
+        base=build.base if build else "",
+        version=build.builder_version if build else "",
         steps=tuple((layer["instruction"], layer["diff_id"]) for layer in layers),
         built_at=build.finished_at.isoformat() if build and build.finished_at else "",
     )

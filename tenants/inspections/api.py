@@ -23,7 +23,8 @@ LATER = "A worker answers: ask `inspections/{id}` until `status` is no longer `q
 
 
 class InspectionOut(Schema):
-    """`answer` holds, by `kind`, image: layers, packages; layer: files, more; else: files, more, packages."""
+    """`answer` holds, by `kind`, image: layers, packages, provenance; layer: files, more; else: files, more,
+    packages."""
 
     id: str
     kind: str

@@ -53,6 +53,8 @@ class Build(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     builder = models.CharField(max_length=20, blank=True)
+    builder_version = models.CharField(max_length=40, blank=True)  # of Berth
+    base = models.CharField(max_length=71, blank=True)  # "sha256:…" of the image that it stands on
     steps_total = models.PositiveSmallIntegerField(default=0)
     steps_cached = models.PositiveSmallIntegerField(default=0)
     error = models.JSONField(null=True)  # {"summary", "hint", "details"}

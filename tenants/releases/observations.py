@@ -67,7 +67,8 @@ def build_succeeded(build: Build, report: BuildReport) -> Release | None:
         app = following.lock(build.app)
     except NotFound:
         return None
-    done = {"builder": report.builder, "steps_total": report.steps_total, "steps_cached": report.steps_cached}
+    columns = ("builder", "builder_version", "base", "steps_total", "steps_cached")
+    done = {name: getattr(report, name) for name in columns}
     if not _end_claim(build, status=Build.Status.SUCCEEDED, finished_at=timezone.now(), **done):
         return None
     if app.releases.filter(build__created_at__gt=build.created_at, cause=Release.Cause.DEPLOY).exists():

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from paas import __version__
 from paas.errors import BadInput
 from tests.builder.conftest import Bench
 
@@ -73,10 +74,23 @@ def test_stages_and_scratch(bench: Bench) -> None:
         "Dockerfile": 'FROM debian:12 AS a\nCOPY f /f\nFROM scratch\nCOPY --from=a /f /g\nCMD ["/g"]',
         "f": "F",
     }
-    image = bench.build(files).image
+    report = bench.build(files)
+    image = report.image
+    assert report.base == ""
     assert bench.read(image, "g") == "F"
     assert bench.build(files).steps_cached == 2
     assert not set(image.layers) & set(bench.store.image(bench.store.resolve("debian:12")).layers)
+
+
+def test_a_report_says_what_its_image_stands_on(bench: Bench) -> None:
+    base = bench.store.resolve("debian:12")
+    copied: dict[str, str | bytes] = {
+        "Dockerfile": "FROM debian:12 AS a\nCOPY f /f\nFROM a\nCOPY f /g\nCMD x",
+        "f": "",
+    }
+    report = bench.build(copied)
+    assert (report.base, report.builder_version) == (base, __version__)
+    assert bench.build(SITE).base == base
 
 
 def test_too_many_layers_are_refused(bench: Bench) -> None:

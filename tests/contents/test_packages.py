@@ -97,7 +97,14 @@ def test_the_bill_is_valid_cyclonedx() -> None:
     deb = Package("deb", "libc++1", "1:14.0+b1", "amd64")
     twice = [Package("npm", "@scope/x", "1.0.0", place=f"app/{place}") for place in ("a", "b")]
     made = Provenance("sha256:" + "a" * 64, "sha256:" + "b" * 64, "python", "0.1.0", (("RUN x", ""),))
-    document = bill("demo/hello", "sha256:" + "c" * 64, [deb, *twice], made)
+    document = bill("demo/hello", "sha256:" + "c" * 64, [deb, *twice], made, version="0.2.0")
+    assert {fact["name"]: fact["value"] for fact in document["metadata"]["properties"]} == {
+        "berth:source": made.source,
+        "berth:base": made.base,
+        "berth:builder": "python",
+        "berth:builder-version": "0.1.0",
+        "berth:step:1": "RUN x",
+    }
     assert [part["purl"] for part in document["components"]] == [
         "pkg:deb/debian/libc%2B%2B1@1:14.0%2Bb1?arch=amd64",
         "pkg:npm/%40scope/x@1.0.0",

@@ -43,8 +43,14 @@ LAYERS = [
     {"diff_id": BUILT, "instruction": "RUN uv pip install -r requirements.txt", "size": 18 << 20,
      "files": 1204, "others": 0},
 ]  # fmt: skip
+PROVENANCE = {
+    "source": "sha256:" + "3" * 64, "base": "sha256:" + "4" * 64, "builder": "python", "version": "0.1.0",
+    "steps": [[layer["instruction"], layer["diff_id"]] for layer in LAYERS],
+    "built_at": "2026-11-26T20:00:00+00:00",
+}  # fmt: skip
 ANSWERS: dict[str, dict[str, Any] | None] = {
-    "image": {"layers": LAYERS, "packages": PACKAGES, "bill": {"bomFormat": "CycloneDX"}},
+    "image": {"layers": LAYERS, "packages": PACKAGES, "provenance": PROVENANCE,
+              "bill": {"bomFormat": "CycloneDX"}},
     "layer": {
         "files": [{"path": "app", **FILE, "kind": "folder"}, {"path": LONG, **FILE},
                   {"path": "etc/motd", "kind": "removed"}],

@@ -81,6 +81,14 @@ def test_every_answer_has_a_page(db: None, path: str) -> None:
     assert "<b>old</b>" not in markup(page)
 
 
+def test_the_page_of_an_image_says_where_it_comes_from(db: None) -> None:
+    seed.fill()
+    seed_inside.fill()
+    page = markup(Browser(User.objects.get(email="vic@example.org")).get(seed_inside.PATHS[0]))
+    for fact in (seed_inside.PROVENANCE["source"], seed_inside.PROVENANCE["base"], "python of Berth 0.1.0"):
+        assert str(fact) in page
+
+
 def test_the_bill_of_materials_is_a_file(db: None) -> None:
     seed.fill()
     seed_inside.fill()
