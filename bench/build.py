@@ -1,7 +1,8 @@
 """`bin/bench build`: the same folder and the same Dockerfile, built by Berth, by Docker and by buildah.
 
 Berth's time is that of a developer's upload through the API, to the row that says that the image is there: with
-the queue, and in the tenant's fences. The others' is that of their command. All take turns in each round.
+the queue, and in the tenant's fences. Its worker's part of that stands below it. The others' is that of their
+command. All take turns in each round.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,21 +20,29 @@ from pathlib import Path
 from django.conf import settings
 
 from bench import docker as peer
+from bench import memory, sharing
 from bench.deploy import demand_same_code
 from bench.figures import table
+from bench.memory import Worker
 from bench.source import AppSource
 from bench.tenant import Deployer, deployer
+from paas.oci.config import History
+from paas.specs import ImageSpec
 from paas.worker import engine, lock
 from paas.worker.translate import tenant_spec
 from tenants.releases.models import Build
 
-BASE = "debian:12"
-BERTH, DOCKER, BUILDAH = "berth", "docker build", "buildah bud"
+BASE = "bench:1"
+BERTH, WORKER, DOCKER, BUILDAH = (
+    "berth, upload to image",
+    "  of which its worker",
+    "docker build",
+    "buildah bud",
+)
 APP = """\
 FROM {base}
 RUN echo {stamp} >/stamp
 WORKDIR /app
-COPY wheels /wheels
 COPY requirements.txt ./
 RUN python3 -m venv .venv && .venv/bin/pip install --no-index --find-links /wheels -r requirements.txt
 COPY . .
@@ -42,6 +51,8 @@ CMD {command}
 TEN_STEPS = "FROM {base}\nRUN echo {stamp} >/stamp\n" + "".join(f"RUN echo {n} >>/steps\n" for n in range(9))
 LARGE = "FROM {base}\nRUN echo {stamp} >/stamp\nRUN head -c 500000000 /dev/urandom >/large\n"
 RUNS = '\nCMD ["python3", "-m", "http.server", "8000"]\n'
+Seconds = dict[str, float]
+Builder = Callable[[Path], Seconds]
 Figures = dict[str, dict[str, list[float]]]
 
 
@@ -91,54 +102,55 @@ class Source:
 @dataclass(slots=True)
 class Berth:
     deployer: Deployer
-    peak_bytes: list[int] = field(default_factory=list)
+    trace: bool = False
+    workers: list[Worker] = field(default_factory=Worker.all)
 
-    def build(self, folder: Path) -> float:
+    def build(self, folder: Path) -> Seconds:
+        for worker in self.workers:
+            worker.begin()
+        begin, wall = time.monotonic(), time.time()
+        row = self.image_of(folder)
+        took = time.monotonic() - begin
+        for worker in self.workers:
+            worker.end()
+        self.deployer.settle()
+        assert row.started_at and row.finished_at
+        parts = {
+            "  pack and upload": row.created_at.timestamp() - wall,
+            "  wait for a worker": (row.started_at - row.created_at).total_seconds(),
+        }
+        inside = (row.finished_at - row.started_at).total_seconds()
+        return {BERTH: took, **(parts if self.trace else {}), WORKER: inside}
+
+    def image_of(self, folder: Path) -> Build:
+        """Upload the folder and wait for its image, not for the release."""
         before = self.deployer.newest_build()
-        begin = time.monotonic()
         self.deployer.upload(folder)
         while (row := self.deployer.newest_build()) is None or row.pk == (before and before.pk) or _goes(row):
             time.sleep(0.002)
-        took = time.monotonic() - begin
         if row.status != Build.Status.SUCCEEDED:
             raise RuntimeError(f"berth: {row.error}")
-        self.deployer.settle()
-        self.peak_bytes.append(_peak("build@berth"))
-        return took
+        return row
 
 
 def _goes(build: Build) -> bool:
     return build.status in (Build.Status.QUEUED, Build.Status.RUNNING)
 
 
-def _peak(name: str) -> int:
-    """The most memory, in bytes, that one of these processes ever had (VmHWM in proc(5)); 0 if none runs."""
-    peaks = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                if name in (folder / "cmdline").read_text():
-                    lines = (folder / "status").read_text().splitlines()
-                    peaks += [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
-            except (OSError, UnicodeDecodeError):
-                continue
-    return max(peaks, default=0)
+def docker_build(docker: peer.Docker) -> Builder:
+    return _timed(DOCKER, lambda folder: docker("build", "-q", "-t", "bench:built", str(folder)))
 
 
-def docker_build(docker: peer.Docker) -> Callable[[Path], float]:
-    def build(folder: Path) -> float:
+def buildah_build(storage: Path) -> Builder:
+    options = ("--isolation=chroot", "--layers", "-q", "-t", "bench:built")
+    return _timed(BUILDAH, lambda folder: buildah(storage, "bud", *options, str(folder)))
+
+
+def _timed(name: str, make: Callable[[Path], object]) -> Builder:
+    def build(folder: Path) -> Seconds:
         begin = time.monotonic()
-        docker("build", "-q", "-t", "bench:built", str(folder))
-        return time.monotonic() - begin
-
-    return build
-
-
-def buildah_build(storage: Path) -> Callable[[Path], float]:
-    def build(folder: Path) -> float:
-        begin = time.monotonic()
-        buildah(storage, "bud", "--isolation=chroot", "--layers", "-q", "-t", "bench:built", str(folder))
-        return time.monotonic() - begin
+        make(folder)
+        return {name: time.monotonic() - begin}
 
     return build
 
@@ -155,27 +167,31 @@ def buildah(storage: Path, *args: str) -> str:
 
 
 def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
-    """A table a scenario. Needs a Berth that is up; leaves nothing of itself on it."""
+    """A table a scenario. Needs a Berth that is up; what is left of it are layers that the next prune takes."""
     demand_same_code()
     with ExitStack() as undo:
         if not undo.enter_context(lock.held("bench")):
             raise SystemExit("bin/bench: another run measures this Berth; wait for it to end")
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="berth-bench-")))
         source = Source(AppSource.copied_to(folder / "guestbook"))
-        source.app.fetch_wheels(source.app.folder / "wheels", _python())
-        (source.app.folder / "berth.toml").unlink()
-        (source.app.folder / "Procfile").unlink()
-        berth = Berth(undo.enter_context(deployer()))
-        builders: dict[str, Callable[[Path], float]] = {BERTH: berth.build}
+        for name in ("berth.toml", "Procfile"):
+            (source.app.folder / name).unlink()
+        base = undo.enter_context(_base(source.app, folder / "wheels"))
+        berth = Berth(undo.enter_context(deployer()), trace)
+        builders, sizes = [berth.build], {"berth": _fifty_of_berth(berth, source)}
         if with_docker:
-            builders |= undo.enter_context(_peers(berth.deployer))
+            docker = undo.enter_context(peer.running(settings.PATHS.work / "bench-docker"))
+            others = undo.enter_context(_peers(docker, berth.deployer, base))
+            sizes["docker"] = _fifty_of_docker(docker, source)
+            builders += others
         figures = _measure(builders, source, rounds)
     for scenario, rows in figures.items():
         print(table(scenario, rows, base=DOCKER if with_docker else None))
-    print(f"most memory of a build worker: {max(berth.peak_bytes) / 2**20:.0f} MiB")
+    print(sharing.table(sizes))
+    print(memory.table(berth.workers))
 
 
-def _measure(builders: Mapping[str, Callable[[Path], float]], source: Source, rounds: int) -> Figures:
+def _measure(builders: Sequence[Builder], source: Source, rounds: int) -> Figures:
     scenarios: dict[str, tuple[Callable[[], None], int]] = {
         "nothing changed": (source.same, rounds),
         "one file changed": (source.changed_file, rounds),
@@ -186,38 +202,65 @@ def _measure(builders: Mapping[str, Callable[[Path], float]], source: Source, ro
     }
     figures: Figures = {}
     for scenario, (change, times) in scenarios.items():
-        figures[scenario] = {name: [] for name in builders}
-        for build in builders.values():  # the round that warms up
-            change()
-            build(source.app.folder)
-        for _ in range(times):
-            for name, build in builders.items():
+        rows = figures[scenario] = {}
+        for number in range(times + 1):
+            for build in builders:
                 change()
-                figures[scenario][name].append(build(source.app.folder))
+                for name, seconds in build(source.app.folder).items():
+                    rows.setdefault(name, [])
+                    if number:  # the first round warms up
+                        rows[name].append(seconds)
     return figures
 
 
-def _python() -> str:
-    names = engine.store().tags()
-    return next(name.removeprefix("python:") for name in names if name.startswith("python:3."))
+def _fifty_of_berth(berth: Berth, source: Source) -> int:
+    """Images, not releases that run: each is superseded by the next."""
+    source.stamp += 1
+    digests = []
+    for _ in range(sharing.APPS):
+        source.changed_file()
+        digests.append(berth.image_of(source.app.folder).releases.get().image["digest"])
+    berth.deployer.settle()
+    return sharing.of_images(engine.store(), digests)
+
+
+def _fifty_of_docker(docker: peer.Docker, source: Source) -> int:
+    for number in range(sharing.APPS):
+        source.changed_file()
+        docker("build", "-q", "-t", f"bench:app{number}", str(source.app.folder))
+    return sharing.on_disk(docker.folder / "data" / name for name in ("image", "overlay2"))
 
 
 @contextmanager
-def _peers(berth: Deployer) -> Iterator[dict[str, Callable[[Path], float]]]:
+def _base(app: AppSource, folder: Path) -> Iterator[ImageSpec]:
+    """Berth's base image with the files of all that the app depends on, under a name of its own."""
+    store = engine.store()
+    python = next(name.removeprefix("python:") for name in store.tags() if name.startswith("python:3."))
+    app.fetch_wheels(folder / "wheels", python)
+    wheels = store.commit_changeset(folder)
+    config = store.config(store.resolve(engine.base_image()))
+    image = store.put_image(config.with_layer(wheels.diff_id, History("bin/bench build: wheels")))
+    store.tag(BASE, image.digest)
+    try:
+        yield image
+    finally:
+        store.untag(BASE)
+
+
+@contextmanager
+def _peers(docker: peer.Docker, berth: Deployer, base: ImageSpec) -> Iterator[list[Builder]]:
     """Docker, and buildah where it is installed, with the files of Berth's base image under its name."""
-    store, runtime, tenant = engine.store(), engine.runtime(), tenant_spec(berth.app.tenant)
-    base = store.image(store.resolve(engine.base_image()))
+    runtime, tenant = engine.runtime(), tenant_spec(berth.app.tenant)
     runtime.prepare_tenant(tenant)
     with ExitStack() as undo:
-        docker = undo.enter_context(peer.running(settings.PATHS.work / "bench-docker"))
-        found = {DOCKER: docker_build(docker)}
+        found = [docker_build(docker)]
         with runtime.plain_rootfs(tenant, base.layers) as rootfs:
             docker.import_image(rootfs.root, BASE)
             if shutil.which("buildah"):
                 storage = settings.PATHS.work / "bench-buildah"
                 undo.callback(shutil.rmtree, storage, ignore_errors=True)
                 _import(storage, rootfs.root)
-                found[BUILDAH] = buildah_build(storage)
+                found.append(buildah_build(storage))
         yield found
 
 

@@ -186,6 +186,10 @@ class Store:
             self._blobs.get(digest)
             self._tags.put(name, digest)
 
+    def untag(self, name: str) -> None:
+        """Its image stays until a prune, and longer where something else needs it. Again is fine."""
+        self._tags.remove(name)
+
     def resolve(self, name: str) -> str:
         """The manifest digest of a base image ("debian:12", "docker.io/library/debian:12"), or NotFound."""
         return self._tags.get(name)

@@ -104,6 +104,9 @@ def test_a_base_image_is_found_by_any_of_its_spellings(store: Store) -> None:
     assert store.tags() == {"debian:12": digest}
     with pytest.raises(NotFound, match="no base image is called 'debian:13'; this machine has: debian:12"):
         store.resolve("debian:13")
+    for _ in range(2):
+        store.untag("docker.io/library/debian:12")
+        assert store.tags() == {}
 
 
 def test_a_tag_is_only_for_an_image_that_is_there(store: Store) -> None:
