@@ -47,6 +47,7 @@ NOT_RUN = {
     (BENCH, "sudo apt-get install docker.io iptables"): "the tests go without Docker",
     (BENCH, "sudo bin/bench launch --docker"): "the tests go without Docker",
     (BENCH, "sudo bin/bench deploy --docker"): "the tests go without Docker",
+    (BENCH, "sudo bin/bench build --docker"): "the tests go without Docker",
 }
 # What is run instead.
 INSTEAD = {
