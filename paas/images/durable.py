@@ -23,16 +23,26 @@ def temporary_name() -> str:
 
 def write_file(path: Path, data: bytes) -> None:
     """Put a file in place at once: readers see the old one, or all of the new one."""
+    _put(path, data, synced=True)
+    sync_folder(path.parent)
+
+
+def write_lightly(path: Path, data: bytes) -> None:
+    """The same without waiting for the disk: a power cut may leave the old file, the new or an empty one."""
+    _put(path, data, synced=False)
+
+
+def _put(path: Path, data: bytes, *, synced: bool) -> None:
     temporary = path.with_name(temporary_name())
     try:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def sync_file(path: Path) -> None:

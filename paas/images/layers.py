@@ -20,7 +20,7 @@ from paas.images import changeset
 from paas.images.budget import Budget
 from paas.images.changeset import Streamed
 from paas.images.compression import Meter, decompressed
-from paas.images.durable import room_for, sync_file_system, sync_folder, write_file
+from paas.images.durable import room_for, sync_file_system, sync_folder, write_file, write_lightly
 from paas.images.layer_tree import LayerTree
 from paas.images.lock import adding, removing
 from paas.images.tar_reader import TarReader
@@ -119,10 +119,10 @@ class Layers:
         if self.use(info.diff_id):
             return self.info(info.diff_id)
         os.utime(folder, ns=(0, 0))
-        sync_file_system(folder)
         with adding(self.root):
-            # The facts come first: a layer that is there has them.
-            self.write_facts(info)
+            # The facts come first: a layer that is there has them. One wait brings both to the disk.
+            write_lightly(self.facts_path(info.diff_id), _written(info))
+            sync_file_system(folder)
             self._rename(folder, self.path(info.diff_id))
         return info
 
@@ -138,7 +138,7 @@ class Layers:
             sync_folder(self.folder)
 
     def write_facts(self, info: LayerInfo) -> None:
-        write_file(self.facts_path(info.diff_id), json.dumps(asdict(info)).encode())
+        write_file(self.facts_path(info.diff_id), _written(info))
 
     def _rename(self, folder: Path, path: Path) -> None:
         try:
@@ -157,6 +157,10 @@ class Layers:
         except FileNotFoundError:  # lost: whoever makes the layer again writes them anew
             return False
         return True
+
+
+def _written(info: LayerInfo) -> bytes:
+    return json.dumps(asdict(info)).encode()
 
 
 def made_here(streamed: Streamed) -> LayerInfo:

@@ -85,7 +85,7 @@ class Pruner:
         used_blobs, used_layers = self._reachable(keep)
         old_steps = []
         for path, diff_id, age in self.steps.all():
-            if age > self.step_age or not self.layers.has(diff_id):
+            if not diff_id or age > self.step_age or not self.layers.has(diff_id):
                 old_steps.append(path)
             else:
                 used_layers.add(diff_id)

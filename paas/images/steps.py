@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import BadInput
-from paas.images.durable import write_file
+from paas.images.durable import write_lightly
 from paas.oci.digest import is_digest, is_hex
 
 
@@ -28,16 +28,18 @@ class Steps:
         return diff_id if is_digest(diff_id) else None
 
     def put(self, key: str, diff_id: str) -> None:
+        """A power cut may take it back: then the step is made again, which costs less than a wait for each."""
         path = self._path(key)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_file(path, diff_id.encode())
+        write_lightly(path, diff_id.encode())
 
     def all(self) -> Iterator[tuple[Path, str, float]]:
-        """(file, DiffID, seconds since it was last used) of every step."""
+        """(file, DiffID, seconds since it was last used) of every step; "" where it is none."""
         now = time.time()
         for path in self.folder.glob("??/*"):
             if is_hex(path.name):
-                yield path, path.read_text(), now - path.stat().st_mtime
+                diff_id = path.read_text()
+                yield path, diff_id if is_digest(diff_id) else "", now - path.stat().st_mtime
 
     def _path(self, key: str) -> Path:
         if not is_hex(key):

@@ -139,6 +139,16 @@ def test_a_step_whose_layer_is_gone_is_a_miss(store: Store) -> None:
         store.remember_step(KEY, diff_id)
 
 
+def test_a_step_that_a_power_cut_left_empty_is_a_miss_and_is_pruned(store: Store) -> None:
+    store.remember_step(KEY, layer(store, "1"))
+    entry = store.root / "steps" / KEY[:2] / KEY
+    entry.write_text("")
+    assert store.cached_step(KEY) is None
+    assert store.prune([], dry_run=True).steps == 1
+    store.prune([])
+    assert not entry.exists()
+
+
 @pytest.mark.parametrize("key", ["", "0" * 63, "../" + "0" * 61, "0" * 64 + "\n", "G" * 64])
 def test_a_step_key_is_never_a_path(store: Store, key: str) -> None:
     with pytest.raises(BadInput):
@@ -205,7 +215,7 @@ def test_an_image_put_again_is_young_again(store: Store) -> None:
 
 
 # --- crashes
-CRASHES = ["copy", "describe", "sync_file_system", "write_file", "_rename", "sync_folder"]
+CRASHES = ["copy", "describe", "sync_file_system", "write_lightly", "_rename", "sync_folder"]
 
 
 @pytest.mark.parametrize("at", CRASHES)
