@@ -33,12 +33,8 @@ from paas.worker.translate import tenant_spec
 from tenants.releases.models import Build
 
 BASE = "bench:1"
-BERTH, WORKER, DOCKER, BUILDAH = (
-    "berth, upload to image",
-    "  of which its worker",
-    "docker build",
-    "buildah bud",
-)
+BERTH, WORKER, OWN = "berth, upload to image", "  of which its worker", "berth, without Dockerfile"
+DOCKER, BUILDAH = "docker build", "buildah bud"
 APP = """\
 FROM {base}
 RUN echo {stamp} >/stamp
@@ -63,9 +59,10 @@ class Source:
     app: AppSource
     count: int = 0
     stamp: int = 0
-    more: bool = False
+    is_app: bool = True  # or steps that have nothing to do with it
 
     def write(self, dockerfile: str) -> None:
+        self.is_app = dockerfile is APP
         command = '["/app/.venv/bin/gunicorn", "--bind=0.0.0.0:8000", "app:app"]'
         text = dockerfile.format(base=BASE, stamp=self.stamp, command=command)
         (self.app.folder / "Dockerfile").write_text(text)
@@ -133,6 +130,26 @@ class Berth:
         return row
 
 
+@dataclass(frozen=True, slots=True)
+class WithoutDockerfile:
+    """The same app as Berth's Python builder builds it: by uv, with the tenant's own cache of packages."""
+
+    berth: Berth
+    source: Source
+    command: str
+    folder: Path
+
+    def build(self, folder: Path) -> Seconds:
+        if not self.source.is_app:
+            return {}
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(folder, self.folder, ignore=shutil.ignore_patterns("Dockerfile"))
+        (self.folder / "Procfile").write_text(f"web: {self.command}\n")
+        with (self.folder / "requirements.txt").open("a") as file:
+            file.write(f"# {self.source.stamp}\n")  # what makes a build cold
+        return {OWN: self.berth.build(self.folder)[BERTH]}
+
+
 def _goes(build: Build) -> bool:
     return build.status in (Build.Status.QUEUED, Build.Status.RUNNING)
 
@@ -174,11 +191,13 @@ def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
             raise SystemExit("bin/bench: another run measures this Berth; wait for it to end")
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="berth-bench-")))
         source = Source(AppSource.copied_to(folder / "guestbook"))
+        command = source.app.command
         for name in ("berth.toml", "Procfile"):
             (source.app.folder / name).unlink()
         base = undo.enter_context(_base(source.app, folder / "wheels"))
         berth = Berth(undo.enter_context(deployer()), trace)
-        builders, sizes = [berth.build], {"berth": _fifty_of_berth(berth, source)}
+        own = WithoutDockerfile(berth, source, command, folder / "without" / "guestbook")
+        builders, sizes = [berth.build, own.build], {"berth": _fifty_of_berth(berth, source)}
         if with_docker:
             docker = undo.enter_context(peer.running(settings.PATHS.work / "bench-docker"))
             others = undo.enter_context(_peers(docker, berth.deployer, base))
