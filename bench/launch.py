@@ -19,7 +19,7 @@ from bench.figures import table
 from paas.linux import cgroups
 from paas.network import Network, address_of, host_resolvers, resolv_conf
 from paas.runtime import Runtime
-from paas.settings import PATHS, UID_BASE
+from paas.settings import IO_BYTES, IO_OPERATIONS, PATHS, UID_BASE
 from paas.specs import ID_RANGE_SIZE, MIB, ContainerSpec, Limits, TenantSpec
 from paas.worker import engine
 
@@ -49,6 +49,7 @@ class Bench:
         return ContainerSpec(
             id=f"be0c4{number:07x}", tenant=self.tenant, app_id="be0c40000002", layers=self.layers, args=ARGS,
             env=(("PATH", "/usr/sbin:/usr/bin"),), address=address, resolver=resolv_conf(host_resolvers()),
+            limits=Limits(io_bytes=IO_BYTES, io_operations=IO_OPERATIONS),
         )  # fmt: skip
 
     def launch(self, number: int, trace: Trace) -> float:

@@ -215,6 +215,11 @@ BUILDS_AT_ONCE = env.int("BERTH_BUILDS_AT_ONCE", 1)  # of one tenant
 RUN_SECONDS = env.int("BERTH_RUN_SECONDS", 3600)  # the longest that one may run
 RUNS_AT_ONCE = env.int("BERTH_RUNS_AT_ONCE", 4)  # of one tenant
 
+# --- disk ---------------------------------------------------------------------------------------
+# Of the disk that holds the state folder, for each container; 0 is no limit.
+IO_BYTES = env.int("BERTH_IO_BANDWIDTH", 100) * 1024 * 1024  # MiB a second read, and as many again written
+IO_OPERATIONS = env.int("BERTH_IO_OPERATIONS", 10000)  # a second, reads, and as many writes
+
 # --- image store --------------------------------------------------------------------------------
 KEPT_IMAGES = env.int("BERTH_KEPT_IMAGES", 10)  # of an app, for going back to
 PRUNE_ABOVE = env.int("BERTH_PRUNE_ABOVE", 80)  # percent of the disk in use

@@ -19,13 +19,19 @@ MOST_OF_A_TYPE = 50  # containers of one process type
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a cgroup holds. `swap_bytes` is swap alone, on top of memory."""
+    """What a cgroup holds. `swap_bytes` is swap alone, on top of memory.
+
+    `io_bytes` and `io_operations` are of the disk that holds the tenants' files, a second, read and as many
+    again written; 0 is no limit. They are a container's only: v1 knows none for a whole subtree.
+    """
 
     memory_bytes: int = 512 * MIB
     swap_bytes: int = 512 * MIB
     cpu_millis: int = 1000
-    cpu_weight: int = 100  # cgroup v2's scale, 1 to 10,000
+    weight: int = 100  # its share of processors and disks; cgroup v2's scale, 1 to 10,000
     pids: int = 256
+    io_bytes: int = 0
+    io_operations: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from paas.errors import HostProblem
 from paas.specs import Limits
 
 CPU_PERIOD_USEC = 100_000
+BFQ_WEIGHT_MAX = 1000
+# There with CONFIG_BLK_DEV_THROTTLING: v2's limits on disks, and the first of v1's.
+IO_MAX, IO_MAX_V1 = "io.max", "blkio.throttle.read_bps_device"
 
 
 def quota_usec(cpu_millis: int) -> int:
@@ -25,13 +28,34 @@ def shares_v1(weight: int) -> int:
     return max(weight * 1024 // 100, 2)
 
 
+def io_weights(weight: int) -> dict[str, str]:
+    """File -> what is written to it: those of v2's cost model and of BFQ, whose scale ends at 1,000."""
+    bfq = str(min(weight, BFQ_WEIGHT_MAX))
+    return {"io.weight": str(weight), "io.bfq.weight": bfq, "blkio.bfq.weight": bfq}
+
+
+def io_caps(limits: Limits, disk: str) -> dict[str, str]:
+    """File -> what is written to it for a disk, named by its MAJOR:MINOR."""
+    rate, operations = limits.io_bytes, limits.io_operations
+    if not rate and not operations:
+        return {}
+    bps, iops = rate or "max", operations or "max"
+    return {
+        IO_MAX: f"{disk} rbps={bps} wbps={bps} riops={iops} wiops={iops}",
+        IO_MAX_V1: f"{disk} {rate}",
+        "blkio.throttle.write_bps_device": f"{disk} {rate}",
+        "blkio.throttle.read_iops_device": f"{disk} {operations}",
+        "blkio.throttle.write_iops_device": f"{disk} {operations}",
+    }
+
+
 def files_v2(limits: Limits) -> dict[str, str]:
     """File -> what is written to it. memory.oom.group stays 0: a process is killed, not all, as on v1."""
     return {
         "memory.max": str(limits.memory_bytes),
         "memory.swap.max": str(limits.swap_bytes),
         "cpu.max": f"{quota_usec(limits.cpu_millis)} {CPU_PERIOD_USEC}",
-        "cpu.weight": str(limits.cpu_weight),
+        "cpu.weight": str(limits.weight),
         "pids.max": str(limits.pids),
     }
 
@@ -50,8 +74,16 @@ def set_v1(folder: Callable[[str], Path], limits: Limits) -> None:
     cpu = folder("cpu")
     write(cpu / "cpu.cfs_period_us", CPU_PERIOD_USEC)
     _set_cpu_v1(cpu, quota_usec(limits.cpu_millis))
-    write(cpu / "cpu.shares", shares_v1(limits.cpu_weight))
+    write(cpu / "cpu.shares", shares_v1(limits.weight))
     write(folder("pids") / "pids.max", limits.pids)
+
+
+def set_io(folder: Path, limits: Limits, disk: str | None) -> None:
+    """As much of it as this kernel has: a share of every disk, and the limits on one (see io_caps)."""
+    caps = io_caps(limits, disk) if disk else {}
+    for name, value in (io_weights(limits.weight) | caps).items():
+        if (folder / name).exists():
+            write(folder / name, value)
 
 
 def _make_room_v2(folder: Path, wanted: int) -> None:

@@ -109,6 +109,17 @@ def swap_accounting(tree: Tree) -> bool:
     return not limited or any(file.with_name("memory.swap.max").exists() for file in limited)
 
 
+def io_throttling(tree: Tree) -> bool:
+    """Whether a limit on the use of a disk can be set."""
+    if tree.version == 1:
+        return "blkio" in tree.controllers and (tree.root("blkio") / cgroup_limits.IO_MAX_V1).exists()
+    if "io" not in tree.controllers:
+        return False
+    # As for swap: io.stat is wherever disks are controlled.
+    controlled = list(tree.root("io").glob("*/io.stat"))
+    return not controlled or any(file.with_name(cgroup_limits.IO_MAX).exists() for file in controlled)
+
+
 def expect_moves() -> None:
     """Begin now, beside the caller, the wait that the first move of a process costs (see `Cgroup.attach`): a
     thread moves us to where we are, which takes the kernel the same lock."""
@@ -145,6 +156,12 @@ class Cgroup:
         return self.tree.root(controller) / self.name[1:]
 
     @property
+    def io(self) -> Path | None:
+        """Its folder where disks are shared and limited; None where the kernel has no controller for them."""
+        controller = "io" if self.tree.version == 2 else "blkio"
+        return self.folder(controller) if controller in self.tree.controllers else None
+
+    @property
     def _unified(self) -> Path:
         return UNIFIED / self.name[1:]
 
@@ -159,6 +176,8 @@ class Cgroup:
         else:
             for controller in LIMITING:
                 self.folder(controller).mkdir(parents=True, exist_ok=True)
+            if self.io is not None:
+                self.io.mkdir(parents=True, exist_ok=True)
         if limits is not None:
             self.limit(limits)
 
@@ -170,11 +189,23 @@ class Cgroup:
             folder.mkdir(exist_ok=True)
 
     def limit(self, limits: Limits) -> None:
-        """Set every limit; what runs in it keeps running. Errors: HostProblem when it holds more memory."""
+        """Set every limit but those on a disk; what runs in it keeps running.
+
+        Errors: HostProblem when it holds more memory.
+        """
         if self.tree.version == 2:
             cgroup_limits.set_v2(self.folders[0], limits)
         else:
             cgroup_limits.set_v1(self.folder, limits)
+        self.limit_io(limits)
+
+    def limit_io(self, limits: Limits, disk: str | None = None) -> None:
+        """Its share of all disks, and the limits on the one that `disk` names by its MAJOR:MINOR.
+
+        What the kernel does not have is left out: bin/up --check tells.
+        """
+        if self.io is not None:
+            cgroup_limits.set_io(self.io, limits, disk)
 
     # --- processes
     def attach(self, pid: int) -> None:

@@ -6,7 +6,6 @@ kernel's modules that were tried.
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from paas.errors import BerthError
-from paas.linux import trials
-from paas.linux.cgroups import Tree, host_tree, swap_accounting, unified_beside_v1
+from paas.linux import disks, trials
+from paas.linux.cgroups import Tree, host_tree, io_throttling, swap_accounting, unified_beside_v1
 from paas.linux.command import CLEAN_ENV, run
 
 GIB = 1024**3
@@ -53,6 +52,7 @@ def survey(state: Path) -> list[Capability]:
         *memory(host_tree()),
         *programs(),
         disk(_nearest(state)),
+        disk_limits(host_tree(), _nearest(state)),
         *disk_shares(host_tree(), _nearest(state)),
         *limits(),
     ]
@@ -82,7 +82,7 @@ def _controllers(version: int) -> list[tuple[str, str, bool]]:
         ("memory", "No memory limits: one app can take the whole machine.", True),
         ("cpu", "No cpu shares and limits.", True),
         ("pids", "No limit on processes: a fork bomb takes the whole machine.", True),
-        ("io" if version == 2 else "blkio", "Disks cannot be shared by weight.", False),
+        ("io" if version == 2 else "blkio", "No shares of disks, and no limits on their use.", False),
         ("cpuset", "Containers cannot be kept to some processors.", False),
     ]
     if version == 1:
@@ -233,48 +233,43 @@ def disk(folder: Path) -> Capability:
     )
 
 
+def disk_limits(tree: Tree, folder: Path) -> Capability:
+    """Whether what each container does on the disk of `folder` can be limited, and what of it."""
+    disk, throttling = disks.holding(folder), io_throttling(tree)
+    if disk is None:
+        found = f"no disk is known to hold {folder}"
+    elif not throttling:
+        found = f"not by this kernel on {disk.name}"
+    else:
+        # Only v2 knows whose a page is that is written back later.
+        found = disk.name if tree.version == 2 else f"{disk.name}; v1 leaves out what is written back later"
+    return Capability(
+        "disk limits",
+        disk is not None and throttling,
+        found,
+        "A container reads and writes as fast as the disk does, at its neighbours' cost.",
+        "Put the state folder on ext4 or xfs on a disk (BERTH_STATE); boot a kernel with "
+        "CONFIG_BLK_DEV_THROTTLING, as Debian's are.",
+    )
+
+
 def disk_shares(tree: Tree, folder: Path) -> list[Capability]:
-    """Whether the disks below `folder` are shared by cgroup; nothing where the kernel names none (btrfs)."""
-    disks = _disks(Path("/sys/dev/block", "{}:{}".format(*_device(folder))))
-    unshared = [disk.name for disk in disks if not _is_shared(disk, tree)]
-    if not disks:
+    """Whether the disks below `folder` are shared by cgroup; nothing where none is known (see disk_limits)."""
+    disk = disks.holding(folder)
+    if disk is None:
         return []
+    below = disks.below(disk)
+    unshared = [disk.name for disk in below if not disks.is_shared(disk, tree)]
     return [
         Capability(
             "disk shares",
             not unshared,
-            f"not on {', '.join(unshared)}" if unshared else ", ".join(disk.name for disk in disks),
+            f"not on {', '.join(unshared)}" if unshared else ", ".join(disk.name for disk in below),
             "A tenant that keeps the disk busy slows its neighbours down.",
             f"modprobe bfq; echo bfq > /sys/block/{(unshared or ['DISK'])[0]}/queue/scheduler; "
             "a udev rule does it at each boot.",
         )
     ]
-
-
-def _device(folder: Path) -> tuple[int, int]:
-    number = folder.stat().st_dev
-    return os.major(number), os.minor(number)
-
-
-def _disks(device: Path) -> list[Path]:
-    """The folders in /sys of the disks that a device is on, through partitions and device-mapper."""
-    if not device.exists():
-        return []
-    place = device.resolve()
-    if (place / "partition").exists():
-        place = place.parent
-    below = [disk for slave in sorted(place.glob("slaves/*")) for disk in _disks(slave)]
-    return list(dict.fromkeys(below)) or [place]
-
-
-def _is_shared(disk: Path, tree: Tree) -> bool:
-    """By its scheduler (bfq-iosched.rst), or by the cost model of v2 (cgroup-v2.rst, io.cost.qos)."""
-    scheduler = disk / "queue" / "scheduler"
-    if scheduler.exists() and "[bfq]" in scheduler.read_text():
-        return True
-    number, costs = (disk / "dev").read_text().strip(), tree.folders[0] / "io.cost.qos"
-    lines = costs.read_text().splitlines() if costs.exists() else []
-    return any(line.startswith(f"{number} ") and "enable=1" in line.split() for line in lines)
 
 
 def limits() -> list[Capability]:

@@ -190,8 +190,8 @@ def _resources(spec: ContainerSpec, host: Host) -> dict[str, Any]:
     }
     resources: dict[str, Any] = {"memory": memory, "cpu": cpu, "pids": {"limit": limits.pids}}
     if host.cgroup_version == 2:
-        resources["unified"] = {"cpu.weight": str(limits.cpu_weight)}
+        resources["unified"] = {"cpu.weight": str(limits.weight)}
     else:
-        cpu["shares"] = shares_v1(limits.cpu_weight)
+        cpu["shares"] = shares_v1(limits.weight)
     resources["devices"] = [{"allow": False, "access": "rwm"}]
     return resources

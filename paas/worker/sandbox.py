@@ -157,11 +157,9 @@ def _tools() -> Iterator[BindMount]:
 
 
 def build_limits() -> Limits:
-    """Of one step. A build yields to what serves: its share of the cpu is half of an app's."""
+    """Of one step. A build yields to what serves: its share of processors and disks is half of an app's."""
     memory = settings.BUILD_MEMORY * MIB
-    return Limits(
-        memory_bytes=memory, swap_bytes=memory, cpu_millis=settings.BUILD_CPU, cpu_weight=50, pids=512
-    )
+    return Limits(memory_bytes=memory, swap_bytes=memory, cpu_millis=settings.BUILD_CPU, weight=50, pids=512)
 
 
 def operator_env() -> dict[str, str]:

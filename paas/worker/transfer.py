@@ -32,7 +32,7 @@ from tenants.containers.models import Container
 from tenants.registries.models import Login
 from tenants.releases.models import Build, Release
 
-LIMITS = Limits(memory_bytes=512 * MIB, swap_bytes=512 * MIB, cpu_millis=1000, cpu_weight=50, pids=128)
+LIMITS = Limits(memory_bytes=512 * MIB, swap_bytes=512 * MIB, cpu_millis=1000, weight=50, pids=128)
 PROCESS = "transfer"
 _AUTH, _IMAGE = "/run/auth.json", "/image"
 _MESSAGE = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')

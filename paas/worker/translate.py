@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from django.conf import settings
 
@@ -98,7 +99,7 @@ def container_spec(
         args=args,
         env=tuple(sorted(env.items())),
         address=address,
-        limits=limits,
+        limits=replace(limits, io_bytes=settings.IO_BYTES, io_operations=settings.IO_OPERATIONS),
         workdir=workdir,
         user=user,
         hostname=hostname,

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from paas.errors import HostProblem
-from paas.linux.cgroup_limits import files_v2, quota_usec, shares_v1
-from paas.linux.cgroups import WANTED, Cgroup, Tree, swap_accounting
+from paas.linux.cgroup_limits import files_v2, io_caps, io_weights, quota_usec, shares_v1
+from paas.linux.cgroups import WANTED, Cgroup, Tree, io_throttling, swap_accounting
 from paas.specs import MIB, Limits
 
-LIMITS = Limits(memory_bytes=64 * MIB, swap_bytes=16 * MIB, cpu_millis=250, cpu_weight=50, pids=9)
+LIMITS = Limits(memory_bytes=64 * MIB, swap_bytes=16 * MIB, cpu_millis=250, weight=50, pids=9)
 
 
 def test_units() -> None:
     assert [quota_usec(millis) for millis in (1000, 250, 1)] == [100_000, 25_000, 1000]
     assert [shares_v1(weight) for weight in (100, 1, 10_000)] == [1024, 10, 102_400]
+
+
+def test_weights_on_the_scale_of_each_file() -> None:
+    assert io_weights(50) == {"io.weight": "50", "io.bfq.weight": "50", "blkio.bfq.weight": "50"}
+    assert set(io_weights(10_000).values()) == {"10000", "1000"}
+
+
+def test_limits_on_a_disk() -> None:
+    assert io_caps(replace(LIMITS, io_bytes=MIB), "8:0") == {
+        "io.max": "8:0 rbps=1048576 wbps=1048576 riops=max wiops=max",
+        "blkio.throttle.read_bps_device": "8:0 1048576",
+        "blkio.throttle.write_bps_device": "8:0 1048576",
+        "blkio.throttle.read_iops_device": "8:0 0",
+        "blkio.throttle.write_iops_device": "8:0 0",
+    }
+    assert io_caps(replace(LIMITS, io_operations=5), "8:0")["io.max"] == "8:0 rbps=max wbps=max riops=5 wiops=5"
+    assert io_caps(LIMITS, "8:0") == {}
 
 
 def test_files_of_v2() -> None:
@@ -75,6 +93,44 @@ def test_less_memory_than_is_held_is_refused_before_anything_is_written(tree: Tr
         tenant.limit(LIMITS)
     assert (folder / "memory.reclaim").read_text() == str(MIB)
     assert not (folder / "memory.max").exists() and not (folder / "pids.max").exists()
+
+
+def test_disks_are_shared_and_limited_by_the_files_that_the_kernel_has(tree: Tree) -> None:
+    tenant, limits = Cgroup("/berth/tenant", tree), replace(LIMITS, io_operations=5)
+    folder = tenant.folders[0]
+    (folder / "io.weight").write_text("default 100\n")
+    (folder / "io.max").touch()
+    tenant.create(limits)
+    assert (folder / "io.weight").read_text() == "50"
+    assert (folder / "io.max").read_text() == ""
+    tenant.limit_io(limits, "8:0")
+    assert (folder / "io.max").read_text() == "8:0 rbps=max wbps=max riops=5 wiops=5"
+    assert sorted(file.name for file in folder.glob("*io.*")) == ["io.max", "io.weight"]
+
+
+def test_without_a_controller_disks_are_left_alone(tree: Tree) -> None:
+    without = Tree(2, tuple(pair for pair in tree.roots if pair[0] != "io"))
+    tenant = Cgroup("/berth/tenant", without)
+    (tenant.folders[0] / "io.weight").write_text("default 100\n")
+    tenant.limit_io(LIMITS, "8:0")
+    assert (tenant.folders[0] / "io.weight").read_text() == "default 100\n"
+
+
+def test_throttling_on_v2(tree: Tree) -> None:
+    """io.max is beside io.stat, and the root has only the latter."""
+    (tree.root("io") / "io.stat").touch()
+    assert io_throttling(tree)
+    (tree.root("io") / "berth" / "io.stat").touch()
+    assert not io_throttling(tree)
+    (tree.root("io") / "berth" / "io.max").touch()
+    assert io_throttling(tree)
+
+
+def test_throttling_on_v1(tmp_path: Path) -> None:
+    tree = Tree(1, (("blkio", tmp_path),))
+    assert not io_throttling(tree) and not io_throttling(Tree(1, ()))
+    (tmp_path / "blkio.throttle.read_bps_device").touch()
+    assert io_throttling(tree)
 
 
 def test_swap_accounting_on_v2(tree: Tree) -> None:

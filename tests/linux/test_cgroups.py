@@ -70,6 +70,7 @@ def test_limits_can_go_up_and_down(top: Cgroup) -> None:
         top.create(limits)
         assert limited_memory(top) == limits.memory_bytes
         assert int((top.folder("pids") / "pids.max").read_text()) == limits.pids
+        assert disk_weights(top) <= {limits.weight}
 
 
 @pytest.mark.kernel
@@ -81,6 +82,12 @@ def test_a_child_that_was_removed_just_now_holds_no_limit_up(top: Cgroup) -> Non
         child.create(large)
         child.remove()
         top.limit(small)
+
+
+def disk_weights(cgroup: Cgroup) -> set[int]:
+    """As this kernel has them: of BFQ, of v2's cost model ("default 50"), of both or none."""
+    files = cgroup.io.glob("*io.*weight") if cgroup.io else ()
+    return {int(file.read_text().split()[-1]) for file in files}
 
 
 def limited_memory(cgroup: Cgroup) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paas.linux import probe, trials
-from paas.linux.cgroups import Tree
+from paas.linux.cgroups import Tree, host_tree
 from paas.linux.command import run
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +21,7 @@ def test_survey_says_everything(tmp_path: Path) -> None:
         found
     )
     assert {"swap", "swap accounting", "crun", "conmon", "criu", "disk space", "CAP_SYS_RESOURCE"} <= set(found)
+    assert {"disk limits", f"controller {'io' if host_tree().version == 2 else 'blkio'}"} <= set(found)
     assert all(row.found and row.cost and row.remedy for row in found.values())
     assert [row.name for row in found.values() if row.required and not row.present] == []
 
@@ -47,36 +48,14 @@ def test_looking_leaves_nothing_in_the_run_folder() -> None:
     assert done.stdout == ""
 
 
-@pytest.fixture
-def sys_block(tmp_path: Path) -> Path:
-    """/sys as for a state folder on a logical volume on a partition of a disk, and a v2 tree."""
-    disk = tmp_path / "devices" / "sda"
-    (disk / "sda2").mkdir(parents=True)
-    (disk / "sda2" / "partition").write_text("2\n")
-    (disk / "dev").write_text("8:0\n")
-    (disk / "queue").mkdir()
-    slaves = tmp_path / "devices" / "dm-0" / "slaves"
-    slaves.mkdir(parents=True)
-    (slaves / "sda2").symlink_to(disk / "sda2")
-    return tmp_path
+@pytest.mark.parametrize("tree", [Tree(1, ()), Tree(2, ())])
+def test_a_disk_that_no_controller_limits_is_said(tmp_path: Path, tree: Tree) -> None:
+    row = probe.disk_limits(tree, tmp_path)
+    assert (row.present, row.required) == (False, False)
 
 
-def test_the_disk_below_a_volume_is_found(sys_block: Path) -> None:
-    assert probe._disks(sys_block / "devices" / "dm-0") == [sys_block / "devices" / "sda"]
-    assert probe._disks(sys_block / "devices" / "absent") == []
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "costs", "shared"),
-    [
-        ("[none] mq-deadline", "", False),
-        ("mq-deadline [bfq] none", "", True),
-        ("[none]", "8:0 enable=1 ctrl=auto rpct=95.00\n", True),
-        ("[none]", "8:0 enable=0 ctrl=auto\n8:00 enable=1\n", False),
-    ],
-)
-def test_a_disk_is_shared_by_bfq_or_by_cost(sys_block: Path, scheduler: str, costs: str, shared: bool) -> None:
-    disk = sys_block / "devices" / "sda"
-    (disk / "queue" / "scheduler").write_text(scheduler + "\n")
-    (sys_block / "io.cost.qos").write_text(costs)
-    assert probe._is_shared(disk, Tree(2, (("io", sys_block),))) is shared
+def test_files_without_a_disk_are_said() -> None:
+    """As on tmpfs: neither limits nor shares can be."""
+    row = probe.disk_limits(host_tree(), Path("/dev/shm"))
+    assert (row.present, row.found) == (False, "no disk is known to hold /dev/shm")
+    assert probe.disk_shares(host_tree(), Path("/dev/shm")) == []

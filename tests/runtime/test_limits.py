@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from paas.linux import mounts
+from paas.linux.cgroup_limits import read_field, read_int
 from paas.linux.cgroups import Cgroup, host_tree
-from paas.specs import MIB, Limits
+from paas.runtime.runtime import disk_of
+from paas.specs import MIB, ContainerSpec, Limits
+from tests.linux.test_cgroups import disk_weights
 from tests.runtime.conftest import CGROUP_ROOT, Bed
 
 pytestmark = pytest.mark.kernel
 
 MEMORY_BOMB = "awk 'BEGIN { s = \"x\"; while (1) s = s s }'"
+WAYS = ("read", "write")
 FORKS = "for i in $(seq 60); do sleep 20 & done 2>&1; wait"
+
+
+def container(spec: ContainerSpec) -> Cgroup:
+    return Cgroup(f"{CGROUP_ROOT}/{spec.tenant.id}/{spec.app_id}/{spec.id}")
 
 
 def test_processes(bed: Bed) -> None:
@@ -65,11 +73,12 @@ def test_shared_memory_is_bounded(bed: Bed) -> None:
 def test_cpu(bed: Bed) -> None:
     spec = bed.spec("while :; do :; done", limits=Limits(memory_bytes=64 * MIB, swap_bytes=0, cpu_millis=200))
     bed.launch(spec)
-    time.sleep(0.2)
-    begin, used = time.monotonic(), bed.runtime.usage(spec.id).cpu_usec
-    time.sleep(1)
-    share = (bed.runtime.usage(spec.id).cpu_usec - used) / 1e6 / (time.monotonic() - begin)
-    assert share < 0.3
+    cpu = container(spec).folder("cpu")
+    if host_tree().version == 2:
+        assert (cpu / "cpu.max").read_text() == "20000 100000\n"
+    else:
+        assert [read_int(cpu / f"cpu.cfs_{name}_us") for name in ("quota", "period")] == [20_000, 100_000]
+    bed.until(lambda: read_field(cpu / "cpu.stat", "nr_throttled") > 2)
 
 
 def test_disk_full_is_the_tenants_alone(bed: Bed) -> None:
@@ -80,6 +89,64 @@ def test_disk_full_is_the_tenants_alone(bed: Bed) -> None:
     assert bed.says(write, tenant=bed.neighbour) == ["written"]
     bed.runtime.delete(spec.id)
     assert bed.says(write) == ["written"]
+
+
+READS_AND_WRITES = """
+dd if=/bin/busybox of=/dev/null bs=16k iflag=direct 2>/dev/null
+dd if=/dev/zero of=/tmp/x bs=64k count=16 conv=fsync 2>/dev/null
+dd if=/tmp/x of=/dev/null bs=64k iflag=direct 2>/dev/null
+echo done; sleep 60
+"""
+
+
+def test_use_of_the_disk(bed: Bed) -> None:
+    """The kernel counts all that a container has of the disk, its image's and its own, where the limit is."""
+    disk = disk_of(bed.paths.state)
+    assert disk is not None, "TMPDIR must be on a disk for this"
+    limits = Limits(64 * MIB, 0, 1000, 70, 32, io_bytes=8 * MIB, io_operations=300)
+    spec = bed.launch(bed.spec(READS_AND_WRITES, limits=limits))
+    cgroup = container(spec)
+    assert io_limits(cgroup, disk) == {"rbps": 8 * MIB, "wbps": 8 * MIB, "riops": 300, "wiops": 300}
+    assert disk_weights(cgroup) <= {70}
+    assert disk_weights(Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}")) <= {bed.tenant.quota.weight}
+    bed.until(lambda: "done" in bed.output(spec))
+    read, written = io_bytes(cgroup, disk)
+    assert read >= MIB + Path("/bin/busybox").stat().st_size
+    assert written >= MIB
+
+
+def test_no_limit_on_the_disk(bed: Bed) -> None:
+    spec = bed.launch(bed.spec("sleep 60"))
+    disk = disk_of(bed.paths.state)
+    assert disk is not None and io_limits(container(spec), disk) == {}
+
+
+def io_limits(cgroup: Cgroup, disk: str) -> dict[str, int]:
+    """In v2's words."""
+    assert cgroup.io is not None
+    if cgroup.tree.version == 2:
+        return _fields(cgroup.io / "io.max", disk)
+    files = {
+        f"{way[0]}{kind}": f"blkio.throttle.{way}_{kind}_device" for way in WAYS for kind in ("bps", "iops")
+    }
+    lines = {name: (cgroup.io / file).read_text().split() for name, file in files.items()}
+    return {name: int(line[1]) for name, line in lines.items() if line and line[0] == disk}
+
+
+def io_bytes(cgroup: Cgroup, disk: str) -> tuple[int, int]:
+    """Read and written."""
+    assert cgroup.io is not None
+    if cgroup.tree.version == 2:
+        fields = _fields(cgroup.io / "io.stat", disk)
+        return fields["rbytes"], fields["wbytes"]
+    text = (cgroup.io / "blkio.throttle.io_service_bytes").read_text()
+    return int(text.split(f"{disk} Read ")[1].split()[0]), int(text.split(f"{disk} Write ")[1].split()[0])
+
+
+def _fields(file: Path, disk: str) -> dict[str, int]:
+    """Of the disk's line in a nested keyed file (cgroup-v2.rst)."""
+    lines = [line.split()[1:] for line in file.read_text().splitlines() if line.startswith(f"{disk} ")]
+    return {name: int(value) for line in lines for name, value in (pair.split("=") for pair in line)}
 
 
 def test_inodes_full_is_the_tenants_alone(bed: Bed) -> None:

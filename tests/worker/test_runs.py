@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,14 @@ def test_a_command_runs_with_the_apps_image_config_and_limits(host: Host) -> Non
     assert sorted(lines(run)) == [("stderr", "oops"), ("stdout", "1000"), ("stdout", "hello blue run")]
     assert run.container and run.container.memory_limit == 96 * MIB and run.container.address is None
     assert host.is_clean()
+
+
+def test_the_operators_limits_on_the_disk_are_its_own(host: Host, settings: Any) -> None:
+    settings.IO_BYTES, settings.IO_OPERATIONS = 7 * MIB, 70
+    run = asked(host, ["true"])
+    spec = commands.spec(claimed(run), run.release, commands.process(run.release, "run", ["true"]))
+    assert (spec.limits.io_bytes, spec.limits.io_operations) == (7 * MIB, 70)
+    assert spec.limits.memory_bytes == 96 * MIB
 
 
 def test_a_text_is_for_the_containers_shell(host: Host) -> None:
