@@ -22,6 +22,7 @@ _HEALTH_NUMBERS = {
     "retries": "Retries",
 }
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")  # JSON carries them; no process and no database takes them
 _TOP: Final = frozenset({"architecture", "os", "created", "author", "config", "rootfs", "history"})
 _RUN: Final = frozenset(
     {
@@ -249,23 +250,25 @@ def _list(document: dict[str, Any], key: str) -> list[Any]:
 
 def _strings(document: dict[str, Any], key: str) -> tuple[str, ...]:
     values = _list(document, key)
-    if not all(isinstance(value, str) for value in values):
-        raise _wrong(key)
-    return tuple(values)
+    return tuple(_text(key, value) for value in values)
 
 
 def _string(document: dict[str, Any], key: str) -> str:
     value = document.get(key)
-    if value is None:
-        return ""
+    return "" if value is None else _text(key, value)
+
+
+def _text(key: str, value: Any) -> str:
     if not isinstance(value, str):
         raise _wrong(key)
+    if _UNUSABLE.search(value):
+        raise BadInput(f'image config: "{key}" has a NUL or half a character in it')
     return value
 
 
 def _whole(document: dict[str, Any], key: str) -> int:
     value = document.get(key) or 0
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or not 0 <= value < 2**63:  # Go's, whose programs write them
         raise _wrong(key)
     return value
 

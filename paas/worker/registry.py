@@ -10,12 +10,13 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
+from paas.builder.health import health_of
 from paas.errors import BadInput, BerthError, HostProblem, Refused
 from paas.images import LoadLimits
 from paas.oci.digest import is_digest, of_bytes
 from paas.oci.index import parse_index
 from paas.oci.reference import Reference, parse_reference
-from paas.specs import BuildReport, HealthCheck, ImageSpec, ProcessSpec
+from paas.specs import BuildReport, ImageSpec, ProcessSpec
 from paas.worker import engine, launch, lock
 from paas.worker.transfer import PROCESS, Transfer, demand_allowed
 from paas.worker.translate import tenant_spec
@@ -71,13 +72,15 @@ def _read(path: Path) -> bytes:
 
 
 def deploy(build: Build, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> BuildReport:
-    """What a build of an image in a registry gives: the image as it is, its command as the web process."""
+    """What a build of an image in a registry gives: the image as it is, its command as the web process, its
+    HEALTHCHECK as the check of that."""
     name = build.source.name
     write(f"Pulling {name}.\n".encode())
     transfer = Transfer(build.app, build=build, log=write, cancelled=cancelled)
-    image = engine.store().image(pull(name, transfer))
+    digest = pull(name, transfer)
+    image, health = engine.store().image(digest), health_of(engine.store().config(digest))
     write(f"Pulled {image.digest}: {len(image.layers)} layers.\n".encode())
-    return BuildReport(image=image, processes=processes(image, name), health=HealthCheck(), builder="image")
+    return BuildReport(image=image, processes=processes(image, name), health=health, builder="image")
 
 
 def processes(image: ImageSpec, name: str) -> tuple[ProcessSpec, ...]:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from paas.builder.dockerfile import lower, parse, platforms
-from paas.builder.dockerfile.health import readiness
+from paas.builder.health import health_of, readiness
 from paas.builder.modes import parse_mode
 from paas.builder.plan import (
     CacheMount,
@@ -22,7 +25,7 @@ from paas.builder.plan import (
     Write,
 )
 from paas.errors import BadInput, NotFound
-from paas.oci.config import Healthcheck, ImageConfig
+from paas.oci.config import Healthcheck, ImageConfig, parse_config
 from paas.specs import MIB, HealthCheck, TmpfsMount
 
 BASE = ImageConfig(
@@ -331,6 +334,25 @@ def test_a_healthcheck_becomes_the_apps_check() -> None:
     slow = Healthcheck(("CMD", "a"), start_period=3600 * 10**9)
     assert (patient := readiness(slow, ())) is not None
     assert patient.timeout == 600.0
+
+
+@pytest.mark.parametrize(
+    ("document", "command"),
+    [
+        ({"Healthcheck": {"Test": ["CMD", "check", "it"]}}, ("check", "it")),
+        ({"Healthcheck": {"Test": ["CMD-SHELL", "a || b"]}}, ("/bin/sh", "-c", "a || b")),
+        ({"Healthcheck": {"Test": ["CMD-SHELL", "a"]}, "Shell": ["bash", "-c"]}, ("bash", "-c", "a")),
+        ({"Healthcheck": {"Test": ["CMD-SHELL", "a"]}, "Shell": "bash"}, ("/bin/sh", "-c", "a")),
+        ({"Healthcheck": {"Test": ["NONE"]}}, ()),
+        ({"Healthcheck": {"Test": ["CMD"]}}, ()),
+        ({"Healthcheck": {"Interval": 10**9}}, ()),
+        ({}, ()),
+    ],
+)
+def test_the_check_of_an_image_that_was_built_elsewhere(
+    document: dict[str, Any], command: tuple[str, ...]
+) -> None:
+    assert health_of(parse_config(json.dumps({"config": document}).encode())).command == command
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from paas.oci.descriptor import CONFIG, LAYER, Descriptor
 from paas.oci.digest import of_bytes
 from paas.oci.manifest import Manifest, parse_manifest
 
-words = st.text(st.characters(exclude_categories=["Cs"]))
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 names = st.text(st.characters(categories=["L", "N"]), min_size=1)
 pairs = st.dictionaries(names, words).map(lambda found: tuple(found.items()))
 sorted_pairs = st.dictionaries(names, words).map(lambda found: tuple(sorted(found.items())))
@@ -86,6 +86,9 @@ def test_the_document_is_the_specifications() -> None:
         b'{"config": {"User": 0.5}}',
         b'{"rootfs": {"diff_ids": ["sha256:../../etc"]}}',
         b'{"history": [1]}',
+        rb'{"config": {"Cmd": ["a\u0000b"]}}',
+        rb'{"config": {"User": "\ud800"}}',
+        b'{"config": {"Healthcheck": {"Test": ["CMD", "a"], "Timeout": 9223372036854775808}}}',
     ],
 )
 def test_a_config_of_wrong_types_is_refused(document: bytes) -> None:

@@ -16,14 +16,16 @@ from django.conf import settings
 
 from paas.images import Store
 from paas.images.tools import tools_layer
-from paas.oci.config import History, ImageConfig
+from paas.oci.config import Healthcheck, History, ImageConfig
 from paas.oci.digest import of_bytes
 from paas.paths import Paths
+from paas.specs import HealthCheck
 from paas.worker import builds, engine, registry, runs
 from tenants.containers.models import Container
 from tenants.registries import actions
 from tenants.registries.models import Push
 from tenants.releases import actions as releases
+from tenants.releases import serial
 from tenants.releases.models import Build, Release
 from tenants.runs.actions import start_run
 from tenants.runs.logs import read_run_log
@@ -33,6 +35,8 @@ from tests.runtime.conftest import BASE, _make_base_layer
 from tests.worker.host import MIB, Host
 from tests.worker.registries import ADDRESS, CLOSED, HOSTILE, OPEN, PASSWORD, USERNAME, Outside, outside
 
+CHECK = HealthCheck(command=("/bin/sh", "-c", "test -e /bin/busybox"), timeout=90.0, interval=1.0,
+                    attempt_timeout=2.0)  # fmt: skip
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 
 
@@ -68,6 +72,7 @@ def put_busybox(store: Store, label: str) -> str:
         cmd=("sh", "-c", "echo started; sleep 60"),
         user="1000:1000",
         labels=(("label", label),),
+        healthcheck=Healthcheck(("CMD-SHELL", "test -e /bin/busybox"), timeout=2 * 10**9),
     )
     return store.put_image(config.with_layer(info.diff_id, History("busybox"))).digest
 
@@ -142,6 +147,7 @@ def test_an_image_goes_out_and_comes_back(host: Host, world: Outside) -> None:
             release = release_of(deployed(host, image))
             assert release.image["digest"] == push.digest, "the registry's own manifest, byte for byte"
             assert release.image["layers"] == host.release.image["layers"]
+            assert serial.health(release) == CHECK
         assert said(host, release, ["echo", "aboard"]) == ["aboard"]
         again = actions.push(actor=host.cast.owner, app=host.cast.app, release=release, image=f"{name}:v2")
         registry.settle_push(again.pk)
@@ -154,6 +160,7 @@ def test_an_image_goes_out_and_comes_back(host: Host, world: Outside) -> None:
         )
         made = release_of(build)
         assert made.image["layers"][0] == host.release.image["layers"][0]
+        assert serial.health(made) == CHECK, "whoever pulls an image and whoever builds on it checks alike"
         assert said(host, made, ["/bin/sh", "-c", "cat /tmp/hi; ls /bin/boat"]) == ["hi", "/bin/boat"]
     assert host_is_clean(host)
 

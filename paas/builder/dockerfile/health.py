@@ -1,4 +1,4 @@
-"""HEALTHCHECK -> what the image's config says, and how Berth checks a web process by it. Pure."""
+"""HEALTHCHECK -> what the image's config says. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ import re
 from paas.builder.dockerfile.parser import Instruction, json_list
 from paas.builder.dockerfile.scope import Scope
 from paas.oci.config import Healthcheck
-from paas.specs import HealthCheck
 
 _SECOND = 1_000_000_000
-# Docker's own values, for what an instruction leaves open.
-_INTERVAL, _TIMEOUT, _RETRIES = 30 * _SECOND, 30 * _SECOND, 3
-_LEAST, _MOST = 60.0, 600.0  # seconds that a web process has to become ready, as [health] allows
-_LONGEST_ATTEMPT = 60.0
 _LONGEST = 24 * 3600 * _SECOND
 _UNITS = {
     "h": 3600 * _SECOND,
@@ -70,20 +65,3 @@ def _nanoseconds(scope: Scope, at: Instruction, flag: str, text: str) -> int:
         reason = f"HEALTHCHECK --{flag}={text[:40]} is no time from 1ms to 24h"
         scope.wrong(at, reason, "write it like 30s or 1m30s")
     return total
-
-
-def readiness(check: Healthcheck | None, shell: tuple[str, ...]) -> HealthCheck | None:
-    """Berth asks until the first success, and gives up when Docker would call the container unhealthy.
-
-    It does not wait for an interval before the first attempt, as Docker does: a deploy waits for it.
-    """
-    if check is None or check.test[0] not in ("CMD", "CMD-SHELL") or len(check.test) < 2:
-        return None
-    attempt = (check.timeout or _TIMEOUT) / _SECOND
-    patience = (check.start_period + (check.retries or _RETRIES) * (check.interval or _INTERVAL)) / _SECOND
-    return HealthCheck(
-        command=check.test[1:] if check.test[0] == "CMD" else (*shell, check.test[1]),
-        timeout=min(max(patience, _LEAST), _MOST),
-        interval=min(1.0, (check.start_interval or check.interval or _INTERVAL) / _SECOND),
-        attempt_timeout=min(attempt, _LONGEST_ATTEMPT),
-    )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 from paas.builder.dockerfile.copying import copy_step
 from paas.builder.dockerfile.errors import wrong
-from paas.builder.dockerfile.health import readiness
 from paas.builder.dockerfile.parser import Dockerfile, Instruction
 from paas.builder.dockerfile.running import run_step
 from paas.builder.dockerfile.scope import Scope, State
 from paas.builder.dockerfile.settings import INSTRUCTIONS
 from paas.builder.dockerfile.stages import Block, blocks_of, check_platform, find, needed, target_of
+from paas.builder.health import readiness
 from paas.builder.plan import Copy, FilesStep, Plan, Stage
 from paas.errors import BadInput, NotFound
 from paas.oci.config import ImageConfig
