@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 log = structlog.get_logger()
-What = Literal["app", "config", "build", "release", "containers", "usage", "run", "inspection"]
+What = Literal["app", "config", "build", "release", "containers", "usage", "run", "inspection", "push"]
 MACHINE = "live:machine"  # the administrator's channel
 
 

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("tenants.store.urls")),
     path("", include("tenants.apps.urls")),
     path("", include("tenants.releases.urls")),
+    path("", include("tenants.registries.urls")),
     path("", include("tenants.containers.urls")),
     path("", include("tenants.inspections.urls")),
     path("", include("tenants.runs.urls")),

@@ -54,6 +54,11 @@ def names_registry(name: str) -> bool:
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
+def is_host(text: str) -> bool:
+    """Whether a registry can be called so."""
+    return len(text) <= 255 and names_registry(f"{text}/") and _HOST.fullmatch(text) is not None
+
+
 def parse_reference(name: str) -> Reference:
     """BadInput unless it is an image in a registry, with the host. Without a tag, `latest` is meant."""
     rest, at, digest = name.partition("@")

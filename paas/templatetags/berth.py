@@ -16,6 +16,7 @@ _TONES = {
     "build": {"succeeded": "ok", "queued": "busy", "running": "busy", "failed": "bad"},
     "release": {"live": "ok", "pending": "busy", "starting": "busy", "failed": "bad"},
     "run": {"queued": "busy", "running": "busy", "failed": "bad", "timed-out": "bad"},
+    "push": {"done": "ok", "queued": "busy", "running": "busy", "failed": "bad"},
     "change": {"added": "ok", "changed": "warn", "removed": "bad"},
     "container": {"running": "ok", "creating": "busy", "created": "busy"},
 }

@@ -18,6 +18,7 @@ from tenants.accounts import actions
 from tenants.accounts.access import role_in, tenant_for, tenant_seen_by
 from tenants.accounts.forms import MemberForm, RoleForm
 from tenants.accounts.models import Member, Role, Tenant
+from tenants.accounts.roles import includes
 from tenants.accounts.secrets import sign_in_url
 from tenants.pages import SignedInRequest, errors_in, form_page, said, signed_in
 
@@ -56,6 +57,7 @@ def _page(
         "words": words,
         "roles": Role.choices,
         "is_owner": mine == Role.OWNER,
+        "may_deploy": mine is not None and includes(mine, Role.DEVELOPER),
         "as_administrator": mine is None,
         **(extra or {}),
     }

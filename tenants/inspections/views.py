@@ -87,7 +87,8 @@ def _shown(app: App, found: Inspection) -> dict[str, Any]:
         shown["settings"] = found.release.image
     if found.kind == Kind.RELEASES and found.before and found.release:
         shown["differences"] = differences(found.before, found.release)
-        shown["others"] = app.releases.exclude(pk=found.release_id).only("version", "note")[:MOST_RELEASES]
+        others = app.releases.exclude(pk=found.release_id).only("app", "version", "note")
+        shown["others"] = others[:MOST_RELEASES]
     return shown
 
 

@@ -6,7 +6,8 @@ from django.conf import settings
 from django.db import transaction
 
 from paas.errors import BadInput, Refused
-from paas.oci.reference import Reference, parse_reference
+from paas.live import changed
+from paas.oci.reference import Reference, is_host, parse_reference
 from paas.queue import wake
 from tenants.accounts.models import Tenant, User
 from tenants.apps.models import App
@@ -17,6 +18,7 @@ from tenants.releases import next as following
 from tenants.releases.actions import start_build
 from tenants.releases.models import Build, Release, Source
 
+LONGEST = 200  # characters of an image's name, as a source keeps it
 MOST_AT_ONCE = 4  # pushes of one tenant that wait or run
 
 
@@ -26,12 +28,18 @@ def checked(name: str) -> Reference:
         reference = parse_reference(name)
     except BadInput as error:
         raise bad_field("image", error.summary, hint=error.hint) from None
-    if settings.REGISTRIES and reference.host not in settings.REGISTRIES:
+    if len(str(reference)) > LONGEST:
+        raise bad_field("image", f"the name has {len(str(reference))} characters, and {LONGEST} are taken")
+    _demand_allowed(reference.host)
+    return reference
+
+
+def _demand_allowed(host: str) -> None:
+    if settings.REGISTRIES and host not in settings.REGISTRIES:
         raise Refused(
-            f"images of {reference.host} are not allowed on this machine",
+            f"images of {host} are not allowed on this machine",
             hint=f"Use one of {', '.join(settings.REGISTRIES)}, or ask an administrator.",
         )
-    return reference
 
 
 @transaction.atomic
@@ -63,13 +71,15 @@ def push(*, actor: User, app: App, release: Release, image: str) -> Push:
         reference=str(reference),
     )
     wake("push", made.pk)
+    changed(app.tenant_id, app.pk, "push")
     return made
 
 
 @transaction.atomic
 def sign_in(*, actor: User, tenant: Tenant, host: str, username: str, password: str) -> Login:
-    if checked(f"{host}/image:latest").host != host:
+    if not is_host(host):
         raise bad_field("host", f"{host[:100]!r} is not a registry's host", hint="Like registry.example:5000.")
+    _demand_allowed(host)
     name = one_line("username", username, 200)
     if not name or ":" in name:
         raise bad_field("username", "a name at a registry is not empty and has no colon")

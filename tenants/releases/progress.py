@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tenants.releases.models import Build, Release
+from tenants.releases.models import Build, Release, Source
 
 State = Literal["done", "now", "waiting", "failed"]
 _TOLD = {"build": "Build", "command": "Release command", "start": "Start", "check": "Check", "switch": "Switch"}
@@ -29,13 +29,15 @@ def steps(build: Build | None, release: Release | None) -> list[Step]:
     names = ["build"] if build else []
     names += ["command"] if release and release.release_command else []
     names += ["start", "check", "switch"]
+    pulled = build is not None and build.source.kind == Source.Kind.IMAGE
+    told = {**_TOLD, "build": "Pull"} if pulled else _TOLD
     at, state, note = _where(build, release)
     if at is None:
-        return [Step(_TOLD[name], "done") for name in names]
+        return [Step(told[name], "done") for name in names]
     place = names.index(at)
-    done = [Step(_TOLD[name], "done") for name in names[:place]]
-    later = [Step(_TOLD[name], "waiting") for name in names[place + 1 :]]
-    return [*done, Step(_TOLD[at], state, note), *later]
+    done = [Step(told[name], "done") for name in names[:place]]
+    later = [Step(told[name], "waiting") for name in names[place + 1 :]]
+    return [*done, Step(told[at], state, note), *later]
 
 
 def under_way(build: Build | None, release: Release | None, *, build_failed: bool) -> list[Step]:

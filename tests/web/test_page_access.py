@@ -13,6 +13,7 @@ from tenants.accounts.roles import includes
 from tests.web.cast import LAYER, Cast, make_build, make_container, make_inspection, make_run, released
 from tests.web.pages import Browser
 
+IMAGE = "registry.example/shop:v1"
 ADMIN, SIGNED_IN, ANYBODY = "admin", "signed in", "anybody"
 APP = "t/<slug:tenant>/<slug:name>/"
 
@@ -38,6 +39,10 @@ MATRIX = {
     "tenants/<slug:slug>/": Row(VIEWER, 200, 302, OWNER, {"email": "stranger@example.com", "role": "viewer"}),
     "tenants/<slug:slug>/members/<int:member_id>/remove/": Row(OWNER, 405, 404),
     "tenants/<slug:slug>/members/<int:member_id>/role/": Row(OWNER, 405, 404),
+    "tenants/<slug:slug>/registries/": Row(
+        DEVELOPER, 200, 302, body={"host": "registry.example", "username": "sailor", "password": "x"}
+    ),
+    "tenants/<slug:slug>/registries/<str:host>/remove/": Row(DEVELOPER, 405, 302),
     "machine/": Row(ADMIN),
     "machine/people/": Row(ADMIN),
     "machine/store/": Row(ADMIN),
@@ -58,6 +63,8 @@ MATRIX = {
     f"{APP}log/": Row(VIEWER),
     f"{APP}log.txt": Row(VIEWER),
     f"{APP}deploy/": Row(DEVELOPER, 405, 302),
+    f"{APP}deploy/image/": Row(DEVELOPER, 200, 302, body={"image": IMAGE}),
+    f"{APP}pushes/": Row(VIEWER, 200, 302, DEVELOPER, {"version": "1", "image": IMAGE}),
     f"{APP}restart/": Row(DEVELOPER, 405, 302),
     f"{APP}builds/": Row(VIEWER),
     f"{APP}builds/<str:build_id>/": Row(VIEWER),
@@ -150,6 +157,7 @@ def test_access(cast: Cast, method: str, path: str, settings: Any) -> None:
             .replace("<str:layer>", LAYER)
             .replace("<int:version>", "1")
             .replace("<str:key>", "KEY")
+            .replace("<str:host>", "registry.example:5000")
             .replace("<slug:part>", "head")
             .replace("<slug:kind>", "look")
             .replace("<int:member_id>", "99999")
@@ -187,6 +195,6 @@ def test_a_part_for_nobody_sends_the_whole_page_to_sign_in(cast: Cast) -> None:
 
 def test_forms_need_their_csrf_token(cast: Cast) -> None:
     browser = Browser(cast.owner, enforce_csrf_checks=True)
-    for path in ("restart/", "deploy/", "runs/", "destroy/", "config/"):
+    for path in ("restart/", "deploy/", "runs/", "destroy/", "config/", "pushes/", "deploy/image/"):
         assert browser.post(f"/t/demo/shop/{path}").status_code == 403
     assert browser.post("/sign-out/").status_code == 403

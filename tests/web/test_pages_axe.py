@@ -18,7 +18,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from paas import usage
 from tenants.accounts.models import Role, Tenant, User
 from tenants.apps.models import App
-from tests.web import seed, seed_inside
+from tests.web import seed, seed_inside, seed_store
 from tests.web.failing_urls import FAILURES
 from tests.web.pages import Browser
 
@@ -57,8 +57,10 @@ PAGES = {
         "/t/harbor/notebook/",  # crashed
         "/t/harbor/archive/",  # scaled to nothing
         "/t/nova/docs/",  # waits for a builder
+        "/machine/store/",
+        *seed_store.EMPTY,
     ),
-    "dev": tuple(seed_inside.PATHS),
+    "dev": (*seed_inside.PATHS, *seed_store.PATHS),
     "vic": (SHOP, f"{SHOP}config/", f"{SHOP}settings/", "/tenants/acme/", "/apps/new/", "/machine/"),
     "new": ("/", "/account/password/"),
     "fresh": ("/", "/tenants/fresh/"),
@@ -81,6 +83,7 @@ def chromium() -> Iterator[Chromium]:
 def world() -> None:
     seed.fill()
     seed_inside.fill()
+    seed_store.fill()
     User.objects.create_user("new@example.org")  # no password, no tenant
     fresh = Tenant.objects.create(slug="fresh", name="Fresh Start", range_index=9)
     fresh.members.create(user=User.objects.create_user("fresh@example.org"), role=Role.OWNER)

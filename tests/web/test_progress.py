@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from tenants.containers.models import Container
-from tenants.releases.models import Build, Release
+from tenants.releases.models import Build, Release, Source
 from tenants.releases.progress import steps, under_way
 from tests.web.cast import Cast, make_build, released
 from tests.web.pages import Browser, markup
@@ -31,7 +31,7 @@ def told(found: list[Any]) -> list[str]:
     ],
 )
 def test_a_build_without_a_release(status: str, first: str) -> None:
-    assert told(steps(Build(status=status), None)) == [
+    assert told(steps(Build(status=status, source=Source()), None)) == [
         first,
         "Start waiting",
         "Check waiting",
@@ -57,8 +57,13 @@ def test_a_build_without_a_release(status: str, first: str) -> None:
 def test_a_release(cast: Cast, status: str, rows: list[str], expected: list[str]) -> None:
     release = make_release(cast, status, rows)
     assert told(steps(None, release)) == expected
-    build = Build(status="succeeded")
+    build = Build(status="succeeded", source=Source())
     assert told(steps(build, release)) == ["Build done", *expected]
+
+
+def test_an_image_is_pulled() -> None:
+    found = steps(Build(status="running", source=Source(kind="image")), None)
+    assert told(found)[0] == "Pull now"
 
 
 def test_a_release_command_is_a_step_of_its_own(cast: Cast) -> None:

@@ -1,0 +1,10 @@
+from django.urls import path
+
+from tenants.registries import views
+
+urlpatterns = [
+    path("tenants/<slug:slug>/registries/", views.registries, name="registries"),
+    path("tenants/<slug:slug>/registries/<str:host>/remove/", views.sign_out, name="remove_registry"),
+    path("t/<slug:tenant>/<slug:name>/deploy/image/", views.deploy_image, name="deploy_image"),
+    path("t/<slug:tenant>/<slug:name>/pushes/", views.pushes, name="pushes"),
+]
