@@ -18,7 +18,7 @@ from paas.errors import BerthError, HostProblem, StepFailed
 from paas.images import unpack
 from paas.queue import wake
 from paas.specs import BuildReport
-from paas.worker import engine, history, launch, lock, registry
+from paas.worker import archived, engine, history, launch, lock, registry
 from paas.worker.build_log import BuildLog
 from paas.worker.build_queue import Waiting, next_build
 from paas.worker.config_vars import ConfigVars
@@ -160,6 +160,11 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
         max_files=SOURCE_MAX_FILES,
     )
     write(f"Source {build.source.digest[:19]}: {unpacked.files} files, {unpacked.bytes:,} bytes.\n".encode())
+    if archived.is_image(folder / "source"):
+        loaded = archived.load(build, folder / "source", unpacked)
+        name = ", ".join(loaded.names) or "without a name"
+        write(f"It is an image, {name}: {loaded.digest}. Nothing is built.\n".encode())
+        return registry.as_it_is(loaded.digest, "the image")
     transfer = Transfer(build.app, build=build, log=write, cancelled=stop)
     try:
         report = builder.build(

@@ -72,14 +72,18 @@ def _read(path: Path) -> bytes:
 
 
 def deploy(build: Build, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> BuildReport:
-    """What a build of an image in a registry gives: the image as it is, its command as the web process, its
-    HEALTHCHECK as the check of that."""
+    """What a build of an image in a registry gives."""
     name = build.source.name
     write(f"Pulling {name}.\n".encode())
     transfer = Transfer(build.app, build=build, log=write, cancelled=cancelled)
-    digest = pull(name, transfer)
+    report = as_it_is(pull(name, transfer), name)
+    write(f"Pulled {report.image.digest}: {len(report.image.layers)} layers.\n".encode())
+    return report
+
+
+def as_it_is(digest: str, name: str) -> BuildReport:
+    """Nothing is built: the image's command is the web process, its HEALTHCHECK the check of that."""
     image, health = engine.store().image(digest), health_of(engine.store().config(digest))
-    write(f"Pulled {image.digest}: {len(image.layers)} layers.\n".encode())
     return BuildReport(image=image, processes=processes(image, name), health=health, builder="image")
 
 
