@@ -115,6 +115,18 @@ class Client:
         except httpx.HTTPError as error:
             raise Broken(str(error) or type(error).__name__) from None
 
+    @contextmanager
+    def download(self, address: str) -> Iterator[Iterator[bytes]]:
+        """What is at an address of this server that the API gave."""
+        try:
+            with self._http.stream("GET", f"{self.url}{address}") as response:
+                if not response.is_success:
+                    response.read()
+                    raise _error_of(response)
+                yield response.iter_raw()
+        except httpx.HTTPError as error:
+            raise Unreachable(f"the download broke: {error or type(error).__name__}", "Try again.") from None
+
     def post(self, path: str, body: Any = None) -> Any:
         return self.send("POST", path, json={} if body is None else body).json()
 

@@ -1,15 +1,17 @@
-"""Registries: sign in to one, push a release's image to one."""
+"""Registries: sign in to one, push a release's image to one, or get it as a file."""
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from berth_cli import output
+from berth_cli.client import Client
 from berth_cli.errors import CliError
 from berth_cli.options import AppName, Json, NoWait, connect, connect_to
 from berth_cli.target import only_tenant
@@ -28,10 +30,8 @@ def push(
 ) -> None:
     """Push a release's image to a registry, and print its digest there."""
     client, target = connect_to(app)
-    number = version.removeprefix("v")
-    if not number.isdigit():
-        raise CliError(f"{version!r} is not a release", "An example: berth push v3 registry.example/shop:v3")
-    row: dict[str, Any] = client.post(target.path(f"releases/{int(number)}/push"), {"image": image})
+    number = _version(version, "berth push v3 registry.example/shop:v3")
+    row: dict[str, Any] = client.post(target.path(f"releases/{number}/push"), {"image": image})
     while not no_wait and row["status"] in ("queued", "running"):
         time.sleep(POLL_SECONDS)
         row = client.get(target.path(f"pushes/{row['id']}"))
@@ -43,6 +43,54 @@ def push(
         output.line(f"Pushed v{row['version']} to {row['reference']}@{row['digest']}")
     else:
         output.line(f"Push {row['id']} is {row['status']}.")
+
+
+def export(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The release: v3")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A new file; APP-v3.tar if not given")
+    ] = None,
+    app: AppName = None,
+    json: Json = False,
+) -> None:
+    """Get a release's image as a file: an OCI layout that docker load takes, too."""
+    client, target = connect_to(app)
+    number = _version(version, "berth export v3")
+    path = file or Path(f"{target.app}-v{number}.tar")
+    if path.exists():
+        raise CliError(f"{path} is there already", "Name another file.")
+    row: dict[str, Any] = client.post(target.path(f"releases/{number}/export"))
+    while row["status"] in ("queued", "running"):
+        time.sleep(POLL_SECONDS)
+        row = client.get(target.path(f"exports/{row['id']}"))
+    if row["error"]:
+        raise CliError(row["error"]["summary"], row["error"]["hint"])
+    _save(client, row["archive"], path)
+    if json:
+        output.as_json({**row, "file": str(path)})
+    else:
+        output.line(f"Wrote v{number} to {path} ({row['size']:,} bytes).")
+
+
+def _save(client: Client, address: str, path: Path) -> None:
+    """All of it or nothing."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with client.download(address) as pieces, part.open("wb") as target:
+            for piece in pieces:
+                target.write(piece)
+        part.rename(path)
+    except OSError as error:
+        raise CliError(f"cannot write {path}: {error.strerror}", "Name another file.") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _version(text: str, example: str) -> int:
+    number = text.removeprefix("v")
+    if not (number.isascii() and number.isdecimal()):
+        raise CliError(f"{text!r} is not a release", f"An example: {example}")
+    return int(number)
 
 
 @registries.command("list")

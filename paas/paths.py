@@ -29,6 +29,11 @@ class Paths:
         return self.state / "sources"
 
     @property
+    def exports(self) -> Path:
+        """Images to download, written by the worker and read by the streams process."""
+        return self.state / "exports"
+
+    @property
     def store(self) -> Path:
         """The content store: blobs, layers, images, build steps. Root's."""
         return self.state / "store"

@@ -244,6 +244,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ROUTES = {
     "berth.build": {"queue": "build"},
     "berth.push": {"queue": "build"},
+    "berth.export": {"queue": "build"},
     "berth.upkeep": {"queue": "build"},
     "berth.*": {"queue": "deploy"},
 }

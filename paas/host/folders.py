@@ -33,6 +33,7 @@ def plan(installation: Installation, uid: int, gid: int) -> tuple[Folder, ...]:
         Folder(paths.secrets, ROOT, gid, 0o750),
         Folder(paths.database.parent, uid, gid, 0o750),
         Folder(paths.sources, uid, gid, 0o750),
+        Folder(paths.exports, ROOT, gid, 0o750),
         Folder(paths.state / "upload", uid, gid, 0o700),
         Folder(paths.state / "valkey", uid, gid, 0o700),
         Folder(paths.state / "caddy", uid, gid, 0o750),

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from paas.queue import wake
-from paas.worker import engine, registry, upkeep
+from paas.worker import engine, exports, registry, upkeep
 from paas.worker.builds import requeue_interrupted
 from paas.worker.plan import slots
 from paas.worker.plan import upkeep as upkeep_of
@@ -40,6 +40,9 @@ def sweep() -> None:
         wake("quota", tenant_id)
     for push_id in registry.requeue_interrupted():
         wake("push", push_id)
+    for export_id in exports.requeue_interrupted():
+        wake("export", export_id)
+    exports.clear()
     for upkeep_id in upkeep.requeue_interrupted():
         wake("upkeep", upkeep_id)
 

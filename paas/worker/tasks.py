@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from paas.worker import builds, inspections, quota, registry, runs
+from paas.worker import builds, exports, inspections, quota, registry, runs
 from paas.worker import reconcile as apps
 from paas.worker import upkeep as store
 
@@ -43,3 +43,8 @@ def upkeep(upkeep_id: str) -> None:
 @shared_task(name="berth.push")  # type: ignore[untyped-decorator]
 def push(push_id: str) -> None:
     registry.settle_push(push_id)
+
+
+@shared_task(name="berth.export")  # type: ignore[untyped-decorator]
+def export(export_id: str) -> None:
+    exports.settle(export_id)

@@ -1,4 +1,5 @@
-"""Deploying an image from a registry, pushing a release's image to one, and who a tenant is there."""
+"""Deploying an image from a registry, pushing a release's image to one or writing it to a file, and who a
+tenant is there."""
 
 from __future__ import annotations
 
@@ -13,13 +14,14 @@ from tenants.accounts.models import Tenant, User
 from tenants.apps.models import App
 from tenants.audit.actions import record
 from tenants.checks import bad_field, one_line
-from tenants.registries.models import GOING, Login, Push
+from tenants.registries.models import GOING, Export, Login, Push
 from tenants.releases import next as following
 from tenants.releases.actions import start_build
 from tenants.releases.models import Build, Release, Source
 
 LONGEST = 200  # characters of an image's name, as a source keeps it
 MOST_AT_ONCE = 4  # pushes of one tenant that wait or run
+MOST_EXPORTS = 2  # of one tenant that wait, run or are kept: each is a file on the host's disk
 
 
 def checked(name: str) -> Reference:
@@ -59,6 +61,7 @@ def push(*, actor: User, app: App, release: Release, image: str) -> Push:
     if reference.digest:
         raise bad_field("image", "a push names a tag; the digest comes of it", hint="Leave out @sha256:….")
     app = following.lock(app)
+    _lock(app.tenant)
     if Push.objects.filter(app__tenant=app.tenant, status__in=GOING).count() >= MOST_AT_ONCE:
         raise Refused(f"{MOST_AT_ONCE} pushes are under way already", hint="Wait until one has ended.")
     made = Push.objects.create(app=app, release=release, reference=str(reference), created_by=actor)
@@ -73,6 +76,32 @@ def push(*, actor: User, app: App, release: Release, image: str) -> Push:
     wake("push", made.pk)
     changed(app.tenant_id, app.pk, "push")
     return made
+
+
+@transaction.atomic
+def export(*, actor: User, app: App, release: Release) -> Export:
+    """The one that is there or on its way, else a new one; the tenant's oldest make room for it."""
+    app = following.lock(app)
+    _lock(app.tenant)
+    same = app.exports.filter(release=release, status__in=(*GOING, Push.Status.DONE)).first()
+    if same is not None:
+        return same
+    others = Export.objects.filter(app__tenant=app.tenant)
+    if others.filter(status__in=GOING).count() >= MOST_EXPORTS:
+        raise Refused(f"{MOST_EXPORTS} exports are under way already", hint="Wait until one has ended.")
+    ended = others.exclude(status__in=GOING).values_list("pk", flat=True)
+    room = MOST_EXPORTS - 1 - others.filter(status__in=GOING).count()
+    Export.objects.filter(pk__in=list(ended[max(room, 0) :])).delete()
+    made = Export.objects.create(app=app, release=release, created_by=actor)
+    record("release.export", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, version=release.version)
+    wake("export", made.pk)
+    changed(app.tenant_id, app.pk, "push")
+    return made
+
+
+def _lock(tenant: Tenant) -> None:
+    """Those of two of its apps are counted one by one."""
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
 
 
 @transaction.atomic

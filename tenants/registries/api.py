@@ -4,15 +4,17 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from ninja import Router, Schema, Status
 
 from tenants.accounts.access import tenant_for
 from tenants.accounts.models import Role
 from tenants.accounts.tokens import person
 from tenants.apps.access import app_for
+from tenants.apps.models import App
 from tenants.registries import actions
-from tenants.registries.access import push_for
-from tenants.registries.models import Login, Push
+from tenants.registries.access import export_for, push_for
+from tenants.registries.models import Export, Login, Push
 from tenants.releases.access import release_for
 from tenants.releases.schemas import BuildOut
 from tenants.schemas import ERRORS, Input, Limit
@@ -45,6 +47,32 @@ class PushOut(Schema):
         own = ("version", "created_by")
         same = {name: getattr(push, name) for name in PushOut.model_fields if name not in own}
         return PushOut(**same, version=push.release.version, created_by=str(push.created_by or ""))
+
+
+class ExportOut(Schema):
+    """`archive` is the address of the file while there is one: an OCI layout that `docker load` takes, too."""
+
+    id: str
+    version: int
+    status: str
+    size: int
+    archive: str | None
+    created_by: str
+    created_at: datetime
+    finished_at: datetime | None
+    error: dict[str, Any] | None
+
+    @staticmethod
+    def of(app: App, export: Export) -> ExportOut:
+        own = ("version", "created_by", "archive")
+        same = {name: getattr(export, name) for name in ExportOut.model_fields if name not in own}
+        done = export.status == Push.Status.DONE
+        return ExportOut(
+            **same,
+            version=export.release.version,
+            created_by=str(export.created_by or ""),
+            archive=reverse("export_archive", args=[app.tenant.slug, app.name, export.pk]) if done else None,
+        )
 
 
 class LoginOut(Schema):
@@ -81,6 +109,23 @@ def push(request: HttpRequest, tenant: str, app: str, version: int, body: Image)
     release = release_for(found, version)
     made = actions.push(actor=person(request), app=found, release=release, image=body.image)
     return Status(202, PushOut.of(made))
+
+
+@router.post(
+    f"{APP}/releases/{{int:version}}/export",
+    response={202: ExportOut, **ERRORS},
+    summary="Write a release's image to a file, to be downloaded within an hour (developer)",
+)
+def export(request: HttpRequest, tenant: str, app: str, version: int) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    made = actions.export(actor=person(request), app=found, release=release_for(found, version))
+    return Status(202, ExportOut.of(found, made))
+
+
+@router.get(f"{APP}/exports/{{export}}", response={200: ExportOut, **ERRORS}, summary="One export (developer)")
+def one_export(request: HttpRequest, tenant: str, app: str, export: str) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    return ExportOut.of(found, export_for(found, export))
 
 
 @router.get(f"{APP}/pushes", response={200: list[PushOut], **ERRORS}, summary="Pushes, newest first")

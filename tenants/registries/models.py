@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
 
@@ -56,4 +58,30 @@ class Push(models.Model):
         return str(self.pk)
 
 
+class Export(models.Model):
+    """A release's image as a file to download, at PATHS.exports/<id>, for KEPT from when it was written."""
+
+    id = IdField()
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="exports")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="exports")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    # --- observed
+    status = models.CharField(max_length=8, choices=Push.Status.choices, default=Push.Status.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True)
+    size = models.PositiveBigIntegerField(default=0)  # of the file
+    error = models.JSONField(null=True)  # {"summary", "hint", "details"}
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["status"])]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 GOING = (Push.Status.QUEUED, Push.Status.RUNNING)
+KEPT = timedelta(hours=1)  # an export

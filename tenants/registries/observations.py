@@ -1,8 +1,8 @@
-"""What is true of pushes. Only the worker writes here."""
+"""What is true of pushes and exports. Only the worker writes here."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
@@ -10,38 +10,60 @@ from django.utils import timezone
 
 from paas.live import changed
 from tenants.apps.models import App
-from tenants.registries.models import Push
+from tenants.registries.models import KEPT, Export, Push
+
+Status = Push.Status
+Job = TypeVar("Job", Push, Export)
+
+
+def claim(push_id: str) -> Push | None:
+    return _claim(Push, push_id)
+
+
+def claim_export(export_id: str) -> Export | None:
+    return _claim(Export, export_id)
 
 
 @transaction.atomic
-def claim(push_id: str) -> Push | None:
+def _claim(kind: type[Job], pk: str) -> Job | None:
     """queued -> running, for one worker only."""
     wanted = Exists(App.objects.filter(pk=OuterRef("app_id"), destroyed_at=None))
-    queued = Push.objects.filter(wanted, pk=push_id, status=Push.Status.QUEUED)
-    if not queued.update(status=Push.Status.RUNNING, attempts=F("attempts") + 1):
+    queued = kind.objects.filter(wanted, pk=pk, status=Status.QUEUED)
+    if not queued.update(status=Status.RUNNING, attempts=F("attempts") + 1):
         return None
-    push = Push.objects.select_related("app__tenant", "release").get(pk=push_id)
-    changed(push.app.tenant_id, push.app_id, "push")
-    return push
+    job = kind.objects.select_related("app__tenant", "release").get(pk=pk)
+    changed(job.app.tenant_id, job.app_id, "push")
+    return job
 
 
-def interrupted(push: Push) -> bool:
-    """running -> queued: its worker died. Pushing again changes nothing that is there."""
-    running = Push.objects.filter(pk=push.pk, status=Push.Status.RUNNING)
-    if not running.update(status=Push.Status.QUEUED):
+def interrupted(job: Push | Export) -> bool:
+    """running -> queued: its worker died. Doing it again changes nothing that is there."""
+    running = type(job).objects.filter(pk=job.pk, status=Status.RUNNING)
+    if not running.update(status=Status.QUEUED):
         return False
-    changed(push.app.tenant_id, push.app_id, "push")
+    changed(job.app.tenant_id, job.app_id, "push")
     return True
 
 
 def done(push: Push, digest: str) -> None:
-    _end(push, status=Push.Status.DONE, digest=digest)
+    _end(push, status=Status.DONE, digest=digest)
 
 
-def failed(push: Push, error: dict[str, Any]) -> None:
-    _end(push, status=Push.Status.FAILED, error=error)
+def exported(export: Export, size: int) -> None:
+    _end(export, status=Status.DONE, size=size)
 
 
-def _end(push: Push, **columns: Any) -> None:
-    Push.objects.filter(pk=push.pk).update(finished_at=timezone.now(), **columns)
-    changed(push.app.tenant_id, push.app_id, "push")
+def failed(job: Push | Export, error: dict[str, Any]) -> None:
+    _end(job, status=Status.FAILED, error=error)
+
+
+def _end(job: Push | Export, **columns: Any) -> None:
+    type(job).objects.filter(pk=job.pk).update(finished_at=timezone.now(), **columns)
+    changed(job.app.tenant_id, job.app_id, "push")
+
+
+def forget_exports() -> None:
+    """Those that were kept long enough; their files go with the next look at the folder."""
+    for export in Export.objects.filter(finished_at__lt=timezone.now() - KEPT).select_related("app"):
+        export.delete()
+        changed(export.app.tenant_id, export.app_id, "push")

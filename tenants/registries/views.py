@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from paas.errors import NotFound
 from tenants.accounts.access import tenant_for
 from tenants.accounts.models import Role, Tenant
 from tenants.apps.access import app_for, app_seen_by
@@ -23,7 +24,7 @@ from tenants.registries.forms import ImageForm, LoginForm, PushForm
 from tenants.registries.models import Push
 from tenants.releases.access import release_for
 from tenants.releases.models import Build
-from tenants.releases.views import app_context
+from tenants.releases.views import app_context, tell
 
 PER_PAGE = 25
 
@@ -100,6 +101,20 @@ def pushes(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     return _page(request, app, PushForm(app, version=request.GET.get("version", "")))
 
 
+@require_POST
+@signed_in
+def export(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
+    """The form's other button: the release as a file. It stands in the list when it is written."""
+    app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
+    version = request.POST.get("version", "")
+    if not (version.isascii() and version.isdecimal() and len(version) < 10):
+        raise NotFound(f"{app} has no such release", hint="Look at the list of its releases.")
+    release = release_for(app, int(version))
+    done = f"The image of {release} is being written to a file; the link to it appears below."
+    tell(request, lambda: actions.export(actor=request.user, app=app, release=release), done)
+    return redirect("pushes", tenant, name)
+
+
 def _push(request: SignedInRequest, app: App, form: PushForm) -> Push | None:
     with errors_in(form):
         release = release_for(app, form.cleaned_data["version"])
@@ -114,4 +129,5 @@ def _page(request: SignedInRequest, app: App, form: BaseForm) -> HttpResponse:
 def _context(request: SignedInRequest, app: App) -> dict[str, Any]:
     rows = app.pushes.select_related("release", "created_by")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    return {**app_context(request, app, "releases"), "page": page, "hosts": _hosts(app.tenant)}
+    more = {"page": page, "exports": app.exports.select_related("release"), "hosts": _hosts(app.tenant)}
+    return {**app_context(request, app, "releases"), **more}

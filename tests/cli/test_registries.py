@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from django.conf import settings
 from django.db import connections
 
 from tenants.registries import observations
-from tenants.registries.models import Login, Push
+from tenants.registries.models import Export, Login, Push
 from tests.cli.berth import Berth, Worker
 from tests.web.cast import Cast
 
@@ -79,3 +80,21 @@ def test_viewers_may_not(berth: Berth, cast: Cast, words: tuple[str, ...]) -> No
     berth.env["BERTH_APP"] = "demo/shop"
     refused = berth.run(*words)
     assert refused.returncode == 1 and "developer" in refused.stderr
+
+
+@pytest.mark.filterwarnings(
+    "ignore:StreamingHttpResponse must consume"
+)  # this server is not the one for streams
+def test_an_image_is_exported_to_a_file(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.developer)
+    settings.PATHS.exports.mkdir(exist_ok=True)
+    made = Export.objects.create(app=cast.app, release=cast.app.releases.get(), status="done", size=5)
+    argv = ("export", "v1", "--app", "demo/shop")
+    broken = berth.run(*argv)
+    assert broken.returncode == 1 and [*berth.home.glob("*.tar")] == []
+    (settings.PATHS.exports / made.pk).write_bytes(b"image")
+    done = berth.run(*argv)
+    assert done.stdout == "Wrote v1 to shop-v1.tar (5 bytes).\n", done.stderr
+    assert (berth.home / "shop-v1.tar").read_bytes() == b"image"
+    assert "shop-v1.tar is there already" in berth.run(*argv).stderr
+    assert "is not a release" in berth.run("export", "new", "--app", "demo/shop").stderr

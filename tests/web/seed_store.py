@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tenants.accounts.models import Tenant, User
 from tenants.apps.models import App
-from tenants.registries.models import Push
+from tenants.registries.models import Export, Push
 from tenants.releases.models import Build, Source
 from tenants.store.models import Size, Upkeep, Use
 
@@ -19,6 +19,11 @@ PULLED = "c0ffee000001"  # a build
 REFUSED = {
     "summary": f"pushing {IMAGE}:v8 failed: writing blob: unauthorized: authentication required",
     "hint": "check its name, that containers may reach the registry, and the tenant's sign-in there",
+    "details": {},
+}
+TOO_LARGE = {
+    "summary": "the image is larger than the tenant's disk",
+    "hint": "push it to a registry",
     "details": {},
 }
 PUSHES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -58,6 +63,10 @@ def fill() -> None:
             created_by=release.created_by, **columns,
         )  # fmt: skip
     source = Source.objects.create(app=shop, kind="image", name=f"{IMAGE}@{DIGEST}", digest="", size=0)
+    older = shop.releases.get(version=release.version - 1)
+    Export.objects.create(app=shop, release=release, status="done", size=161 * MIB, finished_at=now)
+    Export.objects.create(app=shop, release=older, status="failed", finished_at=now, error=TOO_LARGE)
+    Export.objects.create(app=shop, release=older, status="running")
     error = {**REFUSED, "summary": f"pulling {IMAGE}:v8 failed: manifest unknown"}
     pulled = Build.objects.create(
         id=PULLED, app=shop, source=source, status="failed", started_at=now, finished_at=now, error=error

@@ -10,7 +10,7 @@ import pytest
 from paas.api import api
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
-from tenants.registries.models import Push
+from tenants.registries.models import Export, Push
 from tenants.store.models import Upkeep
 from tests.web.cast import (
     GZIP,
@@ -49,6 +49,8 @@ MATRIX = {
     ),
     ("GET", f"{APP}/pushes"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/pushes/{{push}}"): Row(Role.VIEWER, 200),
+    ("POST", f"{APP}/releases/{{version}}/export"): Row(Role.DEVELOPER, 202, {}),
+    ("GET", f"{APP}/exports/{{export}}"): Row(Role.DEVELOPER, 200),
     ("GET", "tenants/{tenant}/registries"): Row(Role.DEVELOPER, 200),
     ("POST", "tenants/{tenant}/registries"): Row(
         Role.DEVELOPER, 201, {"host": "registry.example", "username": "sailor", "password": "secret"}
@@ -121,6 +123,7 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     ids |= {"upkeep": Upkeep.objects.create(kind="prune", status="done").pk, "host": "registry.example"}
     first = cast.app.releases.get(version=1)
     ids |= {"push": Push.objects.create(app=cast.app, release=first, reference="r/s:1").pk}
+    ids |= {"export": Export.objects.create(app=cast.app, release=first).pk}
     url = path.format(tenant="demo", app="shop", **ids)
     client = _client(cast, who)
     response = client.call(method, url, row.body, content_type=row.content_type)

@@ -65,6 +65,7 @@ MATRIX = {
     f"{APP}deploy/": Row(DEVELOPER, 405, 302),
     f"{APP}deploy/image/": Row(DEVELOPER, 200, 302, body={"image": IMAGE}),
     f"{APP}pushes/": Row(VIEWER, 200, 302, DEVELOPER, {"version": "1", "image": IMAGE}),
+    f"{APP}exports/": Row(DEVELOPER, 405, 302, body={"version": "1"}),
     f"{APP}restart/": Row(DEVELOPER, 405, 302),
     f"{APP}builds/": Row(VIEWER),
     f"{APP}builds/<str:build_id>/": Row(VIEWER),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from paas.live import channel
 from tenants.registries import observations
-from tenants.registries.models import Login, Push
+from tenants.registries.models import Export, Login, Push
+from tenants.releases.actions import restart
 from tenants.releases.models import Build
 from tests.web.cast import Cast, released
 from tests.web.pages import Browser, markup
@@ -155,3 +158,32 @@ def test_many_rows_are_paged_and_cost_no_query_each(cast: Cast, django_assert_ma
         with django_assert_max_num_queries(20):
             page = markup(browser.get(path))
         assert page.count(row) == 25 and "of 60" in page
+
+
+def test_an_export_is_one_file_an_hour_and_few_of_a_tenant(cast: Cast) -> None:
+    browser, path = Browser(cast.developer), "/t/demo/shop/exports/"
+    for _ in range(2):
+        assert browser.post(path, {"version": "1"}).status_code == 302
+    first = Export.objects.get()
+    assert "Waits for a worker." in markup(browser.part(PUSHES))
+    assert observations.claim_export(first.pk)
+    assert observations.claim_export(first.pk) is None
+    observations.exported(first, 5 << 20)
+    shown = markup(browser.part(PUSHES))
+    assert "5 MiB" in shown and f"/streams/t/demo/shop/exports/{first.pk}/image.tar" in shown
+    assert "image.tar" not in markup(Browser(cast.viewer).get(PUSHES))
+    assert "image.tar" not in markup(Browser(cast.admin).get(PUSHES))
+    released(cast.app, cast.developer)
+    browser.post(path, {"version": "2"})
+    observations.exported(Export.objects.get(release__version=2), 1)
+    restart(actor=cast.developer, app=cast.app)
+    browser.post(path, {"version": "3"})
+    assert sorted(Export.objects.values_list("release__version", flat=True)) == [2, 3]
+    for version in ("9", "x", "²", "9" * 30, ""):
+        assert browser.post(path, {"version": version}).status_code == 404
+    Export.objects.update(status="running")
+    refused = browser.post(path, {"version": "1"}, follow=True)
+    assert "2 exports are under way already." in markup(refused)
+    Export.objects.update(finished_at=timezone.now() - timedelta(minutes=61))
+    observations.forget_exports()
+    assert not Export.objects.exists()

@@ -18,6 +18,7 @@ from tenants import sse
 from tenants.accounts import streams as live_stream
 from tenants.accounts.models import User
 from tenants.containers import streams as app_stream
+from tenants.registries.models import Export
 from tenants.releases import streams as build_stream
 from tenants.releases.models import Build
 from tests.web.cast import Cast, make_build, make_run
@@ -52,6 +53,9 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 @pytest.mark.parametrize("who", ["owner", "viewer", "stranger", "admin", "nobody"])
 def test_access(cast: Cast, who: str) -> None:
     build, started = make_build(cast.app, cast.developer), make_run(cast.app, cast.developer)
+    settings.PATHS.exports.mkdir(exist_ok=True)
+    export = Export.objects.create(app=cast.app, release=cast.app.releases.get(), status="done")
+    (settings.PATHS.exports / export.pk).touch()
     user = None if who == "nobody" else getattr(cast, who)
     ok = {"owner": 200, "viewer": 200, "admin": 200, "nobody": 401}.get(who, 404)
 
@@ -61,6 +65,9 @@ def test_access(cast: Cast, who: str) -> None:
             members_alone = who == "admin" and path.startswith("runs/")
             assert response.status_code == (404 if members_alone else ok)
             response.close()
+        image = await get(user, f"/streams/t/demo/shop/exports/{export.pk}/image.tar")
+        assert image.status_code == {"owner": 200, "viewer": 403, "nobody": 401}.get(who, 404)
+        image.close()
         response = await get(user, "/streams/live/")
         assert response.status_code == (401 if who == "nobody" else 200)
         response.close()
