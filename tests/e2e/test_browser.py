@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,38 @@ def test_from_sign_in_to_roll_back(platform: Platform, signed_in: Page, tmp_path
     expect(page.get_by_text("v3").first).to_be_visible(timeout=SOON)
     assert platform.settled("journey")["version"] == 3
     assert b"first words" in platform.app("journey").body
+
+
+BOAT = """\
+FROM scratch
+COPY busybox /bin/
+EXPOSE 8000
+HEALTHCHECK CMD ["/bin/busybox", "true"]
+CMD ["/bin/busybox", "httpd", "-f", "-p", "8000", "-h", "/"]
+"""
+
+
+def test_an_image_leaves_as_a_file_and_comes_back(platform: Platform, signed_in: Page, tmp_path: Path) -> None:
+    """What the list of exports shows comes by the stream of changes, and the file by that of its own."""
+    page, archive = signed_in, tmp_path / "boat.tar.gz"
+    (tmp_path / "app").mkdir()
+    shutil.copy("/bin/busybox", tmp_path / "app")
+    platform.create("boat")
+    made = platform.deploy("boat", packed(tmp_path / "app", Dockerfile=BOAT))
+    assert made["status"] == "live", made
+    page.goto(f"{platform.dashboard}/t/demo/boat/pushes/")
+    page.get_by_role("button", name="Export as a file").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click(timeout=SOON)
+    archive.write_bytes(gzip.compress(download.value.path().read_bytes(), 1))
+    platform.create("again")
+    page.goto(f"{platform.dashboard}/t/demo/again/")
+    page.locator("input[type=file]").set_input_files(archive)
+    page.wait_for_url("**/builds/**", timeout=SOON)
+    there = platform.settled("again")
+    assert (there["status"], there["image"]) == ("live", made["image"])
+    page.goto(f"{platform.dashboard}/t/demo/again/")
+    expect(page.get_by_text("/bin/busybox true")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", ["/", "/machine/", "/account/", "/t/demo/hello/", "/t/demo/hello/log/"])
