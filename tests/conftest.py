@@ -16,7 +16,7 @@ from tests.settings import STATE
 BESIDE = ("cli", "docs", "lint", "oci", "postgresql", "web")
 
 
-class SideBySide(LoadScopeScheduling):
+class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
     """With -n: what changes the host is one piece of work, and of the rest each module is one."""
 
     def _split_scope(self, nodeid: str) -> str:
