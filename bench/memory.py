@@ -34,9 +34,11 @@ class Worker:
         (self.folder / "clear_refs").write_text(_RESET_PEAK)
 
     def end(self) -> None:
-        self.most = max(self.most, _size(self.folder / "status", "VmHWM"))
-        rollup = self.folder / "smaps_rollup"
-        self.own = max(self.own, _size(rollup, "Private_Clean") + _size(rollup, "Private_Dirty"))
+        status, rollup = self.folder / "status", self.folder / "smaps_rollup"
+        peak, now = _size(status, "VmHWM"), _size(status, "VmRSS")
+        own = _size(rollup, "Private_Clean") + _size(rollup, "Private_Dirty")
+        self.most = max(self.most, peak)
+        self.own = max(self.own, own + peak - now)  # what it has given back was its own, at most
 
 
 def table(workers: Iterable[Worker]) -> str:
