@@ -12,9 +12,11 @@ from django.conf import settings
 from tenants.apps.models import App, ConfigVar
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
+from tenants.inspections.models import Inspection
 from tenants.releases.models import Build, Release, Source
 from tests.cli.berth import Berth, Worker
 from tests.web.cast import Cast, make_build
+from tests.web.seed_inside import ANSWERS, PROVENANCE
 
 
 @pytest.fixture
@@ -210,3 +212,19 @@ def test_open_and_destroy(berth: Berth, cast: Cast, folder: Path) -> None:
     done = berth.run("destroy", cwd=folder, stdin="shop\n")
     assert done.returncode == 0, done.stderr
     assert App.objects.get(pk=cast.app.pk).destroyed_at is not None
+
+
+def test_an_image_shows_its_layers_and_where_it_comes_from(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.viewer)
+    release = cast.app.releases.get()
+    Inspection.objects.create(
+        app=cast.app, kind="image", release=release, status="answered", answer=ANSWERS["image"]
+    )
+    layers = berth.run("image", "--app", "demo/shop")
+    assert "RUN uv pip install" in layers.stdout, layers.stderr
+    made = berth.run("image", "v1", "--provenance", "--app", "demo/shop")
+    rows = [line.split() for line in made.stdout.splitlines()]
+    assert ["base", "image", PROVENANCE["base"]] in rows and ["source", PROVENANCE["source"]] in rows, (
+        made.stderr
+    )
+    assert ["version", "of", "Berth", PROVENANCE["version"]] in rows

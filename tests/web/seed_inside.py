@@ -43,7 +43,7 @@ LAYERS = [
     {"diff_id": BUILT, "instruction": "RUN uv pip install -r requirements.txt", "size": 18 << 20,
      "files": 1204, "others": 0},
 ]  # fmt: skip
-PROVENANCE = {
+PROVENANCE: dict[str, Any] = {
     "source": "sha256:" + "3" * 64, "base": "sha256:" + "4" * 64, "builder": "python", "version": "0.1.0",
     "steps": [[layer["instruction"], layer["diff_id"]] for layer in LAYERS],
     "built_at": "2026-11-26T20:00:00+00:00",
