@@ -156,6 +156,8 @@ else:
         "default": {
             "ENGINE": "paas.sqlite",
             "NAME": PATHS.database,
+            # Kept for good: whoever closes the last one waits for the disk, while SQLite empties its log.
+            "CONN_MAX_AGE": None,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": LOCK_SECONDS,
