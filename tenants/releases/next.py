@@ -14,7 +14,16 @@ from tenants.apps.models import App
 from tenants.audit.actions import record
 from tenants.releases.models import Release
 
-_COPIED = ("build", "image", "processes", "health", "release_command", "defaults", "config")
+_COPIED = (
+    "build",
+    "image",
+    "committed_from",
+    "processes",
+    "health",
+    "release_command",
+    "defaults",
+    "config",
+)
 _GOING = (Release.Status.PENDING, Release.Status.STARTING, Release.Status.LIVE)
 
 

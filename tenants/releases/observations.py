@@ -151,8 +151,13 @@ def release_live(release: Release) -> bool:
     return True
 
 
+@transaction.atomic
 def release_committed(release: Release, image: ImageSpec) -> bool:
-    """The image of a release that a container's changes were to become."""
+    """The image of a release that a container's changes were to become.
+
+    Under the app's lock: a release based on this one takes either the image, or the container to commit.
+    """
+    App.objects.select_for_update(no_key=True).filter(pk=release.app_id).first()
     return _move(release, _UNDER_WAY, image=to_json(image), committed_from="")
 
 

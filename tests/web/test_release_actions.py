@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from paas.specs import ProcessSpec
 from tenants.apps.actions import create_app, destroy_app
 from tenants.apps.models import App, ConfigVar
 from tenants.audit.models import Event
+from tenants.containers.actions import commit
 from tenants.releases import observations
 from tenants.releases.actions import (
     cancel_build,
@@ -26,7 +28,7 @@ from tenants.releases.actions import (
     upload_source,
 )
 from tenants.releases.models import Build, Release, Source
-from tests.web.cast import GZIP, Cast, go_live, make_build, released, report
+from tests.web.cast import GZIP, Cast, go_live, make_build, make_container, released, report
 
 
 def config_of(app: App) -> dict[str, str]:
@@ -84,6 +86,20 @@ def test_rollback_brings_back_code_and_config_and_keeps_the_scale(cast: Cast) ->
     assert release.config == {"A": "old", "B": "1"} == config_of(cast.app)
     assert release.image == second.image
     assert release.processes[0]["count"] == 4
+
+
+def test_a_commit_under_way_goes_into_each_release_based_on_it(cast: Cast) -> None:
+    container = make_container(cast.app)
+    made = commit(actor=cast.owner, app=cast.app, container=container)
+    set_config(actor=cast.owner, app=cast.app, changes={"A": "1"})
+    scale(actor=cast.owner, app=cast.app, formation={"web": 2})
+    last = restart(actor=cast.owner, app=cast.app)
+    again = rollback(actor=cast.owner, app=cast.app, version=made.version)
+    assert last.committed_from == again.committed_from == container.pk
+    image = replace(report().image, digest="sha256:" + "c" * 64)
+    assert observations.release_committed(again, image)
+    later = restart(actor=cast.owner, app=cast.app)
+    assert (later.image["digest"], later.committed_from) == (image.digest, "")
 
 
 def test_rollback_to_the_current_or_an_unknown_release_is_refused(cast: Cast) -> None:
