@@ -16,6 +16,7 @@ from paas.images.usage import Share, shares
 from paas.worker import engine, lock
 from tenants.apps.models import App
 from tenants.containers.models import Container
+from tenants.releases.kept import kept_releases
 from tenants.releases.models import Release
 from tenants.store import observations
 from tenants.store.actions import ask_by_itself
@@ -28,7 +29,6 @@ BASES = "*"  # owns the layers of base images, so that they are unique to nobody
 AGAIN = timedelta(hours=20)
 AGAIN_WHEN_FULL = timedelta(hours=1)
 ALMOST_FULL = 95  # percent of the disk
-_UNDER_WAY = (Release.Status.PENDING, Release.Status.STARTING)
 _KINDS = {1: Use.Kind.TENANT, 2: Use.Kind.APP, 3: Use.Kind.RELEASE}
 
 
@@ -47,21 +47,6 @@ def kept() -> Kept:
     rows += Release.objects.filter(pk__in=running.values("release_id")).only("pk", "image")
     layers = (layer for row in rows for layer in row.image["layers"])
     return Kept(frozenset(row.image["digest"] for row in rows), frozenset(layers))
-
-
-def kept_releases(app: App) -> list[Release]:
-    """The serving one, what is under way, the newest, and all that have one of the last images to be live."""
-    found: dict[str, Release] = {}
-    images: set[str] = set()
-    for number, row in enumerate(app.releases.only("pk", "app_id", "version", "image", "status", "live_at")):
-        needed = number == 0 or row.pk == app.serving_release_id or row.status in _UNDER_WAY
-        digest = row.image["digest"]
-        if row.live_at and (digest in images or len(images) < settings.KEPT_IMAGES):
-            images.add(digest)
-            needed = True
-        if needed:
-            found[row.pk] = row
-    return list(found.values())
 
 
 def observe() -> None:

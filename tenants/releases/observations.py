@@ -14,6 +14,7 @@ from paas.live import changed
 from paas.specs import BuildReport, ImageSpec
 from tenants.apps.models import App
 from tenants.releases import next as following
+from tenants.releases.kept import kept_releases
 from tenants.releases.models import Build, Release
 from tenants.releases.serial import to_json
 
@@ -106,10 +107,12 @@ def _end_claim(build: Build, **columns: Any) -> bool:
 
 
 def builds_beyond_history(app: App, kept: int) -> QuerySet[Build]:
-    """Builds of the app that ended and that its history has no room for: the oldest."""
+    """Builds of the app that ended and that its history has no room for: the oldest, but none that a release
+    which may run again comes from."""
+    needed = {release.build_id for release in kept_releases(app)} - {None}
     past = app.builds.exclude(status__in=(Build.Status.QUEUED, Build.Status.RUNNING))
     beyond = past.order_by("-created_at", "pk").values_list("pk", flat=True)[kept:]
-    return app.builds.filter(pk__in=list(beyond)).select_related("source")
+    return app.builds.filter(pk__in=set(beyond) - needed).select_related("source")
 
 
 @transaction.atomic

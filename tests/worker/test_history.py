@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -11,11 +13,13 @@ from django.conf import settings
 from paas.errors import Conflict
 from paas.logs import older
 from paas.worker import history
+from tenants.apps.models import App
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
+from tenants.releases import actions, observations
 from tenants.releases.actions import MOST_WAITING, start_build, upload_source
 from tenants.releases.models import Build
-from tests.web.cast import GZIP, Cast
+from tests.web.cast import GZIP, Cast, released, report
 
 
 def written(path: Path) -> Path:
@@ -66,6 +70,23 @@ def test_the_newest_sources_and_logs_of_builds_that_ended(cast: Cast, monkeypatc
     history.forget_builds(cast.app)
     assert there(sources) == kept(history.SOURCES, of=6)
     assert there(logs) == kept(4, of=6)
+
+
+def test_the_builds_of_releases_that_may_run_again(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(history, "BUILDS", 1)
+    settings.KEPT_IMAGES = 2
+    images = (replace(report().image, digest=f"sha256:{n:064}") for n in range(3))
+    made = [released(cast.app, cast.owner, replace(report(), image=image)) for image in images]
+    logs = [written(settings.PATHS.build_log(str(row.build_id))) for row in made]
+    observations.release_live(actions.restart(actor=cast.owner, app=cast.app))
+    for _ in range(3):
+        ended_build(cast)
+    history.forget_builds(App.objects.get(pk=cast.app.pk))
+    for row in made:
+        row.refresh_from_db()
+    assert [row.build is not None for row in made] == there(logs) == kept(2, of=3)
 
 
 def test_a_source_that_is_still_to_be_built_stays(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

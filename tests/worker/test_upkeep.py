@@ -21,6 +21,7 @@ from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.containers.observations import new_container
 from tenants.releases import actions
+from tenants.releases.kept import kept_releases
 from tenants.releases.models import Release
 from tenants.store import selectors
 from tenants.store.actions import ask
@@ -71,7 +72,7 @@ def done(asked: Upkeep) -> Upkeep:
 def test_the_last_images_that_were_live_are_kept(cast: Cast, store: Store, settings: Any) -> None:
     settings.KEPT_IMAGES = 3
     made = [deploy(cast, store, cast.app, "base", f"{n}") for n in range(5)]
-    assert {row.pk for row in upkeep.kept_releases(cast.app)} == {row.pk for row in made[2:]}
+    assert {row.pk for row in kept_releases(cast.app)} == {row.pk for row in made[2:]}
     for _ in range(4):  # four releases of one image take no room from others
         go_live(actions.restart(actor=cast.owner, app=cast.app))
     kept = upkeep.kept()

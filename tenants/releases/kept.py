@@ -1,0 +1,26 @@
+"""Which releases of an app may run again: their images stay, and the builds that tell where those are from."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from tenants.apps.models import App
+from tenants.releases.models import Release
+
+_UNDER_WAY = (Release.Status.PENDING, Release.Status.STARTING)
+_LOOKED_AT = ("pk", "app_id", "version", "image", "status", "live_at", "build_id")
+
+
+def kept_releases(app: App) -> list[Release]:
+    """The serving one, what is under way, the newest, and all that have one of the last images to be live."""
+    found: dict[str, Release] = {}
+    images: set[str] = set()
+    for number, row in enumerate(app.releases.only(*_LOOKED_AT)):
+        needed = number == 0 or row.pk == app.serving_release_id or row.status in _UNDER_WAY
+        digest = row.image["digest"]
+        if row.live_at and (digest in images or len(images) < settings.KEPT_IMAGES):
+            images.add(digest)
+            needed = True
+        if needed:
+            found[row.pk] = row
+    return list(found.values())
