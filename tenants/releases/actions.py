@@ -11,12 +11,12 @@ from paas.errors import Conflict
 from paas.live import changed
 from paas.queue import wake
 from tenants.accounts.models import User
-from tenants.apps.models import App, ConfigVar
+from tenants.apps.models import App
 from tenants.audit.actions import record
 from tenants.checks import bad_field, one_line
 from tenants.ids import new_id
+from tenants.releases import config_vars, observations, sources
 from tenants.releases import next as following
-from tenants.releases import observations, sources
 from tenants.releases.access import release_for
 from tenants.releases.config import Changes, check_changes, check_total
 from tenants.releases.formation import check_formation
@@ -84,15 +84,14 @@ def cancel_build(*, actor: User, build: Build) -> None:
 def rollback(*, actor: User, app: App, version: int) -> Release:
     """A new release with the code, the process types and the config of an older one.
 
-    The config vars become those of that release. How many of each process run stays as chosen since:
-    that is about today's traffic, not about the code.
+    The config vars become those of that release once the new one is live: one that fails changes none. How
+    many of each process run stays as chosen since: that is about today's traffic, not about the code.
     """
     app = following.lock(app)
     target = release_for(app, version)
     serving = following.current(app)
     if serving is not None and serving.pk == target.pk:
         raise Conflict(f"v{version} is the current release", hint="Choose an older one, or restart.")
-    _restore_config(app, target)
     return following.release(
         app,
         actor=actor,
@@ -100,14 +99,8 @@ def rollback(*, actor: User, app: App, version: int) -> Release:
         note=f"Roll back to v{version}",
         based_on=target,
         processes=following.counted(target.processes, app.formation),
+        brings_config=True,
     )
-
-
-def _restore_config(app: App, target: Release) -> None:
-    wanted = {k: v for k, v in target.config.items() if target.defaults.get(k) != v}
-    app.config_vars.exclude(key__in=wanted).delete()
-    _write_config(app, wanted)
-    changed(app.tenant_id, app.pk, "config")
 
 
 @transaction.atomic
@@ -152,18 +145,22 @@ def _counts(formation: dict[str, int]) -> str:
 
 @transaction.atomic
 def set_config(*, actor: User, app: App, changes: Changes) -> Release | None:
-    """Set (text) or unset (None) config vars. None if nothing runs yet, or nothing changes."""
+    """Set (text) or unset (None) config vars. None if nothing runs yet, or nothing changes.
+
+    While a rollback is under way they change those that it brings, too.
+    """
     check_changes(changes)
     app = following.lock(app)
-    before = {var.key: var.value for var in app.config_vars.all()}
-    after = {k: v for k, v in {**before, **changes}.items() if v is not None}
-    if after == before:
+    based_on = following.current(app)
+    before = config_vars.of_app(app)
+    coming = config_vars.of_release(based_on) if based_on and based_on.brings_config else before
+    after, released = (config_vars.with_changes(values, changes) for values in (before, coming))
+    if after == before and released == coming:
         return None
     check_total(after)
-    _write_config(app, {k: v for k, v in after.items() if before.get(k) != v})
-    app.config_vars.exclude(key__in=after).delete()
-    changed(app.tenant_id, app.pk, "config")
-    note, based_on = _config_note(changes), following.current(app)
+    check_total(released)
+    config_vars.put(app, after)
+    note = _config_note(changes)
     if based_on is None:
         record("config.set", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, note=note)
         return None
@@ -173,13 +170,8 @@ def set_config(*, actor: User, app: App, changes: Changes) -> Release | None:
         cause=Release.Cause.CONFIG,
         note=note,
         based_on=based_on,
-        config=following.config_of(app, based_on.defaults),
+        config={**based_on.defaults, **released},
     )
-
-
-def _write_config(app: App, values: dict[str, str]) -> None:
-    for key, value in values.items():
-        ConfigVar.objects.update_or_create(app=app, key=key, defaults={"value": value})
 
 
 def _config_note(changes: Changes) -> str:

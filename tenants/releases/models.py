@@ -95,6 +95,8 @@ class Release(models.Model):
     health = models.JSONField()  # HealthCheck
     release_command = models.JSONField(default=list)
     config = EncryptedJSONField()  # env defaults of berth.toml overlaid with config vars, as released
+    # A rollback's, and of what is based on it meanwhile: once live, the app's config vars become its own.
+    brings_config = models.BooleanField(default=False)
     defaults = models.JSONField(default=dict)  # env defaults of berth.toml alone, for the next config change
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

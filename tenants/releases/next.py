@@ -12,6 +12,7 @@ from paas.queue import wake
 from tenants.accounts.models import User
 from tenants.apps.models import App
 from tenants.audit.actions import record
+from tenants.releases import config_vars
 from tenants.releases.models import Release
 
 _COPIED = (
@@ -23,6 +24,7 @@ _COPIED = (
     "release_command",
     "defaults",
     "config",
+    "brings_config",
 )
 _GOING = (Release.Status.PENDING, Release.Status.STARTING, Release.Status.LIVE)
 
@@ -47,7 +49,7 @@ def current(app: App) -> Release | None:
 
 def config_of(app: App, defaults: dict[str, str]) -> dict[str, str]:
     """berth.toml's env defaults, overlaid with the config vars."""
-    return {**defaults, **{var.key: var.value for var in app.config_vars.all()}}
+    return {**defaults, **config_vars.of_app(app)}
 
 
 def counted(processes: list[dict[str, Any]], formation: dict[str, int]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from paas.errors import NotFound
 from paas.live import changed
 from paas.specs import BuildReport, ImageSpec
 from tenants.apps.models import App
+from tenants.releases import config_vars
 from tenants.releases import next as following
 from tenants.releases.kept import kept_releases
 from tenants.releases.models import Build, Release
@@ -143,12 +144,19 @@ def release_serving(release: Release) -> bool:
 
 @transaction.atomic
 def release_live(release: Release) -> bool:
-    """starting -> live: traffic goes to it from now on, and the one before is retired."""
+    """starting -> live: traffic goes to it from now on, and the one before is retired.
+
+    A rollback brings its config vars now: while it could fail, the app's were those of what serves.
+    """
+    brings_config = release.brings_config
     app = App.objects.select_for_update(no_key=True).filter(pk=release.app_id, destroyed_at=None).first()
     if app is None or app.releases.filter(status=Release.Status.LIVE, version__gt=release.version).exists():
         return False
-    if not _move(release, _UNDER_WAY, status=Release.Status.LIVE, live_at=timezone.now(), error=None):
+    live = {"status": Release.Status.LIVE, "live_at": timezone.now(), "error": None, "brings_config": False}
+    if not _move(release, _UNDER_WAY, **live):
         return False
+    if brings_config:
+        config_vars.put(app, config_vars.of_release(release))
     app.releases.filter(status=Release.Status.LIVE).exclude(pk=release.pk).update(status=Release.Status.RETIRED)
     App.objects.filter(pk=app.pk).update(serving_release_id=release.pk)
     return True
@@ -165,7 +173,7 @@ def release_committed(release: Release, image: ImageSpec) -> bool:
 
 
 def release_failed(release: Release, error: dict[str, Any]) -> bool:
-    return _move(release, _UNDER_WAY, status=Release.Status.FAILED, error=error)
+    return _move(release, _UNDER_WAY, status=Release.Status.FAILED, error=error, brings_config=False)
 
 
 @transaction.atomic

@@ -83,9 +83,36 @@ def test_rollback_brings_back_code_and_config_and_keeps_the_scale(cast: Cast) ->
     set_config(actor=cast.owner, app=cast.app, changes={"A": "new", "B": None, "C": "1"})
     scale(actor=cast.owner, app=cast.app, formation={"web": 4})
     release = rollback(actor=cast.owner, app=cast.app, version=second.version)
+    go_live(release)
     assert release.config == {"A": "old", "B": "1"} == config_of(cast.app)
     assert release.image == second.image
     assert release.processes[0]["count"] == 4
+
+
+def test_a_rollback_that_fails_leaves_the_config_vars_of_what_serves(cast: Cast) -> None:
+    set_config(actor=cast.owner, app=cast.app, changes={"A": "new"})
+    go_live(Release.objects.get(app=cast.app, version=2))
+    failed = rollback(actor=cast.owner, app=cast.app, version=1)
+    assert observations.release_failed(failed, {"summary": "never listened"})
+    assert config_of(cast.app) == {"A": "new"}
+    changed = set_config(actor=cast.owner, app=cast.app, changes={"B": "1"})
+    assert changed and changed.config == {"A": "new", "B": "1"} == released(cast.app, cast.owner).config
+
+
+def test_what_changes_while_a_rollback_is_under_way_goes_on_from_it(cast: Cast) -> None:
+    set_config(actor=cast.owner, app=cast.app, changes={"A": "old", "GONE": "1"})
+    set_config(actor=cast.owner, app=cast.app, changes={"A": "new", "B": "1"})
+    go_live(Release.objects.get(app=cast.app, version=3))
+    rollback(actor=cast.owner, app=cast.app, version=2)
+    restart(actor=cast.owner, app=cast.app)
+    assert set_config(actor=cast.owner, app=cast.app, changes={"A": "new", "GONE": None})
+    last = cast.app.releases.first()
+    assert last and last.config == {"A": "new"}
+    assert config_of(cast.app) == {"A": "new", "B": "1"}
+    go_live(last)
+    assert config_of(cast.app) == {"A": "new"}
+    set_config(actor=cast.owner, app=cast.app, changes={"C": "1"})
+    assert not Release.objects.get(app=cast.app, version=7).brings_config
 
 
 def test_a_commit_under_way_goes_into_each_release_based_on_it(cast: Cast) -> None:
