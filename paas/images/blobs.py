@@ -34,12 +34,17 @@ class Blobs:
 
         Call it while holding `adding`."""
         digest = of_bytes(data)
-        path = self.path(digest)
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            write_file(path, data)
+        if not self.use(digest):
+            write_file(self.path(digest), data)
         return digest
+
+    def use(self, digest: str) -> bool:
+        """Whether it is here; if so it is young again. Call it while holding `adding`."""
+        try:
+            os.utime(self.path(digest))
+        except FileNotFoundError:
+            return False
+        return True
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

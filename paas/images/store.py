@@ -154,6 +154,15 @@ class Store:
         except NotFound:
             return False
 
+    def use_image(self, spec: ImageSpec) -> bool:
+        """Whether all of its layers are here; if so it counts as young, so that a prune under way leaves it and
+        its documents alone."""
+        with adding(self.root):
+            here = all(self._layers.use(diff_id) for diff_id in spec.layers)
+            if here:
+                self._blobs.use(spec.digest)
+            return here
+
     # --- images from elsewhere, and for elsewhere
     def load_archive(self, stream: BinaryIO, *, name: str = "", limits: LoadLimits | None = None) -> Loaded:
         """The image called `name` of a tar archive (plain, gzip, zstd): an OCI layout, or of `docker save`.

@@ -45,7 +45,7 @@ def roll_out(app: App, release: Release) -> None:
         return
     started: list[Container] = []
     try:
-        _demand_image(release)
+        demand_image(release)
         _stop_leftovers(app, release)
         _check_quota(app, release)
         if release.committed_from:
@@ -158,9 +158,10 @@ def _slots(release: Release) -> list[tuple[ProcessSpec, int]]:
     return [(replace(processes[name], count=1), index) for name, index in slots(processes.values())]
 
 
-def _demand_image(release: Release) -> None:
-    """Of an old release it may have been pruned, or taken out of use because it was damaged."""
-    if not all(map(engine.store().has_layer, serial.image(release).layers)):
+def demand_image(release: Release) -> None:
+    """Of an old release it may have been pruned, or taken out of use because it was damaged. A prune that read
+    the rows before this release was one of them finds it young."""
+    if not engine.store().use_image(serial.image(release)):
         raise NotFound(
             "its image is no longer kept on this machine",
             hint=f"deploy the code again; the last {settings.KEPT_IMAGES} images of an app are kept",

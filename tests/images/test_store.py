@@ -214,6 +214,16 @@ def test_an_image_put_again_is_young_again(store: Store) -> None:
     assert made["old image"] not in store.prune([]).blobs
 
 
+def test_an_image_that_is_used_again_is_young_with_all_that_it_needs(store: Store) -> None:
+    made = furnished(store)
+    old = store.image(made["old image"])
+    assert store.use_image(old)
+    report = store.prune([])
+    assert made["old"] not in report.layers and store.image(old.digest) == old
+    assert made["app image"] in report.blobs
+    assert not store.use_image(replace(old, layers=(*old.layers, ABSENT)))
+
+
 # --- crashes
 CRASHES = ["copy", "describe", "sync_file_system", "write_lightly", "_rename", "sync_folder"]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from paas.errors import Conflict, Refused
+from paas.errors import Conflict, NotFound, Refused
 from paas.images import Store
 from paas.oci.config import History, ImageConfig
 from paas.oci.tar import END, TarEntry, encode
 from paas.paths import Paths
 from paas.specs import ProcessSpec
-from paas.worker import engine, upkeep
+from paas.worker import engine, roll_out, upkeep
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.containers.observations import new_container
@@ -119,6 +119,20 @@ def test_prune_first_says_what_it_would_free_and_keeps_what_is_needed(
     assert {**freed.report, "dry_run": True} == told.report
     assert not store.is_complete(old.image["digest"]) and store.is_complete(new.image["digest"])
     assert selectors.latest((Kind.LOOK, Kind.PRUNE)) == freed
+
+
+def test_what_is_about_to_run_outlives_a_prune_that_did_not_know_of_it(
+    cast: Cast, store: Store, settings: Any
+) -> None:
+    settings.KEPT_IMAGES = 1
+    old, lost, _ = (deploy(cast, store, cast.app, text) for text in ("old", "lost", "new"))
+    needed = upkeep.kept()
+    age(store, 1e6)
+    roll_out.demand_image(old)
+    store.prune(needed.images, keep_layers=needed.layers, grace=upkeep.GRACE_SECONDS)
+    assert store.is_complete(old.image["digest"])
+    with pytest.raises(NotFound, match="no longer kept"):
+        roll_out.demand_image(lost)
 
 
 def test_a_second_message_does_nothing_and_a_lost_one_is_found(cast: Cast, store: Store) -> None:
