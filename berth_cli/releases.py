@@ -26,10 +26,14 @@ def releases(app: AppName = None, json: Json = False) -> None:
         output.as_json(found)
         return
     rows = [
-        (f"v{r['version']}", r["status"], r["note"], r["created_by"], output.when(r["created_at"]))
+        (f"v{r['version']}", r["status"], r["note"], _image(r), r["created_by"], output.when(r["created_at"]))
         for r in found
     ]
-    output.table(("RELEASE", "STATUS", "WHAT", "BY", "WHEN"), rows)
+    output.table(("RELEASE", "STATUS", "WHAT", "IMAGE", "BY", "WHEN"), rows)
+
+
+def _image(release: dict[str, Any]) -> str:
+    return f"commit of {release['commit']}" if release["commit"] else ""
 
 
 def rollback(

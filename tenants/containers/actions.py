@@ -20,12 +20,14 @@ def commit(*, actor: User, app: App, container: Container) -> Release:
     app = following.lock(app)
     if container.status != Container.Status.RUNNING or container.release is None:
         raise Conflict(f"{container} does not run", hint="What a container changed goes with it.")
+    whose = f"{container} of {container.release}"
     return following.release(
         app,
         actor=actor,
         cause=Release.Cause.COMMIT,
-        note=f"Changes of {container} of {container.release}",
+        note=f"Changes of {whose}",
         based_on=container.release,
         processes=following.counted(container.release.processes, app.formation),
         committed_from=container.pk,
+        commit=whose,
     )

@@ -91,6 +91,7 @@ class Release(models.Model):
     image = models.JSONField()  # ImageSpec, see paas.worker.translate
     # The container whose changes this image gets as a layer, until it has them.
     committed_from = models.CharField(max_length=12, blank=True)
+    commit = models.CharField(max_length=100, blank=True)  # "web.1 of v3", whose changes these are
     processes = models.JSONField()  # [ProcessSpec], counts as released
     health = models.JSONField()  # HealthCheck
     release_command = models.JSONField(default=list)
@@ -113,3 +114,8 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return f"v{self.version}"
+
+    @property
+    def committed(self) -> str:
+        """Whose changes its image holds beside what was built or pulled; empty if it holds none."""
+        return "" if self.committed_from else self.commit

@@ -19,6 +19,7 @@ _COPIED = (
     "build",
     "image",
     "committed_from",
+    "commit",
     "processes",
     "health",
     "release_command",

@@ -52,6 +52,7 @@ class ReleaseOut(Schema):
     cause: str
     note: str
     image: str  # digest
+    commit: str  # "web.1 of v3": a container whose changes the image holds; else empty
     formation: dict[str, int]
     build: str | None
     created_by: str
@@ -67,6 +68,7 @@ class ReleaseOut(Schema):
             cause=release.cause,
             note=release.note,
             image=release.image["digest"],
+            commit=release.committed,
             formation={process.name: process.count for process in processes(release)},
             build=release.build_id,
             created_by=str(release.created_by or ""),

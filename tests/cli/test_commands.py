@@ -117,6 +117,7 @@ def test_config_restart_scale_and_rollback_wait_for_their_release(
     berth: Berth, cast: Cast, worker: Worker, folder: Path
 ) -> None:
     berth.sign_in(cast.developer)
+    cast.app.releases.update(commit="web.1 of v1")
     assert "v2 (Set A, B) is live" in berth.run("config", "set", "A=1=1", "B=", cwd=folder).stdout
     assert berth.run("config", "get", "A", cwd=folder).stdout == "1=1\n"
     assert berth.run("config", cwd=folder).stdout == "A=1=1\nB=\n"
@@ -129,6 +130,7 @@ def test_config_restart_scale_and_rollback_wait_for_their_release(
     assert not ConfigVar.objects.filter(app=cast.app).exists()
     listed = berth.run("releases", cwd=folder).stdout.splitlines()
     assert len(listed) == 7 and "Roll back to v1" in listed[1] and "retired" in listed[2]
+    assert all("commit of web.1 of v1" in line for line in listed[1:])
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ from django.template.loader import get_template
 
 from tenants.accounts.actions import make_sign_in_link
 from tenants.apps.actions import create_app
+from tenants.containers.actions import commit
 from tenants.releases import observations
+from tenants.releases.actions import restart
 from tenants.releases.models import Build, Release
 from tests.web import seed
-from tests.web.cast import GZIP, Cast, make_build, released
+from tests.web.cast import GZIP, Cast, make_build, make_container, released, report
 from tests.web.pages import Browser
 
 ROOT = Path(settings.BASE_DIR)
@@ -102,6 +104,17 @@ def test_a_failed_release_shows_why_and_what_still_serves(cast: Cast) -> None:
     assert f"v{release.version} did not start: web.1 exited with 1." in page
     assert "Read its log." in page
     assert "&lt;b&gt;KeyError&lt;/b&gt;" in page and "<b>KeyError" not in page
+
+
+def test_a_release_on_a_commit_is_marked_as_such(cast: Cast) -> None:
+    made = commit(actor=cast.owner, app=cast.app, container=make_container(cast.app))
+    page = Browser(cast.viewer).get("/t/demo/shop/releases/").content.decode()
+    assert page.count("Commit of a container") == 1 and "Commit in its image" not in page
+    observations.release_committed(made, report().image)
+    restart(actor=cast.owner, app=cast.app)
+    for path in ("", "releases/"):
+        page = Browser(cast.viewer).get(f"/t/demo/shop/{path}").content.decode()
+        assert page.count("Commit in its image: changes of web.1 of v1") == 2
 
 
 def test_a_failed_first_build_shows_its_error(cast: Cast) -> None:

@@ -127,6 +127,8 @@ def test_a_commit_under_way_goes_into_each_release_based_on_it(cast: Cast) -> No
     assert observations.release_committed(again, image)
     later = restart(actor=cast.owner, app=cast.app)
     assert (later.image["digest"], later.committed_from) == (image.digest, "")
+    assert later.committed == "web.1 of v1" and not last.committed
+    assert not released(cast.app, cast.owner).committed
 
 
 def test_rollback_to_the_current_or_an_unknown_release_is_refused(cast: Cast) -> None:

@@ -152,7 +152,8 @@ def test_a_commit_is_one_more_layer_and_a_release(host: Host, tmp_path: Path) ->
     assert (release.cause, release.note) == ("commit", "Changes of web.1 of v1")
     commits.make_image(release)
     release.refresh_from_db()
-    assert release.committed_from == ""
+    assert release.committed == "web.1 of v1"
+    assert engine.store().history(release.image["digest"])[-1].created_by == "berth commit of web.1 of v1"
     layers = release.image["layers"]
     assert layers[:-1] == host.release.image["layers"]
     layer = engine.store().layer_path(layers[-1])
