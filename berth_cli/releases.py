@@ -33,7 +33,8 @@ def releases(app: AppName = None, json: Json = False) -> None:
 
 
 def _image(release: dict[str, Any]) -> str:
-    return f"commit of {release['commit']}" if release["commit"] else ""
+    commit = f"commit of {release['commit']}" if release["commit"] else ""
+    return ", ".join(filter(None, (commit, "" if release["image_kept"] else "no longer kept")))
 
 
 def rollback(

@@ -161,7 +161,9 @@ def _slots(release: Release) -> list[tuple[ProcessSpec, int]]:
 def demand_image(release: Release) -> None:
     """Of an old release it may have been pruned, or taken out of use because it was damaged. A prune that read
     the rows before this release was one of them finds it young."""
-    if not engine.store().use_image(serial.image(release)):
+    here = engine.store().use_image(serial.image(release))
+    observations.image_seen(release, here=here)
+    if not here:
         raise NotFound(
             "its image is no longer kept on this machine",
             hint=f"deploy the code again; the last {settings.KEPT_IMAGES} images of an app are kept",

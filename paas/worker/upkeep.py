@@ -11,11 +11,12 @@ import structlog
 from django.conf import settings
 
 from paas.errors import BerthError, HostProblem
-from paas.images import Damage, PruneReport
+from paas.images import Damage, PruneReport, Store
 from paas.images.usage import Share, shares
 from paas.worker import engine, lock
 from tenants.apps.models import App
 from tenants.containers.models import Container
+from tenants.releases import observations as releases
 from tenants.releases.kept import kept_releases
 from tenants.releases.models import Release
 from tenants.store import observations
@@ -50,8 +51,9 @@ def kept() -> Kept:
 
 
 def observe() -> None:
-    """Sizes and shares into rows, for pages."""
+    """Sizes, shares and which images are gone into rows, for pages."""
     store = engine.store()
+    releases.images_seen(_gone(store))
     sizes = store.sizes()
     owned: dict[tuple[str, ...], Iterable[str]] = {
         (app.tenant_id, app.pk, row.pk): row.image["layers"]
@@ -73,6 +75,13 @@ def observe() -> None:
         },
         [_use(owner, share) for owner, share in found.items() if owner[0] != BASES],
     )
+
+
+def _gone(store: Store) -> set[str]:
+    """Releases whose image has a layer that is not here."""
+    images = dict(Release.objects.values_list("pk", "image__layers"))
+    gone = {layer for layer in {d for layers in images.values() for d in layers} if not store.has_layer(layer)}
+    return {pk for pk, layers in images.items() if not gone.isdisjoint(layers)}
 
 
 def _use(owner: tuple[str, ...], share: Share) -> Use:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -92,6 +93,11 @@ def rollback(*, actor: User, app: App, version: int) -> Release:
     serving = following.current(app)
     if serving is not None and serving.pk == target.pk:
         raise Conflict(f"v{version} is the current release", hint="Choose an older one, or restart.")
+    if target.image_gone:
+        raise Conflict(
+            f"cannot go back to v{version}: its image is no longer kept on this machine",
+            hint=f"Deploy the code again; the last {settings.KEPT_IMAGES} images of an app are kept.",
+        )
     return following.release(
         app,
         actor=actor,

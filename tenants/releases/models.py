@@ -107,6 +107,7 @@ class Release(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     live_at = models.DateTimeField(null=True)
     error = models.JSONField(null=True)
+    image_gone = models.BooleanField(default=False)  # from this machine: pruned, or damaged beyond mending
 
     class Meta:
         ordering = ["-version"]

@@ -3,6 +3,7 @@ moved on meanwhile is left alone and the answer is False (or None)."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
@@ -174,6 +175,24 @@ def release_committed(release: Release, image: ImageSpec) -> bool:
 
 def release_failed(release: Release, error: dict[str, Any]) -> bool:
     return _move(release, _UNDER_WAY, status=Release.Status.FAILED, error=error, brings_config=False)
+
+
+@transaction.atomic
+def image_seen(release: Release, *, here: bool) -> None:
+    """Of each release with that image, of this app."""
+    same = release.app.releases.filter(image__digest=release.image["digest"], image_gone=here)
+    if same.update(image_gone=not here):
+        changed(release.app.tenant_id, release.app_id, "release")
+
+
+@transaction.atomic
+def images_seen(gone: Collection[str]) -> None:
+    """Of every release: `gone` has the ids of those whose image is not here."""
+    known = set(Release.objects.filter(image_gone=True).values_list("pk", flat=True))
+    news = known.symmetric_difference(gone)
+    for release in Release.objects.select_related("app").filter(pk__in=news).only("app__tenant_id", "app_id"):
+        Release.objects.filter(pk=release.pk).update(image_gone=release.pk in gone)
+        changed(release.app.tenant_id, release.app_id, "release")
 
 
 @transaction.atomic

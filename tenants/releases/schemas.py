@@ -52,6 +52,7 @@ class ReleaseOut(Schema):
     cause: str
     note: str
     image: str  # digest
+    image_kept: bool  # it can be rolled back to
     commit: str  # "web.1 of v3": a container whose changes the image holds; else empty
     formation: dict[str, int]
     build: str | None
@@ -68,6 +69,7 @@ class ReleaseOut(Schema):
             cause=release.cause,
             note=release.note,
             image=release.image["digest"],
+            image_kept=not release.image_gone,
             commit=release.committed,
             formation={process.name: process.count for process in processes(release)},
             build=release.build_id,

@@ -130,7 +130,10 @@ def test_config_restart_scale_and_rollback_wait_for_their_release(
     assert not ConfigVar.objects.filter(app=cast.app).exists()
     listed = berth.run("releases", cwd=folder).stdout.splitlines()
     assert len(listed) == 7 and "Roll back to v1" in listed[1] and "retired" in listed[2]
-    assert all("commit of web.1 of v1" in line for line in listed[1:])
+    assert all("commit of web.1 of v1" in line and "no longer kept" not in line for line in listed[1:])
+    cast.app.releases.filter(version=1).update(image_gone=True)
+    assert "no longer kept" in berth.run("releases", cwd=folder).stdout.splitlines()[-1]
+    assert "cannot go back to v1: its image is no longer kept" in berth.run("rollback", "1", cwd=folder).stderr
 
 
 @pytest.mark.parametrize(

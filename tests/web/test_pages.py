@@ -117,6 +117,16 @@ def test_a_release_on_a_commit_is_marked_as_such(cast: Cast) -> None:
         assert page.count("Commit in its image: changes of web.1 of v1") == 2
 
 
+def test_a_release_whose_image_is_gone_says_so_in_place_of_rolling_back(cast: Cast) -> None:
+    released(cast.app, cast.developer)
+    offer, said = "/t/demo/shop/releases/1/rollback/", "Its image is no longer kept"
+    page = Browser(cast.developer).get("/t/demo/shop/releases/").content.decode()
+    assert offer in page and said not in page
+    cast.app.releases.filter(version=1).update(image_gone=True)
+    page = Browser(cast.developer).get("/t/demo/shop/releases/").content.decode()
+    assert offer not in page and page.count(said) == 1
+
+
 def test_a_failed_first_build_shows_its_error(cast: Cast) -> None:
     app = create_app(actor=cast.owner, tenant=cast.tenant, name="fresh")
     build = make_build(app, cast.developer)

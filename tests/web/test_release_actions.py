@@ -138,6 +138,15 @@ def test_rollback_to_the_current_or_an_unknown_release_is_refused(cast: Cast) ->
         rollback(actor=cast.owner, app=cast.app, version=99)
 
 
+def test_rollback_to_a_release_whose_image_is_gone_is_refused_at_once(cast: Cast) -> None:
+    released(cast.app, cast.owner)
+    cast.app.releases.filter(version=1).update(image_gone=True)
+    with pytest.raises(Conflict, match="v1: its image is no longer kept") as caught:
+        rollback(actor=cast.owner, app=cast.app, version=1)
+    assert caught.value.hint.startswith("Deploy the code again; the last 10 images")
+    assert cast.app.releases.count() == 2
+
+
 def test_a_config_change_goes_on_from_what_serves_not_from_a_failed_deploy(cast: Cast) -> None:
     claimed = observations.claim_build(make_build(cast.app, cast.owner).pk, "c2")
     assert claimed

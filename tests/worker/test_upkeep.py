@@ -68,6 +68,10 @@ def done(asked: Upkeep) -> Upkeep:
     return asked
 
 
+def seen_gone(app: App) -> list[int]:
+    return list(app.releases.filter(image_gone=True).values_list("version", flat=True))
+
+
 # --- what is kept
 def test_the_last_images_that_were_live_are_kept(cast: Cast, store: Store, settings: Any) -> None:
     settings.KEPT_IMAGES = 3
@@ -121,6 +125,21 @@ def test_prune_first_says_what_it_would_free_and_keeps_what_is_needed(
     assert selectors.latest((Kind.LOOK, Kind.PRUNE)) == freed
 
 
+def test_releases_whose_image_went_or_came_back_are_known(cast: Cast, store: Store, settings: Any) -> None:
+    settings.KEPT_IMAGES = 1
+    old, new = (deploy(cast, store, cast.app, "base", text) for text in ("old", "new"))
+    age(store, 1e6)
+    cast.app.releases.filter(version=1).delete()
+    done(ask(actor=cast.admin, kind="prune"))
+    assert seen_gone(cast.app) == [old.version] and store.is_complete(new.image["digest"])
+    again = deploy(cast, store, cast.app, "base", "old")
+    roll_out.demand_image(again)
+    assert seen_gone(cast.app) == []
+    Release.objects.filter(pk=new.pk).update(image_gone=True)
+    upkeep.observe()
+    assert seen_gone(cast.app) == []
+
+
 def test_what_is_about_to_run_outlives_a_prune_that_did_not_know_of_it(
     cast: Cast, store: Store, settings: Any
 ) -> None:
@@ -133,6 +152,7 @@ def test_what_is_about_to_run_outlives_a_prune_that_did_not_know_of_it(
     assert store.is_complete(old.image["digest"])
     with pytest.raises(NotFound, match="no longer kept"):
         roll_out.demand_image(lost)
+    assert seen_gone(cast.app) == [lost.version]
 
 
 def test_a_second_message_does_nothing_and_a_lost_one_is_found(cast: Cast, store: Store) -> None:
