@@ -18,6 +18,7 @@ from tenants.containers.actions import commit
 from tenants.containers.models import Container
 from tenants.inspections import actions
 from tenants.inspections.models import Inspection
+from tenants.releases.actions import restart
 from tenants.releases.models import Release
 from tenants.releases.serial import image, processes, to_json
 from tests.runtime.conftest import BASE
@@ -148,8 +149,9 @@ def test_a_commit_is_one_more_layer_and_a_release(host: Host, tmp_path: Path) ->
     host.release.image = {**_image_of_busybox(host), "user": "0:0"}
     host.release.save()
     row = _running(host, script)
-    release = commit(actor=host.cast.owner, app=host.cast.app, container=row)
-    assert (release.cause, release.note) == ("commit", "Changes of web.1 of v1")
+    made = commit(actor=host.cast.owner, app=host.cast.app, container=row)
+    assert (made.cause, made.note) == ("commit", "Changes of web.1 of v1")
+    release = restart(actor=host.cast.owner, app=host.cast.app)  # supersedes it before its turn
     commits.make_image(release)
     release.refresh_from_db()
     assert release.committed == "web.1 of v1"
