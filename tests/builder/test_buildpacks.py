@@ -187,6 +187,9 @@ FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FASTAPI = "import fastapi\nblog = 1\napp: object = fastapi.FastAPI()\n"
 MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
 WSGI = "application = get_wsgi_application()\n"
+ASGI = "application = get_asgi_application()\n"
+CHANNELS = 'django = get_asgi_application()\napplication = ProtocolTypeRouter({"http": django})\n'
+DJANGO = {"manage.py": MANAGE, "shop/wsgi.py": WSGI, "shop/asgi.py": ASGI}
 
 
 @pytest.mark.parametrize(
@@ -205,6 +208,34 @@ WSGI = "application = get_wsgi_application()\n"
             {"requirements.txt": "gunicorn", "manage.py": MANAGE, "shop/wsgi.py": WSGI},
             "gunicorn --bind 0.0.0.0:$PORT shop.wsgi:application",
         ),
+        (
+            {"requirements.txt": "uvicorn\ngunicorn", **DJANGO},
+            "gunicorn --bind 0.0.0.0:$PORT shop.wsgi:application",
+        ),
+        (
+            {"requirements.txt": "django\nuvicorn", **DJANGO},
+            "uvicorn --host 0.0.0.0 --port $PORT shop.asgi:application",
+        ),
+        (
+            {"requirements.txt": "hypercorn\ngunicorn", **DJANGO, "shop/asgi.py": CHANNELS},
+            "hypercorn --bind 0.0.0.0:$PORT shop.asgi:application",
+        ),
+        (
+            {"requirements.txt": "gunicorn", **DJANGO, "shop/asgi.py": CHANNELS},
+            "gunicorn --bind 0.0.0.0:$PORT shop.wsgi:application",
+        ),
+        (
+            {
+                "requirements.txt": "channels [redis, Daphne] >= 4",
+                "manage.py": MANAGE,
+                "shop/asgi.py": CHANNELS,
+            },
+            "daphne -b 0.0.0.0 -p $PORT shop.asgi:application",
+        ),
+        (
+            {"requirements.txt": "fastapi[standard]", "main.py": FASTAPI},
+            "uvicorn --host 0.0.0.0 --port $PORT main:app",
+        ),
     ],
 )
 def test_the_default_command_of_a_python_app(plan_of: PlanOf, files: dict[str, str], command: str) -> None:
@@ -215,6 +246,8 @@ def test_the_default_command_of_a_python_app(plan_of: PlanOf, files: dict[str, s
 def test_a_python_app_without_a_server(plan_of: PlanOf) -> None:
     with pytest.raises(BadInput, match=r"WSGI app app:app needs a server: add gunicorn to the dependencies"):
         plan_of({"requirements.txt": "flask", "app.py": FLASK})
+    with pytest.raises(BadInput, match=r"ASGI app shop.asgi:application needs a server: add uvicorn"):
+        plan_of({"requirements.txt": "", **DJANGO, "shop/asgi.py": CHANNELS, "app.py": ""})
     _, (web,) = plan_of({"app.py": f'{FLASK}if __name__ == "__main__":\n    app.run()\n'})
     assert web.args == ("python", "app.py")
 

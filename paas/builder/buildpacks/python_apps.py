@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from paas.builder.procfile import shell
 from paas.builder.tree import Tree
@@ -15,7 +16,8 @@ _MAX_FILE = 64 * 1024
 _MAX_PACKAGES = 20
 _MODULES = ("app", "main", "wsgi", "asgi", "application", "server", "api", "run")
 _WSGI = {"Flask", "Bottle", "Falcon", "get_wsgi_application"}
-_ASGI = {"FastAPI", "Starlette", "Quart", "Litestar", "Sanic", "get_asgi_application"}
+_CHANNELS = "ProtocolTypeRouter"
+_ASGI = {"FastAPI", "Starlette", "Quart", "Litestar", "Sanic", "get_asgi_application", _CHANNELS}
 _SERVERS = {
     "wsgi": {
         "gunicorn": "gunicorn --bind 0.0.0.0:$PORT",
@@ -27,7 +29,18 @@ _SERVERS = {
         "daphne": "daphne -b 0.0.0.0 -p $PORT",
     },
 }
+# A requirement that brings a server without naming it: requirements.txt does not say what an extra stands for.
+_BRINGS = {"channels[daphne]": "daphne", "fastapi[standard]": "uvicorn", "fastapi[all]": "uvicorn"}
 _NAMES = ("app", "application", "api", "asgi", "wsgi")
+
+
+@dataclass(frozen=True, slots=True)
+class _App:
+    """`where` is "module:name"; `chosen` is what somebody wrote, not what Django makes for all."""
+
+    kind: Literal["wsgi", "asgi"]
+    where: str
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +54,28 @@ class Found:
 
 
 def find(source: Tree, dependencies: set[str]) -> Found:
-    """`dependencies`: names of packages that will be there, as PEP 503 compares them."""
+    """`dependencies`: names of packages that will be there, as PEP 503 compares them, and "name[extra]"."""
     settings = _django_settings(source)
-    interface = _interface(source, settings.partition(".")[0])
+    apps = _apps(source, settings.partition(".")[0])
     django = bool(settings)
     has_root = django and _has_static_root(source, settings)
-    if interface:
-        served = _server(*interface, dependencies)
-        if served:
-            return Found(shell(served), "", django, has_root)
-    script = _script(source, is_app=interface is not None)
-    missing = "" if script or not interface else _what_to_add(*interface)
+    have = dependencies | {_BRINGS[name] for name in dependencies if name in _BRINGS}
+    served = next((command for app in apps if (command := _server(app, have))), "")
+    if served:
+        return Found(shell(served), "", django, has_root)
+    script = _script(source, is_app=bool(apps))
+    missing = "" if script or not apps else _what_to_add(apps[0])
     return Found(("python", script) if script else (), missing, django, has_root)
 
 
 # --- the app's object
-def _interface(source: Tree, project: str) -> tuple[str, str] | None:
-    """("wsgi" or "asgi", "module:name") of the app, if there is one that can be told."""
+def _apps(source: Tree, project: str) -> list[_App]:
+    """All that can be told, the best first; another is for where only that one has its server."""
     modules = [*((f"{project}.asgi", f"{project}.wsgi") if project else ()), *_MODULES]
     modules += [f"{folder}.{name}" for folder in _packages(source) for name in (*_MODULES, "__init__")]
     found = [one for module in modules if (one := _app_in(source, module))]
     # Django makes both files for each project: WSGI is what it runs as unless somebody chose otherwise.
-    return next((one for one in found if one[0] == "wsgi"), found[0] if found else None)
+    return sorted(found, key=lambda app: (not app.chosen, app.kind != "wsgi"))
 
 
 def _packages(source: Tree) -> list[str]:
@@ -71,11 +84,13 @@ def _packages(source: Tree) -> list[str]:
     return [name for name in found if name not in ("tests", "test")][:_MAX_PACKAGES]
 
 
-def _app_in(source: Tree, module: str) -> tuple[str, str] | None:
+def _app_in(source: Tree, module: str) -> _App | None:
     for name, made_by in _assigned_calls(_tree(source, module.replace(".", "/") + ".py")):
-        kind = "wsgi" if made_by in _WSGI else "asgi" if made_by in _ASGI else ""
-        if kind and name in _NAMES:
-            return kind, f"{module.removesuffix('.__init__')}:{name}"
+        where = f"{module.removesuffix('.__init__')}:{name}"
+        if name in _NAMES and made_by in _WSGI:
+            return _App("wsgi", where)
+        if name in _NAMES and made_by in _ASGI:
+            return _App("asgi", where, chosen=made_by == _CHANNELS)
     return None
 
 
@@ -93,16 +108,16 @@ def _assigned_calls(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 yield target.id, made_by
 
 
-def _server(kind: str, app: str, dependencies: set[str]) -> str:
+def _server(app: _App, dependencies: set[str]) -> str:
     """The command of the server that is among the dependencies, "" if there is none."""
-    found = next((command for name, command in _SERVERS[kind].items() if name in dependencies), "")
-    return f"{found} {app}" if found else ""
+    found = next((command for name, command in _SERVERS[app.kind].items() if name in dependencies), "")
+    return f"{found} {app.where}" if found else ""
 
 
-def _what_to_add(kind: str, app: str) -> str:
-    server = "gunicorn" if kind == "wsgi" else "uvicorn"
+def _what_to_add(app: _App) -> str:
+    server = "gunicorn" if app.kind == "wsgi" else "uvicorn"
     return (
-        f"the {kind.upper()} app {app} needs a server: add {server} to the dependencies, "
+        f"the {app.kind.upper()} app {app.where} needs a server: add {server} to the dependencies, "
         "or a Procfile with a line such as `web: <command>`"
     )
 

@@ -22,6 +22,7 @@ PIPFILE, PIPFILE_LOCK = "Pipfile", "Pipfile.lock"
 MAX_LOCK = 4 * 1024 * 1024
 _MAX_EDGES = 50_000
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_EXTRAS = re.compile(rf"{_NAME.pattern}\s*\[([^\]]*)\]")
 # What goes into a requirements file has to be one word of it, whatever the lock file was made by.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _HASH = re.compile(r"[a-z0-9]{1,16}:[0-9a-f]{32,128}")
@@ -58,7 +59,14 @@ def names_in_lock(source: Tree, name: str) -> set[str]:
 
 
 def _names(lines: Iterable[str]) -> set[str]:
-    return {normal(match[1]) for line in lines if (match := _NAME.match(line))}
+    """Of `channels[daphne]>=4` both "channels" and "channels[daphne]"."""
+    found: set[str] = set()
+    for line in lines:
+        if match := _NAME.match(line):
+            found.add(normal(match[1]))
+        if match := _EXTRAS.match(line):
+            found |= {f"{normal(match[1])}[{normal(extra.strip())}]" for extra in match[2].split(",")}
+    return found
 
 
 def required_python(source: Tree) -> Iterator[tuple[str, str, str]]:
