@@ -24,6 +24,7 @@ from tests.builder.planning import planned, source
         ("python", "~=3.11", "3.11"),
         ("python", "^3.12", "3.13"),
         ("python", "!=3.11.*,>=3.9", "3.13"),
+        ("python", "3.13.0rc1", "3.13"),
         ("node", "18", "18"),
         ("node", "v20.11.1", "20"),
         ("node", "20.x", "20"),
@@ -59,6 +60,7 @@ def test_the_line_that_fits(language: str, text: str, chosen: str) -> None:
     ("language", "text"),
     [
         ("python", "3.9"),
+        ("python", "3.14.0a1"),
         ("node", "16"),
         ("node", "~18.2"),
         ("node", ">=22"),
@@ -78,8 +80,23 @@ def test_what_is_no_version(text: str) -> None:
     if not text:  # an empty range means any
         assert choose("node", Wish(text, "f"), "bookworm").version == "18"
         return
-    with pytest.raises(BadInput, match='no range of versions; write it as "20"'):
+    with pytest.raises(BadInput, match=r"is no version of Node .*; available: 18, 20 \("):
         choose("node", Wish(text, "f"), "bookworm")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "words"),
+    [
+        ("node", "lts/gallium", 'no version of Node .* available: 18, 20 .write it as "18" or ">=18"'),
+        ("node", "lts/-1", "available: 18, 20 "),
+        ("python", "pypy3.9", r'no version of Python .* available: 3\.11, 3\.13 .write it as "3\.11"'),
+        ("ruby", "jruby-9.4", r'no version of Ruby .* available: 3\.1, 3\.3 .write it as "3\.1"'),
+    ],
+)
+def test_a_name_that_is_no_version_lists_what_there_is(language: str, text: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words) as caught:
+        choose(language, Wish(text, "a file", 3), "bookworm")
+    assert len(caught.value.details["available"]) == 2
 
 
 def test_without_a_wish_it_is_the_one_of_the_machines_own_debian() -> None:

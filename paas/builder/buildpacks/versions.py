@@ -20,7 +20,7 @@ NAMES = {"python": "Python", "node": "Node", "php": "PHP", "ruby": "Ruby", "go":
 _ANY_PATCH = 10**6
 _MAX_WISH = 200
 _COMPARATOR = re.compile(
-    r"(?P<op>>=|<=|!=|===?|~>|~=|>|<|=|\^|~)?\s*v?(?P<version>\d+(?:\.(?:\d+|[xX*]))*|[xX*])(?:[-+@][\w.+-]*)?"
+    r"(?P<op>>=|<=|!=|===?|~>|~=|>|<|=|\^|~)?\s*v?(?P<version>\d+(?:\.(?:\d+|[xX*]))*|[xX*])(?:(?:a|b|rc)\d+|[-+@][\w.+-]*)?"
 )
 _HYPHEN = re.compile(r"(\S+)\s+-\s+(\S+)")
 _NODE_NAMES = {"node": "*", "stable": "*", "latest": "*", "current": "*", "lts/*": "*", "lts": "*"}
@@ -46,19 +46,25 @@ def choose(language: str, wish: Wish | None, suite: str) -> Runtime:
     if wish is None:
         return lines[0]
     fitting = [line for line in lines if _fits(wish, line)]
-    if fitting:
-        return fitting[0]
-    available = sorted(line.version for line in lines)
-    raise BadInput(
-        f"{wish.place}: asks for {NAMES[language]} {wish.text[:60]!r}, which is not to be had",
-        hint=f"available: {', '.join(available)}; any other version works with a Dockerfile",
+    if not fitting:
+        raise _not_to_be_had(
+            wish, language, f"asks for {NAMES[language]} {wish.text[:60]!r}, which is not to be had"
+        )
+    return fitting[0]
+
+
+def _not_to_be_had(wish: Wish, language: str, reason: str, how_to_write: str = "") -> BadInput:
+    available = sorted(runtime.version for runtime in RUNTIMES if runtime.language == language)
+    return BadInput(
+        f"{wish.place}: {reason}",
+        hint=f"available: {', '.join(available)}{how_to_write}; any other version works with a Dockerfile",
         details={"file": wish.file, "line": wish.line, "available": available},
     )
 
 
 def _fits(wish: Wish, runtime: Runtime) -> bool:
     if len(wish.text) > _MAX_WISH:
-        raise _no_version(wish)
+        raise _no_version(wish, runtime)
     text = _HYPHEN.sub(r">=\1 <=\2", _without_names(wish.text.strip().lower()))
     return any(_all_hold(part, wish, runtime) for part in re.split(r"\|\|?", text))
 
@@ -70,15 +76,17 @@ def _without_names(text: str) -> str:
 def _all_hold(part: str, wish: Wish, runtime: Runtime) -> bool:
     rest = _COMPARATOR.sub("", part)
     if rest.strip(" ,\t") or (not part.strip() and wish.text.strip()):
-        raise _no_version(wish)
+        raise _no_version(wish, runtime)
     return all(_holds(m["op"] or "=", _parts(m["version"]), runtime) for m in _COMPARATOR.finditer(part))
 
 
-def _no_version(wish: Wish) -> BadInput:
-    return BadInput(
-        f"{wish.place}: {wish.text[:60]!r} is no version, and no range of versions",
-        hint='write it as "20", "20.x" or ">=18"',
-        details={"file": wish.file, "line": wish.line},
+def _no_version(wish: Wish, runtime: Runtime) -> BadInput:
+    language = runtime.language
+    return _not_to_be_had(
+        wish,
+        language,
+        f"{wish.text[:60]!r} is no version of {NAMES[language]} that is to be had, and no range of them",
+        f' (write it as "{runtime.version}" or ">={runtime.version}")',
     )
 
 
