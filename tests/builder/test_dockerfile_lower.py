@@ -44,12 +44,15 @@ PARENT = ImageConfig(
     workdir="/srv",
     stop_signal="SIGINT",
 )
+TRIGGERS = parse_config(b'{"config": {"OnBuild": ["COPY . /app", "RUN make"]}, "rootfs": {}}')
 SUM = "0123456789abcdef" * 4
 
 
 def resolve(name: str) -> ImageConfig:
     if name == "parent:1":
         return PARENT
+    if name == "triggers:1":
+        return TRIGGERS
     if "@" in name:
         raise BadInput(f"{name!r} is not an image's name", hint='write it as "name:tag", like "debian:12"')
     if name != "debian:12":
@@ -308,6 +311,7 @@ def test_proxies_need_no_arg_and_have_no_weight() -> None:
     ("text", "check"),
     [
         ("HEALTHCHECK NONE", Healthcheck(("NONE",))),
+        ("HEALTHCHECK CMD\tcheck\tit", Healthcheck(("CMD-SHELL", "check\tit"))),
         ("HEALTHCHECK CMD wget -q x || exit 1", Healthcheck(("CMD-SHELL", "wget -q x || exit 1"))),
         (
             "HEALTHCHECK --interval=1m30s --timeout=500ms --start-period=1.5s --start-interval=2s --retries=5 "
@@ -368,6 +372,7 @@ def test_the_check_of_an_image_that_was_built_elsewhere(
         ("FROM debian:12 AS a\nFROM debian:12 AS A", 2, "already"),
         ("FROM debian:12\nONBUILD RUN a", 2, "ONBUILD is refused"),
         ("FROM debian:12\nonbuild copy a b", 2, "ONBUILD is refused"),
+        ("FROM debian:12 AS a\nFROM triggers:1\nRUN a", 2, "has ONBUILD triggers ('COPY . /app' is the first)"),
         ("FROM debian:12\nVOLUME /", 2, "names no folder"),
         ("FROM debian:12\nVOLUME []", 2, "names no folder"),
         ("FROM debian:12\nVOLUME " + " ".join(f"/{n}" for n in range(101)), 2, "more than 100"),

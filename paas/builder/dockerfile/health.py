@@ -29,15 +29,15 @@ _TIMES = {
 
 
 def healthcheck(scope: Scope, at: Instruction) -> Healthcheck:
-    kind, _, rest = at.value.partition(" ")
+    kind, rest = (*at.value.split(maxsplit=1), "", "")[:2]
     if kind.upper() == "NONE" and not rest and not at.flags:
         return Healthcheck(("NONE",))
-    if kind.upper() != "CMD" or not rest.strip():
+    if kind.upper() != "CMD" or not rest:
         scope.wrong(at, "HEALTHCHECK has no command", "write `HEALTHCHECK CMD <command>` or `HEALTHCHECK NONE`")
-    command = json_list(rest.strip())
+    command = json_list(rest)
     if command == ():
         scope.wrong(at, "HEALTHCHECK has an empty command", 'write `HEALTHCHECK CMD ["program"]`')
-    test = ("CMD", *command) if command else ("CMD-SHELL", rest.strip())
+    test = ("CMD", *command) if command else ("CMD-SHELL", rest)
     return Healthcheck(test, **dict(_number(scope, at, flag, text) for flag, text in at.flags))
 
 

@@ -60,7 +60,9 @@ class _Lowering:
         parent = find(self.blocks, block.base, index)
         base: str | int = block.base if parent is None else self.numbers[parent]
         if parent is None:
-            state = State.of_image(self._image(block.start, block.base))
+            image = self._image(block.start, block.base)
+            self._refuse_triggers(block, image)
+            state = State.of_image(image)
         else:
             state = self.states[parent].child()
         scope = Scope(
@@ -79,6 +81,20 @@ class _Lowering:
             return self.resolve(name)
         except (NotFound, BadInput) as error:
             wrong(self.file.name, at.line, f"{at.keyword}: {error.summary}", error.hint)
+
+    def _refuse_triggers(self, block: Block, image: ImageConfig) -> None:
+        triggers = image.other("OnBuild")
+        if triggers:
+            first = str(triggers[0] if isinstance(triggers, list) else triggers)
+            reason = (
+                f"FROM {block.base}: the image has ONBUILD triggers ({first[:60]!r} is the first), refused here"
+            )
+            wrong(
+                self.file.name,
+                block.start.line,
+                reason,
+                "take an image without them, and write what they do into this file",
+            )
 
     def _stage_of(self, at: Instruction, reference: str) -> int:
         block = find(self.blocks, reference, self.current)
