@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from functools import lru_cache
 from pathlib import Path
@@ -56,7 +56,9 @@ def _debian(stack: Stack) -> Iterator[Package]:
             line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and not line.startswith(" ")
         )
         if fields.get("Status") == "install ok installed":
-            yield Package("deb", fields["Package"], fields["Version"], fields.get("Architecture", ""))
+            package = _package("deb", fields.get("Package"), fields.get("Version"))
+            if package:
+                yield replace(package, architecture=_shown(fields.get("Architecture", ""), 20))
 
 
 def _by_folder(stack: Stack) -> Iterator[Package]:
@@ -101,7 +103,12 @@ def _node(stack: Stack, path: str) -> Package | None:
     return _package("npm", manifest.get("name"), manifest.get("version"), path)
 
 
-def _package(ecosystem: Ecosystem, name: object, version: object, path: str) -> Package | None:
+def _package(ecosystem: Ecosystem, name: object, version: object, path: str = "") -> Package | None:
     if not isinstance(name, str) or not isinstance(version, str) or not name or not version:
         return None
-    return Package(ecosystem, name[:200], version[:100], place=path.rpartition("/")[0])
+    return Package(ecosystem, _shown(name, 200), _shown(version, 100), place=path.rpartition("/")[0])
+
+
+def _shown(text: str, most: int) -> str:
+    """JSON may hold half a surrogate pair, which nothing that the text goes to can write."""
+    return text[:most].encode(errors="replace").decode()

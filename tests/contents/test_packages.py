@@ -72,6 +72,17 @@ def test_descriptions_that_are_none(layer: Layer) -> None:
     assert found(layer({f"node_modules/{name}/package.json": text for name, text in strange.items()})) == []
 
 
+def test_a_status_file_that_is_not_dpkgs(layer: Layer) -> None:
+    mine = "Status: install ok installed\n\nPackage: nothing\nStatus: install ok installed\n\nVersion: 1\n\n"
+    assert found(layer({"var/lib/dpkg/status": mine + STATUS})) == [("deb", "bash", "5.2.15-2+b7")]
+
+
+def test_a_name_that_cannot_be_written_is_replaced(layer: Layer) -> None:
+    folder = layer({"node_modules/x/package.json": '{"name": "x\\ud800", "version": "1"}'})
+    with Stack([folder]) as stack:
+        assert [package.purl for package in packages(stack)] == ["pkg:npm/x%3F@1"]
+
+
 def test_a_live_folder_is_looked_at_each_time(layer: Layer) -> None:
     base, upper = layer({"a": "1"}), layer({"b": "2"})
     assert found(base, upper, live=True) == []
