@@ -107,7 +107,11 @@ def read_inputs(tree: Tree, stage: str) -> Inputs:
             env=tuple((others.env | dict(settings.env)).items()),
             build=replace(settings.build, args=args),
         ),
-        procfile=Procfile(others.commands | processes.commands, processes.release or others.release),
+        procfile=replace(
+            processes,
+            commands=others.commands | processes.commands,
+            release=processes.release or others.release,
+        ),
         ignore=ignore.parse(texts[ignore.NAME] or ""),
         manifests=others,
         files=(*(name for name, text in texts.items() if text is not None), *others.files),
@@ -120,7 +124,7 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, log: BuildLog) -> Plan:
     tree.ignore = ignore.built_in(_NEVER_WANTED) + inputs.ignore
     if inputs.files:
         log.line(f"Read: {', '.join(inputs.files)}")
-    for note in inputs.manifests.notes:
+    for note in (*inputs.procfile.notes, *inputs.manifests.notes):
         log.line(note)
     detected = detect.detect(settings, inputs.manifests, tree)
     log.line(f"Builder: {detected.builder} ({detected.because})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from paas.builder.procfile import PROCESS_NAME, shell
+from paas.builder.procfile import PROCESS_HINT, PROCESS_NAME, shell
 from paas.builder.toml_table import Table, load
 from paas.specs import MIB, MOST_OF_A_TYPE, HealthCheck
 
@@ -16,7 +16,6 @@ Pairs = tuple[tuple[str, str], ...]
 
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _VARIABLE_HINT = "begin with a letter or `_`, then use letters, digits and `_`"
-_PROCESS_HINT = "begin with a lower-case letter, then use at most 39 lower-case letters, digits, `-` and `_`"
 _RELATIVE = r"(?!/)(?!(.*/)?\.\.(/|$))[^\x00-\x1f\x7f]+"
 _RELATIVE_HINT = 'write a path inside the source, like "deploy/Dockerfile", without ".."'
 _SIZE = re.compile(r"(\d{1,7})([MG])(?:i?B)?")
@@ -126,7 +125,7 @@ def _version(table: Table, language: str, example: str) -> str:
 
 
 def _processes(parent: Table) -> dict[str, ProcessConfig]:
-    tables = parent.tables("processes", PROCESS_NAME.pattern, _PROCESS_HINT)
+    tables = parent.tables("processes", PROCESS_NAME.pattern, PROCESS_HINT)
     if "release" in tables:
         parent.document.wrong(
             (*parent.path, "processes", "release"), "is no process type", "use `command` in [release]"

@@ -26,7 +26,8 @@ def formation(
     if "web" not in commands and plan.command and not (plan.is_guess and commands):
         commands["web"] = plan.command
     if not commands:
-        raise BadInput("no process is named: Berth does not know what to run", hint=plan.missing_command)
+        hint = "; ".join((*procfile.notes[:1], plan.missing_command))
+        raise BadInput("no process is named: Berth does not know what to run", hint=hint)
     for name in config.processes:
         if name not in commands:
             raise BadInput(

@@ -82,7 +82,7 @@ def test_nothing_at_all_is_a_valid_file() -> None:
         ("[processes.web]\ncount = 51", 2, "processes.web.count", ["0 to 50"]),
         ("[processes.web]\ncommand = []", 2, "processes.web.command", ["not a command"]),
         ("[processes.web]\ncommand = 'a\\u0000'", 2, "processes.web.command", None),
-        ("[processes.Web]\ncommand = 'a'", 1, "processes.Web", ["lower-case"]),
+        ("[processes.'we b']\ncommand = 'a'", 1, "processes.we b", ["letters, digits"]),
         ("[processes.release]\ncommand = 'a'", 1, "processes.release", ["[release]"]),
         ("[processes]\nweb = {command = 'x', cpus = 1}", 2, "processes.web.cpus", ["'cpu'"]),
         ("[health]\npath = 'healthz'", 2, "health.path", ['begins with "/"']),

@@ -18,15 +18,29 @@ def test_a_command_is_kept_for_the_containers_shell() -> None:
     assert parse("web: echo $(id) `id` ; rm -rf /").commands["web"] == "echo $(id) `id` ; rm -rf /"
 
 
+def test_process_types_may_have_capitals() -> None:
+    found = parse("Worker: a\n2nd: b\nWeb: c\nRelease: d\n")
+    assert found.commands == {"Worker": "a", "2nd": "b", "Web": "c", "Release": "d"} and found.release == ""
+    assert [note.partition(" is ")[0] for note in found.notes] == ["Procfile: 'Web'", "Procfile: 'Release'"]
+
+
+@pytest.mark.parametrize("line", ["worker", "worker:", "we b: a", "../web: a", ": a", "a\x1b[2J"])
+def test_a_line_that_is_no_entry_is_passed_over_and_said(line: str) -> None:
+    found = parse(f"web: a\n{line}\nclock: b\n")
+    assert found.commands == {"web": "a", "clock": "b"}
+    assert [note[:19] for note in found.notes] == ["Procfile, line 2: '"]
+
+
+def test_many_lines_that_are_no_entry_are_said_in_short() -> None:
+    notes = parse("x\n" * 60_000).notes
+    assert (len(notes), notes[-1]) == (11, "Procfile: 59,990 more lines are ignored")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("web: a\nworker\n", 2, "<process type>: <command>"),
-        ("web:\n", 1, "<process type>: <command>"),
         ("web: a\n\nweb: b\n", 3, "twice"),
-        ("Web: a\n", 1, "'web' would do"),
-        ("we b: a\n", 1, "not a process type"),
-        ("../web: a\n", 1, "not a process type"),
+        ("-w: a\n", 1, "not a process type"),
         (f"{'w' * 41}: a\n", 1, "not a process type"),
         ("web: a\0b\n", 1, r"control character '\x00'"),
         ("web: a\x1b]0;x\x07\n", 1, "control character"),
