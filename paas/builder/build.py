@@ -140,6 +140,7 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, log: BuildLog) -> Plan:
 
 def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageConfig]) -> Plan:
     settings, others = inputs.config.build, inputs.manifests
+    target = settings.target or ("" if settings.dockerfile else others.dockerfile_target)
     if others.dockerfile_text and not settings.dockerfile:
         name, text = others.dockerfile_from, others.dockerfile_text
     else:
@@ -151,7 +152,7 @@ def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageC
     ignored = tree.text(own_ignore, _CONFIG_MAX)
     tree.ignore = inputs.ignore if ignored is None else ignore.parse(ignored, own_ignore)
     parsed = dockerfile.parse(text, name)
-    plan = dockerfile.lower(parsed, resolve, target=settings.target, build_args=dict(settings.args))
+    plan = dockerfile.lower(parsed, resolve, target=target, build_args=dict(settings.args))
     return plan if ignored is None else replace(plan, files_read=(*plan.files_read, own_ignore))
 
 

@@ -10,22 +10,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
-import yaml
-
+from paas.builder import plain_yaml
 from paas.builder.buildpacks.shape import json_object, table, text_of
-from paas.builder.procfile import MAX_COMMAND, PROCESS_NAME
+from paas.builder.procfile import MAX_COMMAND, PROCESS_HINT, PROCESS_NAME
 from paas.builder.tree import Tree
 from paas.errors import BadInput
+from paas.specs import MOST_OF_A_TYPE
 
 APP_JSON, HEROKU_YML, CAPTAIN = "app.json", "heroku.yml", "captain-definition"
 NAMES = (HEROKU_YML, APP_JSON, CAPTAIN)
 _MAX = 64 * 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_MOST_CONTAINERS = 50
-_MAX_DEPTH = 20
-Pairs = tuple[tuple[str, str], ...]
+_MOST_NOTES = 10
+_ABOUT = ("name", "description", "keywords", "website", "repository", "logo", "success_url", "$schema")
+_INSTEAD = {
+    "healthchecks": "write [health] in berth.toml",
+    "environments": "write [stages.<name>] in berth.toml",
+    "stack": "Berth's images are Debian's, and the version of the language decides which",
+    "image": "write it after FROM in a Dockerfile",
+}
 
 
 @dataclass(slots=True)
@@ -33,7 +38,7 @@ class Manifests:
     """What these files say together; the first of `NAMES` that says a thing wins.
 
     `dockerfile` is a path, `dockerfile_text` a whole Dockerfile written in another file; `dockerfile_from` is
-    where either was found. `counts` are containers by process type.
+    where either was found, `dockerfile_target` the stage to stop at. `counts` are containers by process type.
     """
 
     files: list[str] = field(default_factory=list)
@@ -45,6 +50,7 @@ class Manifests:
     dockerfile: str = ""
     dockerfile_text: str = ""
     dockerfile_from: str = ""
+    dockerfile_target: str = ""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -54,11 +60,20 @@ class Manifests:
     def note(self, file: str, text: str) -> None:
         self.notes.append(f"{file}: {text}")
 
-    def say_dockerfile(self, file: str, *, path: str = "", text: str = "") -> None:
+    def note_unread(self, file: str, keys: dict[str, Any], read: tuple[str, ...], inside: str = "") -> None:
+        """One note for each of `keys` that is not among those that are read."""
+        unread = [f"{inside}{str(key)[:60]}" for key in keys if key not in read]
+        for key in unread[:_MOST_NOTES]:
+            self.note(file, f"{key} is ignored" + (f": {_INSTEAD[key]}" if key in _INSTEAD else ""))
+        if len(unread) > _MOST_NOTES:
+            self.note(file, f"{len(unread) - _MOST_NOTES:,} more keys are ignored")
+
+    def say_dockerfile(self, file: str, *, path: str = "", text: str = "", target: str = "") -> None:
         if self.has_dockerfile:
             self.note(file, f"its Dockerfile is ignored, for {self.dockerfile_from} names one")
             return
         self.dockerfile, self.dockerfile_text, self.dockerfile_from = _inside(file, path), text, file
+        self.dockerfile_target = target
 
 
 def read(source: Tree) -> Manifests:
@@ -74,67 +89,66 @@ def read(source: Tree) -> Manifests:
 
 # --- heroku.yml
 def _heroku_yml(text: str, found: Manifests) -> None:
-    document = _yaml(text, HEROKU_YML)
+    document = plain_yaml.mapping(text, HEROKU_YML, "build:")
+    found.note_unread(HEROKU_YML, document, ("setup", "build", "release", "run"))
     build = table(document, "build")
-    docker = table(build, "docker")
-    web = text_of(docker, "web") or next((value for value in docker.values() if isinstance(value, str)), "")
-    if web:
-        found.say_dockerfile(HEROKU_YML, path=web)
-    for name, path in docker.items():
-        if path != web:
-            found.note(HEROKU_YML, f"build.docker.{name} is ignored: an app has one image, that of {web}")
+    found.note_unread(HEROKU_YML, build, ("docker", "config"), "build.")
+    image = _heroku_docker(table(build, "docker"), found)
     found.build_args.update(_texts(HEROKU_YML, "build.config", table(build, "config")))
     for name, value in table(document, "run").items():
-        command = value.get("command") if isinstance(value, dict) else value
-        found.commands[_process(HEROKU_YML, f"run.{name}", name)] = _command(HEROKU_YML, f"run.{name}", command)
+        key = f"run.{name}"
+        found.commands[_process(HEROKU_YML, key, name)] = _heroku_command(value, key, key, image, found)
     if "release" in document:
-        found.release = _command(HEROKU_YML, "release.command", table(document, "release").get("command"))
+        release = table(document, "release")
+        found.release = _heroku_command(release, "release", "release.command", image, found)
     setup = table(document, "setup")
+    found.note_unread(HEROKU_YML, setup, ("addons", "config"), "setup.")
     for name, value in _texts(HEROKU_YML, "setup.config", table(setup, "config")).items():
         found.env.setdefault(name, value)
     _note_addons(HEROKU_YML, setup.get("addons"), found)
-    for key in ("packages", "languages", "pipelines"):
-        if key in build:
-            found.note(HEROKU_YML, f"build.{key} is ignored")
 
 
-def _yaml(text: str, name: str) -> dict[str, Any]:
-    try:
-        _require_simple(text, name)
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        _wrong(
-            name, mark.line + 1 if mark else 1, str(getattr(error, "problem", "") or "is no YAML"), "mend it"
-        )
-    if not isinstance(document, dict | None):
-        _wrong(name, 1, "is not a mapping", "begin with `build:`")
-    return document or {}
+def _heroku_docker(docker: dict[str, Any], found: Manifests) -> str:
+    """The process type whose Dockerfile is the app's: a path, or `dockerfile` and `target`. "" without one."""
+    files: dict[str, tuple[str, str]] = {}
+    for name, value in docker.items():
+        facts = value if isinstance(value, dict) else {"dockerfile": value}
+        path = text_of({"dockerfile": "Dockerfile"} | facts, "dockerfile")
+        if path and facts:
+            files[name] = path, text_of(facts, "target")
+        else:
+            found.note(HEROKU_YML, f"build.docker.{str(name)[:60]} is ignored: it names no Dockerfile")
+        found.note_unread(HEROKU_YML, facts, ("dockerfile", "target"), f"build.docker.{str(name)[:60]}.")
+    image = "web" if "web" in files else next(iter(files), "")
+    if image:
+        path, target = files.pop(image)
+        found.say_dockerfile(HEROKU_YML, path=path, target=target)
+        for name, other in files.items():
+            if other != (path, target):
+                reason = f"an app has one image, that of {image}"
+                found.note(HEROKU_YML, f"build.docker.{str(name)[:60]} is ignored: {reason}")
+    return image
 
 
-def _require_simple(text: str, name: str) -> None:
-    """A few lines of aliases can stand for gigabytes, and PyYAML takes minutes over a few thousand brackets."""
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.AliasEvent):
-            _wrong(name, line, "aliases (`*name`) are not allowed", "write it out")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            _wrong(name, line, f"is nested deeper than {_MAX_DEPTH}", "flatten it")
+def _heroku_command(value: Any, where: str, key: str, image: str, found: Manifests) -> str:
+    """Of `value`, which is a command or has one; `key` is what an error names."""
+    if not isinstance(value, dict):
+        return _command(HEROKU_YML, key, value)
+    found.note_unread(HEROKU_YML, value, ("command", "image"), f"{where[:80]}.")
+    if value.get("image", image) != image:
+        found.note(HEROKU_YML, f"{where[:80]}.image is ignored: an app has one image")
+    return _command(HEROKU_YML, key, value.get("command"))
 
 
 # --- app.json
 def _app_json(text: str, found: Manifests) -> None:
     document = json_object(text, APP_JSON)
+    read = ("env", "formation", "scripts", "addons", "buildpacks")
+    found.note_unread(APP_JSON, document, (*read, *_ABOUT))
     for name, facts in table(document, "env").items():
         _variable(name, facts, found)
-    for name, facts in table(document, "formation").items():
-        quantity = facts.get("quantity") if isinstance(facts, dict) else None
-        if type(quantity) is int and 0 <= quantity <= _MOST_CONTAINERS:
-            found.counts.setdefault(_process(APP_JSON, f"formation.{name}", name), quantity)
-    if any(isinstance(facts, dict) and "size" in facts for facts in table(document, "formation").values()):
-        found.note(APP_JSON, "formation sizes are ignored: write `memory` and `cpu` in berth.toml")
+    _formation(table(document, "formation"), found)
+    found.note_unread(APP_JSON, table(document, "scripts"), ("postdeploy",), "scripts.")
     after = text_of(table(document, "scripts"), "postdeploy")
     if after:
         found.note(
@@ -147,6 +161,19 @@ def _app_json(text: str, found: Manifests) -> None:
             APP_JSON, "buildpacks are ignored: Berth has its own, and [build] builder in berth.toml chooses"
         )
     _note_addons(APP_JSON, document.get("addons"), found)
+
+
+def _formation(formation: dict[str, Any], found: Manifests) -> None:
+    for name, facts in formation.items():
+        quantity = facts.get("quantity", 1) if isinstance(facts, dict) else None
+        if type(quantity) is int and 0 <= quantity <= MOST_OF_A_TYPE:
+            if "quantity" in facts:
+                found.counts.setdefault(_process(APP_JSON, f"formation.{name}", name), quantity)
+        else:
+            reason = f"its quantity is no number from 0 to {MOST_OF_A_TYPE}"
+            found.note(APP_JSON, f"formation.{name[:60]} is ignored: {reason}")
+    if any(isinstance(facts, dict) and "size" in facts for facts in formation.values()):
+        found.note(APP_JSON, "formation sizes are ignored: write `memory` and `cpu` in berth.toml")
 
 
 def _variable(name: str, facts: Any, found: Manifests) -> None:
@@ -178,6 +205,8 @@ def _note_addons(file: str, addons: Any, found: Manifests) -> None:
 # --- captain-definition
 def _captain(text: str, found: Manifests) -> None:
     document = json_object(text, CAPTAIN)
+    read = ("schemaVersion", "dockerfilePath", "dockerfileLines", "imageName", "templateId")
+    found.note_unread(CAPTAIN, document, read)
     lines = document.get("dockerfileLines")
     path, image = text_of(document, "dockerfilePath"), text_of(document, "imageName")
     if path:
@@ -209,7 +238,7 @@ def _process(file: str, key: str, name: Any) -> str:
     if not isinstance(name, str) or not PROCESS_NAME.fullmatch(name):
         raise BadInput(
             f"{file}: {key[:80]}: {str(name)[:60]!r} is not a process type",
-            hint="begin with a lower-case letter, then use at most 39 lower-case letters, digits, `-` and `_`",
+            hint=PROCESS_HINT,
             details={"file": file, "key": key},
         )
     return name
@@ -244,7 +273,3 @@ def _text_pairs(file: str, key: str, values: dict[str, Any]) -> Iterator[tuple[s
         if isinstance(name, str) and _VARIABLE.fullmatch(name) and isinstance(value, str | int | float):
             text = str(value).lower() if isinstance(value, bool) else str(value)
             yield name, _clean(file, f"{key}.{name}", text)
-
-
-def _wrong(file: str, line: int, reason: str, hint: str) -> NoReturn:
-    raise BadInput(f"{file}, line {line}: {reason}", hint=hint, details={"file": file, "line": line})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,16 @@ from tests.builder.planning import planned, source
 SITE = {"index.html": ""}
 APP_JSON = """{
   "name": "Small Sharp Tool", "description": "x", "repository": "https://example.org", "keywords": ["a"],
-  "scripts": {"postdeploy": "bundle exec rake bootstrap"},
+  "scripts": {"postdeploy": "bundle exec rake bootstrap", "test": "rspec"},
   "env": {
     "PLAIN": "one", "VALUE": {"description": "d", "value": "two"}, "NUMBER": {"value": 3},
     "SECRET": {"generator": "secret"}, "NEEDED": {"description": "d"}, "OPTIONAL": {"required": false}
   },
-  "formation": {"web": {"quantity": 2, "size": "standard-1x"}, "worker": {"quantity": 0}},
+  "formation": {"web": {"quantity": 2, "size": "standard-1x"}, "worker": {"quantity": 0},
+    "many": {"quantity": 51}},
   "addons": ["heroku-postgresql", {"plan": "heroku-redis:mini", "as": "R"}],
-  "buildpacks": [{"url": "heroku/python"}], "stack": "heroku-24"
+  "buildpacks": [{"url": "heroku/python"}], "stack": "heroku-24",
+  "healthchecks": {"web": []}, "environments": {"test": {}}, "image": "heroku/ruby"
 }"""
 HEROKU_YML = """\
 setup:
@@ -71,9 +74,15 @@ def test_app_json(store: Store, tmp_path: Path) -> None:
         "sizes are ignored",
         "buildpacks are ignored",
         "add-ons are not made: heroku-postgresql, heroku-redis:mini",
+        "app.json: stack is ignored: ",
+        "app.json: healthchecks is ignored: write [health]",
+        "app.json: environments is ignored: write [stages.<name>]",
+        "app.json: image is ignored: ",
+        "app.json: scripts.test is ignored",
+        "app.json: formation.many is ignored: its quantity is no number from 0 to 50",
     ):
         assert words in notes
-    assert "OPTIONAL" not in notes
+    assert "OPTIONAL" not in notes and "keywords" not in notes
 
 
 def test_heroku_yml(store: Store, tmp_path: Path) -> None:
@@ -93,7 +102,69 @@ def test_heroku_yml(store: Store, tmp_path: Path) -> None:
     assert found.procfile.release == "./deployment-tasks.sh && ./more.sh"
     assert found.config.build.args == (("RAILS_ENV", "development"), ("FOO", "bar"))
     assert found.config.env == (("S3_BUCKET", "my-example-bucket"),)
-    assert any("build.docker.worker is ignored" in note for note in found.manifests.notes)
+    assert found.manifests.notes == [
+        "heroku.yml: build.docker.worker is ignored: an app has one image, that of web",
+        "heroku.yml: run.worker.image is ignored: an app has one image",
+        "heroku.yml: release.image is ignored: an app has one image",
+        "heroku.yml: add-ons are not made: heroku-postgresql",
+    ]
+
+
+TWO_STAGES = "FROM debian:12 AS one\nCMD 1\nFROM debian:12 AS two\nCMD 2\n"
+
+
+@pytest.mark.parametrize(
+    ("docker", "berth", "command"),
+    [
+        ("web: {dockerfile: D, target: one}", "", "1"),
+        ("release: {target: two}\n    web: {dockerfile: D}", "", "2"),
+        ("worker: {dockerfile: D, target: one}", "", "1"),
+        ("web: {dockerfile: D, target: one}", "[build]\ntarget = 'two'", "2"),
+        ("web: {dockerfile: D, target: one}", "[build]\ndockerfile = 'D'", "2"),
+    ],
+)
+def test_a_stage_of_a_dockerfile_in_heroku_yml(
+    store: Store, tmp_path: Path, docker: str, berth: str, command: str
+) -> None:
+    files = {"heroku.yml": f"build:\n  docker:\n    {docker}\n", "D": TWO_STAGES, "berth.toml": berth}
+    plan, _ = planned(source(tmp_path, files), store)
+    assert plan.command == ("/bin/sh", "-c", command)
+
+
+def test_what_heroku_yml_says_in_vain(tmp_path: Path) -> None:
+    text = (
+        "images: x\nbuild: {docker: {web: {}, worker: 3}, languages: [go]}\nrun: {web: {command: a, env: b}}\n"
+    )
+    assert inputs(tmp_path, {**SITE, "heroku.yml": text}).manifests.notes == [
+        "heroku.yml: images is ignored",
+        "heroku.yml: build.languages is ignored",
+        "heroku.yml: build.docker.web is ignored: it names no Dockerfile",
+        "heroku.yml: build.docker.worker is ignored: it names no Dockerfile",
+        "heroku.yml: run.web.env is ignored",
+    ]
+
+
+def test_keys_without_end_are_said_in_short(tmp_path: Path) -> None:
+    text = json.dumps({f"key{n}": 1 for n in range(2000)})
+    notes = inputs(tmp_path, {**SITE, "app.json": text}).manifests.notes
+    assert (len(notes), notes[-1]) == (11, "app.json: 1,990 more keys are ignored")
+
+
+def test_yaml_aliases_and_merge_keys(tmp_path: Path) -> None:
+    text = "build:\n  config: &both\n    A: one\n    B: &b two\nsetup:\n  config: {<<: *both, A: mine, C: *b}\n"
+    assert dict(inputs(tmp_path, {**SITE, "heroku.yml": text}).config.env) == {
+        "A": "mine",
+        "B": "two",
+        "C": "two",
+    }
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 8)
+)
+MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 8)
+)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +220,11 @@ def test_berth_toml_wins_then_the_procfile_then_the_others(store: Store, tmp_pat
         ("heroku.yml", "build: [", "heroku.yml, line 1: "),
         ("heroku.yml", "build:\n\tdocker: x", "heroku.yml, line 2: "),
         ("heroku.yml", "- a", "heroku.yml, line 1: is not a mapping"),
-        ("heroku.yml", "a: &x 1\nb: *x", r"heroku.yml, line 2: aliases \(`\*name`\) are not allowed"),
+        ("heroku.yml", "a: 1\nb: *x", r"heroku.yml, line 2: `\*x` stands for nothing"),
+        ("heroku.yml", "a: &x\n  b: *x", r"heroku.yml, line 2: `\*x` stands for nothing"),
+        ("heroku.yml", "a: &x 1\nb: {<<: *x}", "heroku.yml, line 1: expected a mapping"),
+        ("heroku.yml", BOMB, "heroku.yml, line 4: stands for more than 10,000 values"),
+        ("heroku.yml", MERGE_BOMB, "heroku.yml, line 5: stands for more than 10,000 values"),
         ("heroku.yml", "run: {web: {}}", "run.web is not a command"),
         ("heroku.yml", "build: {docker: {web: ../../etc/passwd}}", "is not a path inside the source"),
         ("heroku.yml", "!!python/object/apply:os.system ['id']", "heroku.yml, line 1"),

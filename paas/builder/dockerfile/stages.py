@@ -136,7 +136,12 @@ def target_of(file: Dockerfile, blocks: tuple[Block, ...], target: str) -> int:
     index = find(blocks, target, len(blocks))
     if index is None:
         names = ", ".join(block.name for block in blocks if block.name) or "none has a name"
-        wrong(file.name, 1, f"no stage is called {target!r} (berth.toml: build.target)", f"stages: {names}")
+        wrong(
+            file.name,
+            1,
+            f"no stage is called {target[:60]!r}, which is the target to build",
+            f"stages: {names}",
+        )
     return index
 
 
