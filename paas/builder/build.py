@@ -162,7 +162,8 @@ def _say_what_was_read(log: BuildLog, inputs: Inputs, tree: Tree, plan: Plan) ->
         log.line(f"Read: {', '.join(also_read)}")
     unread = detect.ignored(tree, (*inputs.files, *plan.files_read))
     if unread:
-        log.line(f"Ignored: {', '.join(unread)} (nothing that the {plan.builder} builder reads)")
+        reason = f"another file comes first, or the {plan.builder} builder does not read it"
+        log.line(f"Ignored: {', '.join(unread)} ({reason})")
     left_out = [entry.name for entry in tree.top(ignored=True)]
     if left_out:
         more = f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""

@@ -15,6 +15,12 @@ _LOOKED_FOR = (
     DOCKERFILE, "Gemfile", "composer.json", "requirements.txt", "pyproject.toml", "Pipfile.lock",
     "go.mod", "package.json",
 )  # fmt: skip
+# What says which versions; of several, a builder reads the one that comes first.
+_VERSIONS = (
+    "uv.lock", "poetry.lock", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock",
+    "bun.lock", "bun.lockb", "Gemfile.lock", "composer.lock", "go.sum", ".python-version", "runtime.txt",
+    ".nvmrc", ".node-version", ".ruby-version", ".tool-versions",
+)  # fmt: skip
 # What builds on other platforms read, and Berth does not.
 _OF_OTHERS = (
     "docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml", "fly.toml", "render.yaml",
@@ -49,7 +55,9 @@ def detect(build: BuildConfig, manifests: Manifests, source: Tree) -> Detected:
 
 def ignored(source: Tree, read: tuple[str, ...]) -> list[str]:
     """Files that say how to build an app, here or elsewhere, and that this build does not look at."""
-    return [name for name in (*_LOOKED_FOR, *_OF_OTHERS) if name not in read and source.exists(name)]
+    return [
+        name for name in (*_LOOKED_FOR, *_VERSIONS, *_OF_OTHERS) if name not in read and source.exists(name)
+    ]
 
 
 def _nothing(dockerfile: str, source: Tree) -> BadInput:

@@ -242,7 +242,7 @@ def test_a_mistake_is_named(tmp_path: Path, name: str, text: str, message: str) 
 def test_the_log_begins_with_what_was_read_and_what_was_not(store: Store, tmp_path: Path) -> None:
     said: list[bytes] = []
     files = {
-        "Procfile": "web: x",
+        "Procfile": "web: x\nweb y",
         "app.json": '{"buildpacks": [{"url": "x"}]}',
         "requirements.txt": "",
         "package.json": "{}",
@@ -252,9 +252,36 @@ def test_the_log_begins_with_what_was_read_and_what_was_not(store: Store, tmp_pa
     planned(source(tmp_path, files), store, say=said.append)
     assert b"".join(said).decode().splitlines() == [
         "Read: Procfile, app.json",
+        "Procfile, line 2: 'web y' is ignored, being no `<process type>: <command>`",
         "app.json: buildpacks are ignored: Berth has its own, and [build] builder in berth.toml chooses",
         "Builder: python (there is requirements.txt)",
         "Read: requirements.txt",
-        "Ignored: package.json, fly.toml (nothing that the python builder reads)",
+        "Ignored: package.json, fly.toml (another file comes first, or the python builder does not read it)",
         "Left out: .git",
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "read", "ignored"),
+    [
+        (("package.json", "yarn.lock", "package-lock.json"), "package.json, package-lock.json", "yarn.lock"),
+        (("package.json", ".nvmrc", ".node-version"), "package.json, .nvmrc", ".node-version"),
+        (
+            ("requirements.txt", "poetry.lock", "uv.lock", ".python-version", "runtime.txt"),
+            ".python-version, requirements.txt",
+            "uv.lock, poetry.lock, runtime.txt",
+        ),
+    ],
+)
+def test_files_that_another_comes_before_are_named(
+    store: Store, tmp_path: Path, files: tuple[str, ...], read: str, ignored: str
+) -> None:
+    said: list[bytes] = []
+    content = {".nvmrc": "20", ".node-version": "18", ".python-version": "3.11", "package.json": "{}"}
+    planned(
+        source(tmp_path, {"Procfile": "web: x", **{name: content.get(name, "") for name in files}}),
+        store,
+        say=said.append,
+    )
+    log = b"".join(said).decode()
+    assert f"\nRead: {read}\nIgnored: {ignored} (another file comes first, or " in log

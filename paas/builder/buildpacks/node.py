@@ -24,7 +24,7 @@ from paas.builder.buildpacks.shape import (
     text_of,
     there_is,
 )
-from paas.builder.buildpacks.versions import choose, first, from_config, from_key, from_line
+from paas.builder.buildpacks.versions import Wish, choose, first, from_config, from_key, from_line
 from paas.builder.config import BuildConfig
 from paas.builder.plan import APP_OWNER, FilesStep, Folder, ImageSettings, Plan, RunStep, Stage, Step
 from paas.builder.procfile import shell
@@ -140,16 +140,19 @@ def packages(source: Tree) -> set[str]:
 
 
 def runtime(request: Request) -> Runtime:
+    return choose(NAME, _wish(request), request.bases.suite)
+
+
+def _wish(request: Request) -> Wish | None:
     source = request.source
     text = (source.text(MANIFEST, MAX_MANIFEST) or "") if source.exists(MANIFEST) else ""
     engines = text_of(table(read_json(source, MANIFEST), "engines"), "node")
-    wish = first(
+    return first(
         lambda: from_config("node", request.build.node),
         lambda: from_line(source, ".nvmrc"),
         lambda: from_line(source, ".node-version"),
         lambda: from_key(text, MANIFEST, engines, '"node"'),
     )
-    return choose(NAME, wish, request.bases.suite)
 
 
 def _require_manifest(source: Tree) -> None:
@@ -173,8 +176,9 @@ class _App:
         self.env = app_env(base, f"{HOME}/node_modules/.bin", CI="true", **_tool_env())
         self.build_env = {**self.env, "NODE_ENV": "production", **dict(request.env)}
         self.files = tuple(n for n in (MANIFEST, self.tool.lock, *_SETTINGS) if n and self.source.exists(n))
-        versions = (name for name in (".nvmrc", ".node-version") if self.source.exists(name))
-        self.read = (*self.files, *versions)
+        wish = _wish(request)
+        asked = (wish.file,) if wish and wish.file in (".nvmrc", ".node-version") else ()
+        self.read = (*self.files, *asked)
 
     @property
     def notes(self) -> tuple[str, ...]:
