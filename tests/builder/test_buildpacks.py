@@ -282,9 +282,64 @@ def test_djangos_static_files(plan_of: PlanOf, settings: str, toml: str, collect
     assert note in " ".join(plan.notes)
 
 
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("-e .", "."),
+        ("--editable=lib # mine", "lib"),
+        (".[web]", ".[web]"),
+        ("./lib ; python_version > '3'", "./lib"),
+        ("vendor/lib", "vendor/lib"),
+        ("lib-1.0-py3-none-any.whl", "lib-1.0-py3-none-any.whl"),
+        ("lib[x] @ file:./lib", "file:./lib"),
+        ("--find-links wheels", "wheels"),
+    ],
+)
+def test_a_requirement_in_the_source_gets_the_source_first(plan_of: PlanOf, line: str, path: str) -> None:
+    files = {"requirements.txt": "flask\n-r more.txt\n", "more.txt": f"# x\n{line}\n", "app.py": FLASK}
+    plan, _ = plan_of({**files, "Procfile": "web: x"})
+    assert put(plan) == ["COPY . /app/"]
+    assert isinstance(plan.stages[0].steps[1], RunStep)
+    assert plan.notes == (
+        f"more.txt, line 2: {path!r} is in the source: dependencies are installed again whenever that changes",
+    )
+
+
+REQUIREMENTS = """\
+flask[async]>=3 ; python_version > '3' # ./no
+lib @ https://example.org/lib-1.0.tar.gz
+-e git+https://example.org/lib.git#egg=lib
+https://example.org/lib.whl
+--find-links https://example.org/wheels/
+gunicorn==23.0 \\
+    --hash=sha256:00
+"""
+
+
+def test_requirements_from_elsewhere_do_not_need_the_source(plan_of: PlanOf) -> None:
+    plan, _ = plan_of({"requirements.txt": REQUIREMENTS, "app.py": FLASK})
+    assert put(plan) == ["COPY requirements.txt /app/", "COPY . /app/"] and plan.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("project", "lock", "why"),
+    [
+        ("", "[[package]]\nname = 'lib'\nsource = { editable = 'lib' }\n", "uv.lock: 'lib'"),
+        ("[tool.uv.sources]\nlib = { path = 'lib' }\n", None, "pyproject.toml: 'lib'"),
+        ("[project]\nname = 'a'\ndynamic = ['dependencies']\n", None, "pyproject.toml: what its dynamic"),
+    ],
+)
+def test_a_project_of_several_gets_the_source_first(
+    plan_of: PlanOf, project: str, lock: str | None, why: str
+) -> None:
+    files = {"pyproject.toml": project, "Procfile": "web: x"} | ({} if lock is None else {"uv.lock": lock})
+    plan, _ = plan_of(files)
+    assert put(plan) == ["COPY . /app/"] and plan.notes[0].startswith(why)
+
+
 def test_uv_lock(plan_of: PlanOf) -> None:
     project = "[project]\nname='a'\n"
-    lock = "[[package]]\nname = 'Uvicorn'\n"
+    lock = "[[package]]\nname = 'Uvicorn'\n[[package]]\nname = 'a'\nsource = { virtual = '.' }\n"
     plan, (web,) = plan_of({"pyproject.toml": project, "uv.lock": lock, "main.py": FASTAPI})
     assert lines(plan)[0].endswith("&& uv sync --frozen --no-dev --no-install-project --compile-bytecode")
     assert web.args[-1].startswith("exec uvicorn ")

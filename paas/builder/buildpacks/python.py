@@ -30,13 +30,17 @@ _STATIC_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """How they are installed: the files that say which, `written` where they say it in another tool's words."""
+    """How they are installed: the files that say which, `written` where they say it in another tool's words.
+
+    `local` is where they name something in the source itself, which has to be there then; "" if nowhere.
+    """
 
     files: tuple[str, ...]
     install: str
     title: str
     names: set[str] = field(default_factory=set)
     written: str = ""
+    local: str = ""
 
 
 def left_out(source: Tree) -> tuple[str, ...]:
@@ -56,7 +60,9 @@ def plan(request: Request) -> Plan:
     base = request.bases.to_run(runtime)
     env = app_env(base, f"{VENV}/bin", VIRTUAL_ENV=VENV, PYTHONUNBUFFERED="1", **_path(source))
     found = python_apps.find(source, dependencies.names)
-    steps: tuple[Step, ...] = (*_install(dependencies, env), put_source())
+    steps: tuple[Step, ...] = _install(dependencies, env)
+    if not dependencies.local:
+        steps = (*steps, put_source())
     notes, collect = _static_files(request, found, env)
     read = (wish.file,) if wish and wish.file != "berth.toml" else ()
     return Plan(
@@ -66,7 +72,7 @@ def plan(request: Request) -> Plan:
         command=found.command,
         is_guess=True,
         missing_command=found.missing or "add a Procfile with a line such as `web: gunicorn app:app`",
-        notes=notes,
+        notes=(*_notes(dependencies), *notes),
         files_read=tuple(dict.fromkeys((*read, *dependencies.files))),
     )
 
@@ -102,12 +108,17 @@ def _dependencies(source: Tree) -> Dependencies:
             "uv pip install --compile-bytecode -r requirements.txt",
             "uv pip install -r requirements.txt",
             python_locks.names_in_requirements(source, files),
+            local=python_locks.local_requirement(source, files),
         )
     if source.exists("uv.lock") and source.exists(_PYPROJECT):
         title = "uv sync --frozen --no-dev --no-install-project"
         files = (_PYPROJECT, "uv.lock")
         return Dependencies(
-            files, f"{title} --compile-bytecode", title, python_locks.names_in_lock(source, "uv.lock")
+            files,
+            f"{title} --compile-bytecode",
+            title,
+            python_locks.names_in_lock(source, "uv.lock"),
+            local=python_locks.local_in_uv_lock(source),
         )
     exported = python_locks.exported(source)
     if exported:
@@ -127,6 +138,7 @@ def _dependencies(source: Tree) -> Dependencies:
             f"uv pip install --compile-bytecode -r {_PYPROJECT}",
             title,
             python_locks.names_in_pyproject(source),
+            local=python_locks.local_in_pyproject(source),
         )
     raise BadInput(
         'builder "python" needs requirements.txt or pyproject.toml, and there is neither',
@@ -135,8 +147,8 @@ def _dependencies(source: Tree) -> Dependencies:
 
 
 def _install(dependencies: Dependencies, env: Mapping[str, str]) -> tuple[FilesStep, RunStep]:
-    """Two layers that are made again only when the files that name the dependencies change."""
-    before = put(dependencies.files)
+    """Two layers, made again only when the files that name the dependencies change, if those are all."""
+    before = put_source() if dependencies.local else put(dependencies.files)
     if dependencies.written:
         written = Write(LOCKED, dependencies.written, owner=APP_OWNER)
         before = FilesStep(before.title, (*before.operations, written), before.file)
@@ -156,6 +168,12 @@ def _install(dependencies: Dependencies, env: Mapping[str, str]) -> tuple[FilesS
         hint=_HINT,
     )
     return before, run
+
+
+def _notes(dependencies: Dependencies) -> tuple[str, ...]:
+    if not dependencies.local:
+        return ()
+    return (f"{dependencies.local} is in the source: dependencies are installed again whenever that changes",)
 
 
 def _with_includes(manifest: str, source: Tree) -> tuple[str, ...]:

@@ -17,12 +17,15 @@ from paas.builder.buildpacks.shape import table, text_of
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 
-PYPROJECT, POETRY_LOCK = "pyproject.toml", "poetry.lock"
+PYPROJECT, POETRY_LOCK, UV_LOCK = "pyproject.toml", "poetry.lock", "uv.lock"
 PIPFILE, PIPFILE_LOCK = "Pipfile", "Pipfile.lock"
 MAX_LOCK = 4 * 1024 * 1024
 _MAX_EDGES = 50_000
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 _EXTRAS = re.compile(rf"{_NAME.pattern}\s*\[([^\]]*)\]")
+_PLACE = re.compile(r"(?:-e|--editable|-f|--find-links)[\s=]*(\S+)")
+_AT = re.compile(rf"{_NAME.pattern}\s*(?:\[[^\]]*\])?\s*@\s*(?P<path>\S+)")
+_ARCHIVES = (".whl", ".tar.gz", ".zip")
 # What goes into a requirements file has to be one word of it, whatever the lock file was made by.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _HASH = re.compile(r"[a-z0-9]{1,16}:[0-9a-f]{32,128}")
@@ -67,6 +70,51 @@ def _names(lines: Iterable[str]) -> set[str]:
         if match := _EXTRAS.match(line):
             found |= {f"{normal(match[1])}[{normal(extra.strip())}]" for extra in match[2].split(",")}
     return found
+
+
+# --- what is in the source itself
+def local_requirement(source: Tree, files: Iterable[str]) -> str:
+    """Where requirements name something of the source ("requirements.txt, line 2: './lib'"), "" if nowhere."""
+    for file in files:
+        for number, line in enumerate((source.text(file, MAX_LOCK) or "").splitlines(), 1):
+            path = _local_path(re.sub(r"(^|\s)#.*", "", line).strip())
+            if path:
+                return f"{file}, line {number}: {path[:60]!r}"
+    return ""
+
+
+def _local_path(line: str) -> str:
+    """The path that a line of a requirements file has pip take a package from, or packages, or ""."""
+    option = _PLACE.match(line)
+    if option:
+        return "" if "://" in option[1] else option[1]
+    named = _AT.match(line)
+    word = re.split(r"[\s;]", named["path"] if named else line, maxsplit=1)[0]
+    if word.startswith("file:"):
+        return word
+    is_path = word.startswith(".") or "/" in word or word.endswith(_ARCHIVES)
+    return word if is_path and "://" not in word and not word.startswith("-") else ""
+
+
+def local_in_uv_lock(source: Tree) -> str:
+    for package in _packages(read_toml(source, UV_LOCK)):
+        facts = table(package, "source")
+        path = next(
+            (p for key in ("editable", "directory", "path", "virtual") if (p := text_of(facts, key))), "."
+        )
+        if path != ".":
+            return f"{UV_LOCK}: {path[:60]!r}"
+    return ""
+
+
+def local_in_pyproject(source: Tree) -> str:
+    """Also for dependencies that only the project's own build tool can tell."""
+    pyproject = read_toml(source, PYPROJECT)
+    for name, facts in table(table(table(pyproject, "tool"), "uv"), "sources").items():
+        if isinstance(facts, dict) and ("path" in facts or "workspace" in facts):
+            return f"{PYPROJECT}: {name[:60]!r}"
+    dynamic = "dependencies" in _strings(table(pyproject, "project").get("dynamic"))
+    return f"{PYPROJECT}: what its dynamic dependencies are read from" if dynamic else ""
 
 
 def required_python(source: Tree) -> Iterator[tuple[str, str, str]]:
