@@ -161,6 +161,88 @@ def test_a_script_at_install_gets_the_source_first(plan_of: PlanOf) -> None:
     assert put(plan)[0] == "COPY package.json package-lock.json /app/"
 
 
+WORKSPACES: dict[str, str] = {
+    "package.json": package(workspaces=["packages/*", "./tools", "!packages/no"], main="a.js"),
+    "packages/b/package.json": package(dependencies={"y": "1"}),
+    "packages/a/package.json": package(),
+    "packages/a/node_modules/z/package.json": package(),
+    "packages/a/deep/in/package.json": package(),
+    "packages/c/README": "",
+    "tools/package.json": package(),
+    "a.js": "",
+}
+MANIFESTS = "packages/a/package.json packages/b/package.json tools/package.json"
+PNPM = "packages:\n  - packages/**\n  - tools\n"
+
+
+def test_the_manifests_of_workspaces_come_before_the_install(plan_of: PlanOf) -> None:
+    plan, _ = plan_of({**WORKSPACES, "package-lock.json": ""})
+    assert put(plan) == [f"COPY package.json package-lock.json {MANIFESTS} /app/", "COPY . /app/"]
+    assert lines(plan) == ["npm ci"]
+
+
+def test_pnpm_has_workspaces_in_a_file_of_its_own(plan_of: PlanOf) -> None:
+    files = {
+        **WORKSPACES,
+        "package.json": package(main="a.js"),
+        "pnpm-lock.yaml": "",
+        "pnpm-workspace.yaml": PNPM,
+    }
+    plan, _ = plan_of(files)
+    assert put(plan)[0] == (
+        "COPY package.json pnpm-lock.yaml pnpm-workspace.yaml packages/a/deep/in/package.json "
+        "packages/a/package.json packages/b/package.json tools/package.json /app/"
+    )
+
+
+def test_an_image_gets_the_modules_of_workspaces_without_what_only_the_build_needs(plan_of: PlanOf) -> None:
+    files = {
+        **WORKSPACES,
+        "packages/a/package.json": package(devDependencies={"x": "1"}),
+        "package-lock.json": "",
+    }
+    plan, _ = plan_of(files)
+    assert bases(plan) == ["berth/node:18", 0, "berth/node:18"]
+    assert put(plan)[-2:] == ["COPY --from=dependencies /app/ /app/", "COPY . /app/"]
+    files["package.json"] = package(
+        workspaces={"packages": ["packages/*"]}, scripts={"build": "b", "start": "s"}
+    )
+    plan, _ = plan_of(files)
+    assert put(plan)[-2:] == ["COPY --from=dependencies /app/ /app/", "COPY --from=build /build/ /app/"]
+    _, build, prune = lines(plan)
+    assert build.endswith(" && find /build -name node_modules -prune -print0 | xargs -0 rm -rf")
+    assert prune.startswith("npm prune --omit=dev ")
+
+
+def test_pnpm_cannot_prune_workspaces(plan_of: PlanOf) -> None:
+    files = {**WORKSPACES, "package.json": package(main="a.js", devDependencies={"x": "1"})}
+    plan, _ = plan_of({**files, "pnpm-lock.yaml": "", "pnpm-workspace.yaml": PNPM})
+    assert lines(plan) == ["npx --yes pnpm@9.15.9 install --frozen-lockfile"]
+    assert plan.notes == ("devDependencies stay in the image: pnpm cannot take them out of workspaces",)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "why"),
+    [
+        (package(scripts={"prepare": "tsc"}), "packages/a/package.json has a script 'prepare', which"),
+        (package(bin="cli.js"), "packages/a/package.json has programs of its own, which"),
+        (
+            package(dependencies={"z": "file:../z"}),
+            "packages/a/package.json has a dependency 'z' in the source",
+        ),
+    ],
+)
+def test_a_workspace_that_needs_the_source_at_the_install(plan_of: PlanOf, manifest: str, why: str) -> None:
+    plan, _ = plan_of({**WORKSPACES, "packages/a/package.json": manifest, "package-lock.json": ""})
+    assert put(plan)[0] == "COPY . /app/" and plan.notes[0].startswith(why)
+
+
+def test_too_many_workspaces(plan_of: PlanOf) -> None:
+    many = {f"packages/{n}/package.json": "{}" for n in range(201)}
+    with pytest.raises(BadInput, match="more than 200 workspaces"):
+        plan_of({"package.json": package(workspaces=["packages/*"]), **many})
+
+
 def test_node_without_a_start_says_what_to_add(plan_of: PlanOf) -> None:
     with pytest.raises(BadInput, match=r'add a "start" script to package\.json'):
         plan_of({"package.json": package()})

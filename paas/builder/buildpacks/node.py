@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from paas.builder.buildpacks.node_workspaces import DEPENDENCIES, MANIFEST, PNPM, local_dependency
+from paas.builder.buildpacks.node_workspaces import packages as packages_of
 from paas.builder.buildpacks.shape import (
     HOME,
     MAX_MANIFEST,
@@ -33,10 +35,9 @@ from paas.errors import BadInput
 from paas.images.runtimes import Runtime
 
 NAME = "node"
-MANIFEST = "package.json"
 _OUT = "/build"  # what the build script leaves, less node_modules, waits here for the last stage
 _CACHE = "/var/cache/node"
-_SETTINGS = (".npmrc", ".yarnrc", "pnpm-workspace.yaml")
+_SETTINGS = (".npmrc", ".yarnrc", PNPM)
 # Scripts of the app's own that run when its dependencies are installed, and may need any file of it.
 _AT_INSTALL = ("preinstall", "install", "postinstall", "prepare")
 _VERSION = re.compile(r"\d+(?:\.\d+){0,2}")
@@ -114,7 +115,9 @@ def _stages(request: Request, base: Base, app: _App) -> tuple[Stage, ...]:
         return (Stage(base.name, (*app.installed(), put_source())),)
     modules: tuple[FilesStep, ...] = ()
     if app.has_dependencies:
-        modules = (take(len(before), f"{HOME}/node_modules", f"{HOME}/node_modules", "dependencies"),)
+        # A workspace may have some in its own folder.
+        path = f"{HOME}/" if app.workspaces else f"{HOME}/node_modules"
+        modules = (take(len(before), path, path, "dependencies"),)
         before = (*before, app.pruned(0))
     return (*before, Stage(base.name, (_home(), *modules, source)))
 
@@ -169,13 +172,16 @@ class _App:
 
     def __init__(self, request: Request, base: Base) -> None:
         self.source = request.source
-        self.manifest = read_json(self.source, MANIFEST)
+        self.packages = packages_of(self.source)
+        self.manifest = self.packages[0].manifest
+        self.workspaces = tuple(package.path for package in self.packages[1:])
         self.tool = next((tool for tool in TOOLS if self.source.exists(tool.lock)), _NO_LOCK)
         self.version = self._tool_version()
         # Not "production": the build needs the devDependencies.
         self.env = app_env(base, f"{HOME}/node_modules/.bin", CI="true", **_tool_env())
         self.build_env = {**self.env, "NODE_ENV": "production", **dict(request.env)}
-        self.files = tuple(n for n in (MANIFEST, self.tool.lock, *_SETTINGS) if n and self.source.exists(n))
+        names = (MANIFEST, self.tool.lock, *_SETTINGS)
+        self.files = (*(name for name in names if name and self.source.exists(name)), *self.workspaces)
         wish = _wish(request)
         asked = (wish.file,) if wish and wish.file in (".nvmrc", ".node-version") else ()
         self.read = (*self.files, *asked)
@@ -187,35 +193,43 @@ class _App:
             found.append(
                 "There is no lock file: another build may get other versions. `npm install` makes one."
             )
-        if self._scripts_at_install():
+        if self.source_first:
             found.append(
-                f"package.json has a script {self._scripts_at_install()[0]!r}, which may need the source: "
+                f"{self.source_first}, which may need the source: "
                 "dependencies are installed again whenever the source changes"
             )
+        if self.has_dev_dependencies and not self._can_prune:
+            found.append("devDependencies stay in the image: pnpm cannot take them out of workspaces")
         return tuple(found)
 
     @property
     def has_dependencies(self) -> bool:
-        kinds = ("dependencies", "devDependencies", "optionalDependencies")
-        return any(table(self.manifest, kind) for kind in kinds) or "workspaces" in self.manifest
+        return bool(self.workspaces) or any(table(self.manifest, kind) for kind in DEPENDENCIES)
 
     @property
     def has_dev_dependencies(self) -> bool:
-        return bool(table(self.manifest, "devDependencies"))
+        return any(table(package.manifest, "devDependencies") for package in self.packages)
 
     def installed(self) -> tuple[Step, ...]:
         """Layers that are made again only when the files that name the dependencies change."""
-        before = put_source() if self._scripts_at_install() else put(self.files)
+        before = put_source() if self.source_first else put(self.files)
         return (before, self._run(self.tool.install, self.env)) if self.has_dependencies else (before,)
 
     def build(self) -> RunStep:
         keep = f"find . -mindepth 1 -maxdepth 1 ! -name node_modules -exec cp -a -t {_OUT} {{}} +"
+        if self.workspaces:
+            keep += f" && {_without_modules(_OUT)}"
         return self._run(f"{self.tool.run} build", self.build_env, after=f" && {keep}")
 
     def pruned(self, stage: int) -> Stage:
         """The stage with what only the build needs taken away again."""
         prune = self._run(self.tool.prune, self.env, after=" && mkdir -p node_modules")
-        return Stage(stage, (prune,) if self.has_dev_dependencies else ())
+        return Stage(stage, (prune,) if self.has_dev_dependencies and self._can_prune else ())
+
+    @property
+    def _can_prune(self) -> bool:
+        """`pnpm prune` knows no workspaces, and a second install runs scripts that need what is gone."""
+        return not (self.tool.name == "pnpm" and self.workspaces)
 
     def _run(self, line: str, env: Mapping[str, str], after: str = "") -> RunStep:
         line = line.format(name=self.tool.name, version=self.version)
@@ -223,11 +237,21 @@ class _App:
             line, line + after, env, caches={_CACHE: f"node-{self.tool.name}"}, file=MANIFEST, hint=_HINT
         )
 
-    def _scripts_at_install(self) -> tuple[str, ...]:
-        scripts = table(self.manifest, "scripts")
-        texts = {name: text_of(scripts, name) for name in _AT_INSTALL}
-        # husky installs git hooks, and does nothing where there is no git.
-        return tuple(name for name, text in texts.items() if text and not text.startswith("husky"))
+    @property
+    def source_first(self) -> str:
+        """What the install may need any file of the source for, as the log has it; "" if for nothing."""
+        for package in self.packages:
+            scripts = table(package.manifest, "scripts")
+            texts = {name: text_of(scripts, name) for name in _AT_INSTALL}
+            # husky installs git hooks, and does nothing where there is no git.
+            script = next((name for name, text in texts.items() if text and not text.startswith("husky")), "")
+            if script:
+                return f"{package.path} has a script {script!r}"
+            if local_dependency(package):
+                return f"{package.path} has a dependency {local_dependency(package)[:60]!r} in the source"
+            if "bin" in package.manifest and package.path != MANIFEST:
+                return f"{package.path} has programs of its own"
+        return ""
 
     def _tool_version(self) -> str:
         """As package.json's `packageManager` has it ("pnpm@9.1.0+sha…"), else one that is known to work."""
@@ -242,6 +266,10 @@ class _App:
                 details={"file": MANIFEST},
             )
         return version[0] if version else _TOOL_VERSIONS[self.tool.name]
+
+
+def _without_modules(folder: str) -> str:
+    return f"find {folder} -name node_modules -prune -print0 | xargs -0 rm -rf"
 
 
 def _tool_env() -> dict[str, str]:
