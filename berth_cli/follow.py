@@ -108,7 +108,9 @@ def release(client: Client, target: Target, version: int) -> dict[str, Any]:
 
 def _failed(found: dict[str, Any]) -> CliError:
     error = found["error"] or {}
-    lines = [str(line) for line in error.get("details", {}).get("log", [])]
+    details = error.get("details", {})
+    # Of a container that was not ready its log is kept, of a release command its output.
+    lines = details.get("log") or details.get("output") or []
     log = "".join(f"\n  | {line}" for line in lines[-20:])
     summary = f"v{found['version']} is not live: {error.get('summary', 'no reason given')}{log}"
     return CliError(summary, error.get("hint", ""))

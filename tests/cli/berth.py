@@ -65,7 +65,8 @@ def berth(tmp_path: Path, live_server: Any, cast: Cast) -> Berth:
 
 
 class Worker(threading.Thread):
-    """Writes what the worker would observe. A source named "broken" does not build, "silent" is never ready."""
+    """Writes what the worker would observe. A source named "broken" does not build, "silent" is never ready,
+    the release command of "undone" fails."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -96,7 +97,12 @@ class Worker(threading.Thread):
             observations.build_succeeded(build, report())
 
     def _release(self, release: Release) -> None:
-        if release.build and release.build.source.name == "silent":
+        name = release.build.source.name if release.build else ""
+        if name == "undone":
+            details = {"command": "python migrate.py", "output": ["no such table: notes"], "log": []}
+            error = {"summary": "the release command failed", "hint": "correct it", "details": details}
+            observations.release_failed(release, error)
+        elif name == "silent":
             details = {"log": ["Traceback: KeyError"]}
             error = {
                 "summary": "web.1 was not ready within 60 s",

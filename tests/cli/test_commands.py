@@ -100,6 +100,7 @@ def test_deploy_with_json_prints_one_object_and_the_log_beside_it(
             "silent",
             ("v2 is not live: web.1 was not ready within 60 s", "| Traceback: KeyError", "listen on $PORT"),
         ),
+        ("undone", ("v2 is not live: the release command failed", "| no such table: notes", "correct it")),
     ],
 )
 def test_a_deploy_that_fails_says_why_and_exits_1(
