@@ -245,9 +245,10 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ROUTES = {
     "berth.build": {"queue": "build"},
-    "berth.push": {"queue": "build"},
-    "berth.export": {"queue": "build"},
-    "berth.upkeep": {"queue": "build"},
+    "berth.push": {"queue": "transfer"},
+    "berth.export": {"queue": "transfer"},
+    "berth.upkeep": {"queue": "transfer"},
+    "berth.inspect": {"queue": "transfer"},
     "berth.*": {"queue": "deploy"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

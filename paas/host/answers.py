@@ -30,6 +30,7 @@ def questions(installation: Installation, supervisor: Supervisor) -> dict[str, A
         "caddy": lambda: _through_ingress(settings.PORT, settings.DASHBOARD_HOST),
         "worker-deploy": lambda: _worker("deploy@berth"),
         "worker-build": lambda: _worker("build@berth"),
+        "worker-transfer": lambda: _worker("transfer@berth"),
         "agent": lambda: _agent(supervisor.started_at("agent")),
     }
 

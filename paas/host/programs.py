@@ -40,6 +40,9 @@ def programs(installation: Installation, valkey: Path, port: int) -> tuple[Progr
         # A roll-out waits, for an app to be ready or its visitors to be done: threads, which cost nothing.
         Program("worker-deploy", _worker(installation, "deploy", "threads", 32), stop_seconds=20),
         Program("worker-build", _worker(installation, "build", "prefork", 4), stop_seconds=20, kill_group=True),
+        # Pushes wait for registries, which are as slow as their owners like. More threads than one tenant may
+        # keep busy (MOST_… of tenants/registries and tenants/inspections), so that the others find room.
+        Program("worker-transfer", _worker(installation, "transfer", "threads", 32), stop_seconds=20),
         Program("agent", _agent(installation)),
     )
 

@@ -83,7 +83,7 @@ def test_apps_outlive_a_killed_supervisord_and_are_adopted(platform: Platform) -
     assert [c["id"] for c in platform.containers("hello") if c["status"] == "running"] == before
     assert platform.app("hello").status == 200
     workers = [line for line in owners(platform) if "celery" in line]
-    assert len(workers) == 2
+    assert len(workers) == 3
 
 
 def test_down_all_leaves_nothing_behind_and_up_brings_it_back(platform: Platform) -> None:

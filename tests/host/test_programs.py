@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
+import paas.worker.tasks  # noqa: F401 - registers them
+from paas.celery import app as celery
+from paas.host.answers import questions
 from paas.host.installation import Installation
 from paas.host.programs import Program, ingress, programs, render
+from paas.host.supervisor import Supervisor
 from paas.paths import Paths
+from tenants.inspections import actions as inspections
+from tenants.registries import actions as registries
 
 HERE = Installation(Path("/clone"), Paths(state=Path("/state"), run=Path("/run/b")))
 PARTS = {part.name: part for part in programs(HERE, Path("/bin/valkey-server"), 8080)}
@@ -21,6 +27,7 @@ def test_only_what_needs_root_runs_as_root() -> None:
     assert {name for name, part in PARTS.items() if part.user is None} == {
         "worker-deploy",
         "worker-build",
+        "worker-transfer",
         "agent",
     }
 
@@ -30,16 +37,38 @@ def test_worker_and_agent_live_in_berths_mount_namespace() -> None:
         "/usr/bin/nsenter", "--mount=/run/b/ns/mount", "--",
         "/state/venv/bin/python", "/state/code/manage.py", "agent",
     )  # fmt: skip
-    assert PARTS["worker-build"].argv[:3] == PARTS["worker-deploy"].argv[:3] == PARTS["agent"].argv[:3]
+    for name in ("worker-build", "worker-deploy", "worker-transfer"):
+        assert PARTS[name].argv[:3] == PARTS["agent"].argv[:3]
 
 
 def test_roll_outs_wait_in_threads_and_builds_in_processes_that_can_be_killed() -> None:
-    pools = {name: PARTS[name].argv[-5:-2] for name in ("worker-deploy", "worker-build")}
+    pools = {name: PARTS[name].argv[-5:-2] for name in PARTS if name.startswith("worker-")}
     assert pools == {
         "worker-deploy": ("--pool=threads", "--concurrency=32", "--loglevel=INFO"),
         "worker-build": ("--pool=prefork", "--concurrency=4", "--loglevel=INFO"),
+        "worker-transfer": ("--pool=threads", "--concurrency=32", "--loglevel=INFO"),
     }
     assert PARTS["worker-build"].kill_group
+
+
+def test_what_waits_for_registries_and_files_holds_up_no_build_and_no_roll_out() -> None:
+    tasks = {task for task in celery.tasks if task.startswith("berth.")}
+    queues = {task: celery.amqp.router.route({}, task)["queue"].name for task in tasks}
+    assert {task for task in tasks if queues[task] == "build"} == {"berth.build"}
+    transfers = {"berth.push", "berth.export", "berth.upkeep", "berth.inspect"}
+    assert {task for task in tasks if queues[task] == "transfer"} == transfers
+    words = {word for part in PARTS.values() for word in part.argv}
+    assert {f"--queues={queue}" for queue in queues.values()} == {w for w in words if w.startswith("--queues=")}
+
+
+def test_one_tenant_cannot_take_all_of_the_threads_for_transfers() -> None:
+    (threads,) = (word for word in PARTS["worker-transfer"].argv if word.startswith("--concurrency="))
+    most = registries.MOST_AT_ONCE + registries.MOST_EXPORTS + inspections.MOST_WAITING
+    assert most < int(threads.partition("=")[2])
+
+
+def test_each_process_is_asked_whether_it_answers() -> None:
+    assert set(questions(HERE, Supervisor(HERE))) == set(PARTS)
 
 
 def test_web() -> None:
