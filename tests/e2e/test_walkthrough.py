@@ -42,7 +42,7 @@ NOT_RUN = {
     (UNINSTALL, "sudo userdel berth"): "another Berth on this machine has the same user",
     (
         UNINSTALL,
-        "sudo apt-get remove crun conmon mmdebstrap catatonit tini",
+        "sudo apt-get remove crun runc conmon catatonit tini mmdebstrap skopeo nftables",
     ): "others on this machine need them",
     (BENCH, "sudo apt-get install docker.io iptables"): "the tests go without Docker",
     (BENCH, "sudo bin/bench launch --docker"): "the tests go without Docker",
