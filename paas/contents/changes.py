@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from paas.contents.stack import Entry, Stack
@@ -24,7 +24,8 @@ Mask = Callable[[str], str]
 @dataclass(frozen=True, slots=True)
 class Change:
     """One path. `aspects` of a changed one: kind, content, mode, owner, target. `text` is a unified difference,
-    empty where the content is no text, is too large, or did not change."""
+    of a file that came or went against nothing; empty where the content is no text, is too large, or did not
+    change."""
 
     path: str
     what: What
@@ -45,7 +46,7 @@ class Changes:
 def compare(left: Stack, right: Stack, *, leave_out: Collection[str] = (), mask: Mask = str) -> Changes:
     """Both stacks open. `leave_out`: paths that do not count themselves. `mask` sees every text."""
     found: list[Change] = []
-    more, room = 0, MOST_TEXT_BYTES
+    more = 0
     for path in sorted(_candidates(left, right)):
         change = _change(path, left, right) if path not in leave_out else None
         if change is None:
@@ -53,11 +54,8 @@ def compare(left: Stack, right: Stack, *, leave_out: Collection[str] = (), mask:
         if len(found) == MOST_CHANGES:
             more += 1
             continue
-        if room > 0:
-            change = _with_text(change, left, right, mask)
-            room -= len(change.text)
         found.append(change)
-    return Changes(_without_dull_folders(found), more)
+    return Changes(_with_texts(_without_dull_folders(found), left, right, mask), more)
 
 
 def _candidates(left: Stack, right: Stack) -> set[str]:
@@ -124,14 +122,26 @@ def _same_content(before: Entry, after: Entry, left: Stack, right: Stack) -> boo
         return False
 
 
-def _with_text(change: Change, left: Stack, right: Stack, mask: Mask) -> Change:
-    if "content" not in change.aspects:
-        return change
-    text = difference(left, right, change.path, mask)
-    return Change(change.path, change.what, change.left, change.right, change.aspects, text)
+def _with_texts(found: list[Change], left: Stack, right: Stack, mask: Mask) -> tuple[Change, ...]:
+    """As many as there is room for; first of what changed, which new files, often many, would leave none."""
+    texts: dict[str, str] = {}
+    room = MOST_TEXT_BYTES
+    for change in sorted(filter(_has_text, found), key=lambda change: change.what != "changed"):
+        if room <= 0:
+            break
+        texts[change.path] = difference(left, right, change.path, mask)
+        room -= len(texts[change.path])
+    return tuple(replace(change, text=texts.get(change.path, "")) for change in found)
 
 
-def _without_dull_folders(found: list[Change]) -> tuple[Change, ...]:
+def _has_text(change: Change) -> bool:
+    if change.what == "changed":
+        return "content" in change.aspects
+    entry = change.left or change.right
+    return entry is not None and entry.kind == "file"
+
+
+def _without_dull_folders(found: list[Change]) -> list[Change]:
     """A folder that came or went with what is in it says nothing more than that does."""
     above: set[str] = set()
     for change in found:
@@ -139,4 +149,4 @@ def _without_dull_folders(found: list[Change]) -> tuple[Change, ...]:
             folder = change.path
             while folder := folder.rpartition("/")[0]:
                 above.add(folder)
-    return tuple(change for change in found if change.what == "changed" or change.path not in above)
+    return [change for change in found if change.what == "changed" or change.path not in above]

@@ -13,7 +13,10 @@ LONGEST_LINE = 500
 
 
 def difference(left: Stack, right: Stack, path: str, mask: Callable[[str], str]) -> str:
-    """Unified, three lines around each change; "" where one side is no text or is too large."""
+    """Unified, three lines around each change; "" where one side is no text or is too large.
+
+    What a side does not have at all is empty there.
+    """
     before, after = (_text(stack, path) for stack in (left, right))
     if before is None or after is None:
         return ""
@@ -25,7 +28,7 @@ def difference(left: Stack, right: Stack, path: str, mask: Callable[[str], str])
 
 
 def _text(stack: Stack, path: str) -> str | None:
-    content = stack.read(path, LARGEST_BYTES)
+    content = stack.read(path, LARGEST_BYTES) if stack.entry(path) else b""
     if content is None or b"\0" in content:
         return None
     try:

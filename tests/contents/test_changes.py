@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from paas.contents import Changes, Stack, changes, compare
 from tests.contents.conftest import Layer
 
@@ -41,6 +43,27 @@ def test_added_removed_changed(layer: Layer) -> None:
     }
     (main,) = [change for change in result.found if change.path == "app/main.py"]
     assert main.text == "@@ -1 +1 @@\n-print(1)\n+print(2)"
+
+
+def test_a_file_that_came_or_went_is_shown_whole(layer: Layer) -> None:
+    base = layer({"old": "1\n2\n"})
+    top = layer({"old": None, "new": "a\n", "zero": b"a\0", "link": "-> new", "empty": "", "folder/": ""})
+    assert {change.path: change.text for change in found([base], [base, top]).found} == {
+        "old": "@@ -1,2 +0,0 @@\n-1\n-2",
+        "new": "@@ -0,0 +1 @@\n+a",
+        "zero": "",
+        "link": "",
+        "empty": "",
+        "folder": "",
+    }
+
+
+def test_new_files_leave_room_for_what_changed(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "MOST_TEXT_BYTES", 30)
+    one = layer({"z": "1\n"})
+    other = layer({"a": "first\n", "b": "second\n", "c": "third\n", "z": "2\n"})
+    shown = {change.path: bool(change.text) for change in found([one], [other]).found}
+    assert shown == {"a": True, "b": False, "c": False, "z": True}
 
 
 def test_an_opaque_folder_hides_what_was_below(layer: Layer) -> None:
