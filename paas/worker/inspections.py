@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from paas import __version__
-from paas.contents import Change, Changes, Entry, Package, Stack, compare, packages
+from paas.contents import Change, Changes, Entry, Package, Stack, compare, packages, settings_of
 from paas.contents.bill import Provenance, bill
 from paas.contents.masking import masking
 from paas.errors import BerthError, HostProblem, NotFound
@@ -60,9 +60,11 @@ def _image(inspection: Inspection) -> Answer:
         inside = packages(stack)
     layers = list(_layers(image))
     made = _provenance(inspection.release, layers)
+    mask = masking(secrets_of(inspection.release))
     return {
         "layers": layers,
         "packages": [asdict(package) for package in inside],
+        "config": settings_of(engine.store().config(image.digest), mask),
         "provenance": asdict(made),
         "bill": bill(str(inspection.app), image.digest, inside, made, version=__version__),
     }
@@ -123,8 +125,11 @@ def _layer(inspection: Inspection) -> Answer:
 def _releases(inspection: Inspection) -> Answer:
     before, after = inspection.before, inspection.release
     assert before is not None and after is not None
-    with _stack(serial.image(before)) as left, _stack(serial.image(after)) as right:
-        return _difference(left, right, mask=masking(secrets_of(before, after)))
+    mask = masking(secrets_of(before, after))
+    one, other = serial.image(before), serial.image(after)
+    configs = [settings_of(engine.store().config(image.digest), mask) for image in (one, other)]
+    with _stack(one) as left, _stack(other) as right:
+        return {**_difference(left, right, mask=mask), "configs": configs}
 
 
 def _container(inspection: Inspection) -> Answer:

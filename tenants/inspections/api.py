@@ -10,9 +10,8 @@ from ninja import Router, Schema, Status
 from tenants.accounts.tokens import person
 from tenants.apps.access import app_for
 from tenants.containers.selectors import container_for
-from tenants.inspections import actions
+from tenants.inspections import actions, differences
 from tenants.inspections.access import inspection_for
-from tenants.inspections.differences import differences
 from tenants.inspections.models import Inspection
 from tenants.releases.access import release_for
 from tenants.schemas import ERRORS
@@ -23,8 +22,8 @@ LATER = "A worker answers: ask `inspections/{id}` until `status` is no longer `q
 
 
 class InspectionOut(Schema):
-    """`answer` holds, by `kind`, image: layers, packages, provenance; layer: files, more; else: files, more,
-    packages."""
+    """`answer` holds, by `kind`, image: layers, packages, config, provenance, bill; layer: files, more; else:
+    files, more, packages, and of two releases their configs."""
 
     id: str
     kind: str
@@ -36,7 +35,7 @@ class InspectionOut(Schema):
     answered_at: datetime | None
     answer: dict[str, Any] | None
     error: dict[str, Any] | None
-    settings: list[dict[str, str | None]]  # how the rows of two releases differ; config vars by name only
+    settings: list[dict[str, str | None]]  # how two releases differ else; config vars by name only
 
     @staticmethod
     def of(inspection: Inspection) -> InspectionOut:
@@ -52,7 +51,7 @@ class InspectionOut(Schema):
             answered_at=inspection.answered_at,
             answer=inspection.answer,
             error=inspection.error,
-            settings=[asdict(found) for found in differences(before, release)] if before and release else [],
+            settings=[asdict(found) for found in differences.told(inspection)],
         )
 
 

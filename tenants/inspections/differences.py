@@ -1,14 +1,16 @@
-"""How two releases differ in what their rows say: config vars, formation, the image's settings. Pure.
+"""How two releases differ in what their rows and their images' configs say: config vars, formation, the image's
+settings. Pure.
 
 Values of config vars are secrets of the app: that one changed is told, never what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tenants.inspections.models import Inspection
 from tenants.releases.models import Release
 
 HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, another one)"
@@ -17,7 +19,8 @@ _IMAGE = {
     "cmd": "Command",
     "workdir": "Working folder",
     "user": "User",
-    "exposed_port": "Port",
+    "exposed_ports": "Ports",
+    "volumes": "Volumes",
     "stop_signal": "Stop signal",
 }
 _PROCESS = {"args": "command", "count": "count", "memory_bytes": "memory", "cpu_millis": "cpu"}
@@ -33,11 +36,21 @@ class Difference:
     after: str | None
 
 
-def differences(before: Release, after: Release) -> list[Difference]:
+def told(inspection: Inspection) -> list[Difference]:
+    """For the question of how two releases differ; those of the images come with the worker's answer."""
+    before, after = inspection.before, inspection.release
+    if before is None or after is None:
+        return []
+    return differences(before, after, (inspection.answer or {}).get("configs", [{}, {}]))
+
+
+def differences(before: Release, after: Release, configs: Sequence[Mapping[str, Any]]) -> list[Difference]:
+    """`configs`: of the two images, as `paas.contents.settings_of` gives them."""
+    one, other = configs
     return [
         *_config(before, after),
         *_between("formation", _formation(before), _formation(after)),
-        *_between("image", _image(before), _image(after)),
+        *_between("image", _image(one), _image(other)),
         *_between("health", _shown(before.health), _shown(after.health)),
     ]
 
@@ -75,10 +88,12 @@ def _formation(release: Release) -> dict[str, str]:
     }
 
 
-def _image(release: Release) -> dict[str, str]:
-    image = release.image
-    settings = {shown: _text(image[key]) for key, shown in _IMAGE.items() if image.get(key)}
-    return settings | {f"ENV {name}": str(value) for name, value in image.get("env", [])}
+def _image(config: Mapping[str, Any]) -> dict[str, str]:
+    settings = {shown: _text(config[key]) for key, shown in _IMAGE.items() if config.get(key)}
+    check = config.get("healthcheck") or {}
+    settings |= {f"Healthcheck {name}": _text(value) for name, value in check.items()}
+    settings |= {f"LABEL {name}": value for name, value in config.get("labels", [])}
+    return settings | {f"ENV {name}": value for name, value in config.get("env", [])}
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, str]:

@@ -14,9 +14,8 @@ from paas.errors import Conflict, NotFound
 from tenants.apps.access import app_for
 from tenants.apps.models import App
 from tenants.containers.selectors import container_for
-from tenants.inspections import actions
+from tenants.inspections import actions, differences
 from tenants.inspections.access import inspection_for
-from tenants.inspections.differences import differences
 from tenants.inspections.models import Inspection
 from tenants.pages import SignedInRequest, said, signed_in
 from tenants.releases.access import release_for
@@ -84,9 +83,8 @@ def _shown(app: App, found: Inspection) -> dict[str, Any]:
     if found.kind == Kind.IMAGE and found.release:
         shown["layers"] = list(reversed(answer.get("layers", [])))
         shown["size"] = sum(layer["size"] for layer in shown["layers"])
-        shown["settings"] = found.release.image
     if found.kind == Kind.RELEASES and found.before and found.release:
-        shown["differences"] = differences(found.before, found.release)
+        shown["differences"] = differences.told(found)
         others = app.releases.exclude(pk=found.release_id).only("app", "version", "note")
         shown["others"] = others[:MOST_RELEASES]
     return shown

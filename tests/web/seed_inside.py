@@ -43,20 +43,27 @@ LAYERS = [
     {"diff_id": BUILT, "instruction": "RUN uv pip install -r requirements.txt", "size": 18 << 20,
      "files": 1204, "others": 0},
 ]  # fmt: skip
+CONFIG = {
+    "env": [["PATH", "/usr/local/bin:/usr/bin:/bin"], ["DATABASE_URL", "postgresql://shop:••••••@db/shop"]],
+    "entrypoint": [], "cmd": ["gunicorn", "app:app"], "workdir": "/app", "user": "1000:1000",
+    "exposed_ports": ["8000/tcp", "9000/udp"], "volumes": ["/var/lib/shop"], "stop_signal": "SIGTERM",
+    "labels": [["org.opencontainers.image.source", "https://example.org/<b>shop</b>"]],
+    "healthcheck": {"test": ["CMD-SHELL", "curl -f http://127.0.0.1:8000/"], "interval": 30.0},
+}  # fmt: skip
 PROVENANCE: dict[str, Any] = {
     "source": "sha256:" + "3" * 64, "base": "sha256:" + "4" * 64, "builder": "python", "version": "0.1.0",
     "steps": [[layer["instruction"], layer["diff_id"]] for layer in LAYERS],
     "built_at": "2026-11-26T20:00:00+00:00",
 }  # fmt: skip
 ANSWERS: dict[str, dict[str, Any] | None] = {
-    "image": {"layers": LAYERS, "packages": PACKAGES, "provenance": PROVENANCE,
+    "image": {"layers": LAYERS, "packages": PACKAGES, "provenance": PROVENANCE, "config": CONFIG,
               "bill": {"bomFormat": "CycloneDX"}},
     "layer": {
         "files": [{"path": "app", **FILE, "kind": "folder"}, {"path": LONG, **FILE},
                   {"path": "etc/motd", "kind": "removed"}],
         "more": 0,
     },
-    "releases": DIFFERENCE,
+    "releases": {**DIFFERENCE, "configs": [{**CONFIG, "labels": [], "volumes": []}, CONFIG]},
     "container": {"files": [], "more": 0, "packages": []},
 }  # fmt: skip
 QUEUED, FAILED = "feed00000001", "feed00000002"

@@ -25,13 +25,34 @@ def test_config_is_told_by_name_and_formation_by_number(cast: Cast) -> None:
     set_config(actor=cast.owner, app=cast.app, changes={"TOKEN": "other-token", "OLD": None, "NEW": "y"})
     after = scale(actor=cast.owner, app=cast.app, formation={"web": 3})
     assert before and after
-    assert differences(before, after) == [
+    assert differences(before, after, [{}, {}]) == [
         Difference("config", "NEW", None, "(hidden)"),
         Difference("config", "OLD", "(hidden)", None),
         Difference("config", "TOKEN", "(hidden)", "(hidden, another one)"),
         Difference("formation", "web count", "1", "3"),
     ]
     assert secrets_of(before, after) == {"first-token", "other-token", "x", "y"}
+
+
+def test_images_are_told_by_all_of_their_settings(cast: Cast) -> None:
+    release = cast.app.releases.get()
+    before = {"env": [["A", "1"]], "exposed_ports": ["80/tcp"], "labels": [["v", "1"]], "workdir": "/"}
+    after = {
+        "env": [["A", "2"]],
+        "exposed_ports": ["80/tcp", "53/udp"],
+        "volumes": ["/data"],
+        "labels": [["v", "2"]],
+        "workdir": "/",
+        "healthcheck": {"test": ["CMD", "true"], "retries": 3},
+    }
+    assert differences(release, release, [before, after]) == [
+        Difference("image", "Ports", "80/tcp", "80/tcp 53/udp"),
+        Difference("image", "LABEL v", "1", "2"),
+        Difference("image", "ENV A", "1", "2"),
+        Difference("image", "Volumes", None, "/data"),
+        Difference("image", "Healthcheck test", None, "CMD true"),
+        Difference("image", "Healthcheck retries", None, "3"),
+    ]
 
 
 def test_masking_takes_the_longest_first_and_leaves_short_values() -> None:
@@ -87,6 +108,14 @@ def test_the_page_of_an_image_says_where_it_comes_from(db: None) -> None:
     page = markup(Browser(User.objects.get(email="vic@example.org")).get(seed_inside.PATHS[0]))
     for fact in (seed_inside.PROVENANCE["source"], seed_inside.PROVENANCE["base"], "python of Berth 0.1.0"):
         assert str(fact) in page
+
+
+def test_the_page_of_an_image_shows_its_settings(db: None) -> None:
+    seed.fill()
+    seed_inside.fill()
+    page = markup(Browser(User.objects.get(email="vic@example.org")).get(seed_inside.PATHS[0]))
+    for setting in ("8000/tcp, 9000/udp", "/var/lib/shop", "org.opencontainers.image.source", "CMD-SHELL curl"):
+        assert setting in page
 
 
 def test_the_bill_of_materials_is_a_file(db: None) -> None:

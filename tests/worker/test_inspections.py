@@ -45,7 +45,8 @@ def released(host: Host, tmp_path: Path, version: int, files: dict[str, str]) ->
         path.write_text(text)
     layer = engine.store().commit_changeset(upper)
     step = History(f"COPY for v{version}")
-    image = engine.store().put_image(ImageConfig().with_layer(layer.diff_id, step))
+    config = ImageConfig(env=(("KEY", "s3cret-token"),), labels=(("version", f"v{version}"),))
+    image = engine.store().put_image(config.with_layer(layer.diff_id, step))
     first = host.release
     release = Release(
         app=host.cast.app,
@@ -73,6 +74,8 @@ def test_how_two_releases_differ(host: Host, tmp_path: Path) -> None:
     (text,) = (f["text"] for f in found["files"] if f["path"] == "app/main.py")
     assert "-print(1)\n+print(2)" in text
     assert "s3cret-token" not in text and "••••••" in text
+    assert [config["labels"] for config in found["configs"]] == [[["version", "v2"]], [["version", "v3"]]]
+    assert [config["env"] for config in found["configs"]] == [[["KEY", "••••••"]]] * 2
 
 
 def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
@@ -84,6 +87,7 @@ def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
     (layer,) = found["layers"]
     assert (layer["instruction"], layer["files"], layer["others"]) == ("COPY for v2", 3, 0)
     assert [(p["name"], p["version"]) for p in found["packages"]] == [("ms", "2.1.3")]
+    assert found["config"]["labels"] == [["version", "v2"]] and found["config"]["env"] == [["KEY", "••••••"]]
     listed = answer(
         actions.list_layer(actor=cast.viewer, app=cast.app, release=release, layer=layer["diff_id"])
     )
