@@ -1,4 +1,4 @@
-"""Looking inside: an image's layers and packages, and how releases and containers differ."""
+"""Looking inside: an image's layers, files, packages and config, and how releases and containers differ."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ PROVENANCE = {
     "version": "version of Berth",
     "built_at": "built",
 }
+CONFIG = {
+    "entrypoint": "entrypoint",
+    "cmd": "command",
+    "workdir": "working folder",
+    "user": "user",
+    "exposed_ports": "ports",
+    "volumes": "volumes",
+    "stop_signal": "stop signal",
+}
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -30,19 +39,32 @@ def image(
     version: Annotated[
         str | None, typer.Argument(metavar="VERSION", help="A release, as v3; the newest if not given")
     ] = None,
+    *,
     packages: Annotated[bool, typer.Option("--packages", help="List the packages inside")] = False,
     provenance: Annotated[bool, typer.Option("--provenance", help="Say where the image comes from")] = False,
+    config: Annotated[
+        bool, typer.Option("--config", help="Say how it is run, its environment and labels")
+    ] = False,
+    files: Annotated[bool, typer.Option("--files", help="List the files of each layer")] = False,
+    layer: Annotated[
+        str | None, typer.Option("--layer", metavar="LAYER", help="List the files of this layer only")
+    ] = None,
     app: AppName = None,
     json: Json = False,
 ) -> None:
-    """What a release's image is made of: its layers, or the packages in it, or what it was made from."""
+    """What a release's image is made of: its layers, the files or packages in it, its config, or its origin."""
     client, target = connect_to(app)
-    found = _ask(client, target, f"releases/{_number(client, target, version)}/image")
-    if json:
+    release = f"releases/{_number(client, target, version)}"
+    found = _ask(client, target, f"{release}/image")
+    if files or layer:
+        _show_files(client, target, release, _chosen(found["answer"]["layers"], layer), json)
+    elif json:
         output.as_json(found)
     elif provenance:
         made = found["answer"]["provenance"]
         output.table(("FACT", "VALUE"), [(name, made[key]) for key, name in PROVENANCE.items() if made[key]])
+    elif config:
+        output.table(("SETTING", "VALUE"), _config(found["answer"]["config"]))
     elif packages:
         rows = [(p["ecosystem"], p["name"], p["version"], p["place"]) for p in found["answer"]["packages"]]
         output.table(("KIND", "PACKAGE", "VERSION", "PLACE"), rows)
@@ -52,6 +74,56 @@ def image(
             for y in reversed(found["answer"]["layers"])
         ]
         output.table(("LAYER", "SIZE", "FILES", "OTHER APPS", "MADE BY"), layers)
+
+
+def _chosen(layers: list[dict[str, Any]], start: str | None) -> list[str]:
+    """DiffIDs, the topmost first; only the one that begins so, or CliError."""
+    known = [str(layer["diff_id"]) for layer in reversed(layers)]
+    if start is None:
+        return known
+    found = [
+        diff_id
+        for diff_id in known
+        if diff_id.removeprefix("sha256:").startswith(start.removeprefix("sha256:"))
+    ]
+    if len(set(found)) != 1:
+        which = "several layers begin" if found else "no layer begins"
+        raise CliError(f"{which} with {start!r}", "berth image lists the layers.")
+    return found[:1]
+
+
+def _show_files(client: Client, target: Target, release: str, layers: list[str], json: bool) -> None:
+    """Each layer's as soon as it is known; as JSON, all in one list."""
+    told = []
+    for diff_id in layers:
+        answer = _ask(client, target, f"{release}/layers/{diff_id}")["answer"]
+        told.append({"layer": diff_id, **answer})
+        if not json:
+            output.line(f"{diff_id[7:19]}:")
+            for file in answer["files"]:
+                output.line(_file(file))
+            if answer["more"]:
+                output.line(f"and {answer['more']:,} more files")
+    if json:
+        output.as_json(told)
+
+
+def _file(file: dict[str, Any]) -> str:
+    if file["kind"] == "removed":
+        return f"- /{file['path']}"
+    target = f" -> {file['target']}" if file["target"] else "/" if file["kind"] == "folder" else ""
+    return f"{file['mode']} {file['owner']:>11} {file['size']:>11,} /{file['path']}{target}"
+
+
+def _config(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [(name, _text(found[key])) for key, name in CONFIG.items() if found[key]]
+    rows += [(f"healthcheck {key}", _text(value)) for key, value in (found["healthcheck"] or {}).items()]
+    rows += [(f"LABEL {name}", value) for name, value in found["labels"]]
+    return rows + [(f"ENV {name}", value) for name, value in found["env"]]
+
+
+def _text(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value)
 
 
 def diff(

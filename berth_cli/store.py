@@ -1,4 +1,4 @@
-"""The machine's image store, for its administrators."""
+"""The machine's image store: for its administrators, and an app's part of it for its members."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import typer
 from berth_cli import output
 from berth_cli.client import Client
 from berth_cli.errors import CliError
-from berth_cli.options import Json, connect
+from berth_cli.options import AppName, Json, connect, connect_to
 
-store = typer.Typer(help="The machine's image store, for its administrators.", no_args_is_help=True)
+store = typer.Typer(
+    help="The image store: what is in it and whose it is, and its upkeep.", no_args_is_help=True
+)
 UPKEEP = "machine/store/upkeep"
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 3600.0
+SHARES = ("IMAGES", "SHARED", "NOBODY ELSE HAS")
 
 
 @store.command("show")
 def show(json: Json = False) -> None:
-    """Sizes, and what each tenant's images take."""
+    """Sizes, and what each tenant's images take. For administrators."""
     found = connect().get("machine/store")
     if json:
         output.as_json(found)
@@ -30,8 +33,23 @@ def show(json: Json = False) -> None:
         f"({output.mib(found['unshared_bytes'])} if nothing were shared); "
         f"{found['blobs']} blobs, {output.mib(found['blob_bytes'])}"
     )
-    rows = [(t["name"], output.mib(t["bytes"]), output.mib(t["unique_bytes"])) for t in found["tenants"]]
-    output.table(("TENANT", "IMAGES", "NOBODY ELSE HAS"), rows)
+    output.table(("TENANT", *SHARES), [_shares(tenant) for tenant in found["tenants"]])
+
+
+@store.command("app")
+def show_app(app: AppName = None, json: Json = False) -> None:
+    """What an app's images take, and each of its releases that are kept."""
+    client, target = connect_to(app)
+    found = client.get(target.path("store"))
+    if json:
+        output.as_json(found)
+        return
+    output.table(("OWNER", *SHARES), [_shares(owner) for owner in (found, *found["releases"])])
+
+
+def _shares(owner: dict[str, Any]) -> tuple[str, str, str, str]:
+    size, unique = owner["bytes"], owner["unique_bytes"]
+    return owner["name"], output.mib(size), output.mib(size - unique), output.mib(unique)
 
 
 @store.command("prune")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -55,7 +56,22 @@ def test_show(berth: Berth, cast: Cast) -> None:
     berth.sign_in(cast.admin)
     shown = berth.run("store", "show").stdout
     assert "3 layers, 5 MiB (50 MiB if nothing were shared); 2 blobs, 1 MiB" in shown
-    assert shown.splitlines()[-1].split() == ["demo", "4", "MiB", "2", "MiB"]
+    assert shown.splitlines()[-1].split() == ["demo", "4", "MiB", *["2", "MiB"] * 2]
+
+
+def test_an_app_and_its_releases(berth: Berth, cast: Cast) -> None:
+    Use.objects.create(kind="app", owner_id=cast.app.pk, bytes=9 << 20, unique_bytes=2 << 20)
+    release = cast.app.releases.get()
+    Use.objects.create(kind="release", owner_id=release.pk, bytes=5 << 20, unique_bytes=1 << 20)
+    berth.sign_in(cast.viewer)
+    shown = berth.run("store", "app", "--app", "demo/shop").stdout
+    assert [" ".join(line.split()) for line in shown.splitlines()] == [
+        "OWNER IMAGES SHARED NOBODY ELSE HAS",
+        "demo/shop 9 MiB 7 MiB 2 MiB",
+        "v1 5 MiB 4 MiB 1 MiB",
+    ]
+    as_json = json.loads(berth.run("store", "app", "--app", "demo/shop", "--json").stdout)
+    assert as_json["releases"] == [{"name": "v1", "bytes": 5 << 20, "unique_bytes": 1 << 20}]
 
 
 def test_only_administrators(berth: Berth, cast: Cast) -> None:
