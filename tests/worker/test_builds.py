@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as conf
 
-from paas.worker import build_log, builds, history
+from paas.linux.cgroups import UNIFIED, host_tree
+from paas.worker import build_log, builds, engine, history
 from tenants.accounts.models import User
 from tenants.apps.models import App
-from tenants.releases.actions import start_build, upload_source
+from tenants.containers.models import Container
+from tenants.releases.actions import cancel_build, start_build, upload_source
 from tenants.releases.models import Build
-from tests.worker.host import Host
+from tests.worker.host import CGROUP_ROOT, Host
+from tests.worker.workbench import Workbench
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 
@@ -71,6 +78,52 @@ def test_a_build_that_takes_too_long_is_ended_and_says_so(host: Host, settings: 
     assert build.status == "failed" and build.error is not None
     assert build.error["summary"] == "the build took longer than 0 minutes and was ended"
     assert "took longer" in settings.PATHS.build_log(build.pk).read_text()
+
+
+def traces(container_id: str) -> set[str]:
+    """What there is of a container on this host."""
+    places = {
+        "mount": Path("/proc/self/mountinfo").read_text().splitlines(),
+        "cgroup": [
+            str(path)
+            for root in (*host_tree().folders, UNIFIED)
+            for path in root.glob(f"{CGROUP_ROOT.removeprefix('/')}/**/{container_id}")
+        ],
+        "container": engine.runtime().list(),
+        "file": [str(path) for path in conf.PATHS.run.rglob("*")],
+    }
+    return {place for place, found in places.items() if any(container_id in name for name in found)}
+
+
+def test_a_build_can_be_cancelled_while_its_step_runs(bench: Workbench) -> None:
+    cast = bench.host.cast
+    build = queued(cast.app, cast.owner, 'FROM debian:12\nRUN echo begun >/begun; sleep 1000\nCMD ["x"]\n')
+    store = set(conf.PATHS.store.rglob("*"))
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(run)
+        try:
+            row = begun(build)
+            meanwhile = traces(row.pk)
+        finally:
+            cancel_build(actor=cast.owner, build=build)
+        working.result(timeout=60)
+    assert meanwhile == {"mount", "cgroup", "container", "file"}
+    build.refresh_from_db()
+    assert build.status == "cancelled"
+    assert conf.PATHS.build_log(build.pk).read_text().endswith("\nCancelled.\n")
+    assert traces(row.pk) == set()
+    assert set(conf.PATHS.store.rglob("*")) == store
+
+
+def begun(build: Build) -> Container:
+    """The container of its step, whose command has written a file."""
+    end = time.monotonic() + 30
+    while True:
+        row = build.containers.filter(status=Container.Status.RUNNING).first()
+        if row is not None and (engine.runtime().written(row.pk)[0] / "begun").exists():
+            return row
+        assert time.monotonic() < end, conf.PATHS.build_log(build.pk).read_text()
+        time.sleep(0.05)
 
 
 def test_a_log_has_an_end(host: Host, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
