@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +14,9 @@ from paas.contents import Change, Changes, Entry, Package, Stack, compare, packa
 from paas.contents.bill import Provenance, bill
 from paas.contents.masking import masking
 from paas.errors import BerthError, HostProblem, NotFound
+from paas.images.usage import sharers
 from paas.specs import ImageSpec
-from paas.worker import engine, lock
+from paas.worker import engine, lock, upkeep
 from tenants.inspections import observations
 from tenants.inspections.differences import secrets_of
 from tenants.inspections.models import Inspection
@@ -26,6 +26,7 @@ from tenants.releases.models import Release
 log = structlog.get_logger()
 Answer = dict[str, Any]
 MOST_FILES = 20_000
+_APPS = 2  # the width of an owner that is an app
 
 
 def inspect(inspection_id: str) -> None:
@@ -58,7 +59,7 @@ def _image(inspection: Inspection) -> Answer:
     image = serial.image(inspection.release)
     with _stack(image) as stack:
         inside = packages(stack)
-    layers = list(_layers(image))
+    layers = list(_layers(image, inspection.app_id))
     made = _provenance(inspection.release, layers)
     mask = masking(secrets_of(inspection.release))
     return {
@@ -82,11 +83,12 @@ def _provenance(release: Release, layers: list[dict[str, Any]]) -> Provenance:
     )
 
 
-def _layers(image: ImageSpec) -> Iterator[dict[str, Any]]:
+def _layers(image: ImageSpec, app_id: str) -> Iterator[dict[str, Any]]:
     """Bottom first, each with what made it and how many other apps have it."""
     store = engine.store()
     makers = [step.created_by for step in store.history(image.digest) if not step.empty_layer]
-    apps = _apps_by_layer()
+    owned = upkeep.owned_layers()
+    apps = sharers({owner: layers for owner, layers in owned.items() if owner[1] != app_id}, _APPS)
     for number, diff_id in enumerate(image.layers):
         info = store.layer_info(diff_id)
         yield {
@@ -94,18 +96,8 @@ def _layers(image: ImageSpec) -> Iterator[dict[str, Any]]:
             "instruction": makers[number] if number < len(makers) else "",
             "size": info.size,
             "files": info.files,
-            "others": max(apps[diff_id] - 1, 0),
+            "others": apps.get(diff_id, 0),
         }
-
-
-def _apps_by_layer() -> Counter[str]:
-    """How many apps have a release with each layer, on the whole machine."""
-    pairs = {
-        (app_id, layer)
-        for app_id, layers in Release.objects.values_list("app_id", "image__layers").distinct()
-        for layer in layers or ()
-    }
-    return Counter(layer for _, layer in pairs)
 
 
 def _layer(inspection: Inspection) -> Answer:

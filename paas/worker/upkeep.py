@@ -12,7 +12,7 @@ from django.conf import settings
 
 from paas.errors import BerthError, HostProblem
 from paas.images import Damage, PruneReport, Store
-from paas.images.usage import Share, shares
+from paas.images.usage import Owner, Share, shares
 from paas.worker import engine, lock
 from tenants.apps.models import App
 from tenants.containers.models import Container
@@ -50,16 +50,21 @@ def kept() -> Kept:
     return Kept(frozenset(row.image["digest"] for row in rows), frozenset(layers))
 
 
+def owned_layers() -> dict[Owner, Iterable[str]]:
+    """Of each release that is kept, by (tenant, app, release)."""
+    return {
+        (app.tenant_id, app.pk, row.pk): row.image["layers"]
+        for app in App.objects.all()
+        for row in kept_releases(app)
+    }
+
+
 def observe() -> None:
     """Sizes, shares and which images are gone into rows, for pages."""
     store = engine.store()
     releases.images_seen(_gone(store))
     sizes = store.sizes()
-    owned: dict[tuple[str, ...], Iterable[str]] = {
-        (app.tenant_id, app.pk, row.pk): row.image["layers"]
-        for app in App.objects.all()
-        for row in kept_releases(app)
-    }
+    owned = owned_layers()
     unshared = sum(sizes.layers.get(layer, 0) for found in owned.values() for layer in found)
     for name, digest in store.tags().items():
         if store.is_complete(digest):

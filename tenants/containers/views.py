@@ -29,9 +29,8 @@ RECENT = 5
 @signed_in
 def app(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     found = app_seen_by(request.user, tenant, name)
-    context = {**app_context(request, found, "overview"), **_usage(found), **_activity(found)}
+    context = {**app_context(request, found, "overview"), **_usage(found), **_activity(found), **_about(found)}
     context["history"] = usage.history(found.pk)
-    context["image_use"] = store.use_of(found)
     return render(request, "containers/app.html", context)
 
 
@@ -48,8 +47,12 @@ def part(request: SignedInRequest, tenant: str, name: str, part: str) -> HttpRes
     elif part == "activity":
         context |= _activity(found)
     elif part == "about":
-        context["image_use"] = store.use_of(found)
+        context |= _about(found)
     return render(request, f"containers/parts/{part}.html", context)
+
+
+def _about(app: App) -> dict[str, Any]:
+    return {"image_use": store.use_of(app), "release_uses": store.releases_of(app)}
 
 
 def _usage(app: App) -> dict[str, Any]:

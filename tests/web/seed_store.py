@@ -88,5 +88,7 @@ def _store(shop: App) -> None:
     for tenant in Tenant.objects.all():
         Use.objects.create(kind="tenant", owner_id=tenant.pk, bytes=900 * MIB, unique_bytes=210 * MIB)
     Use.objects.create(kind="app", owner_id=shop.pk, bytes=400 * MIB, unique_bytes=35 * MIB)
+    for release in shop.releases.all()[:3]:
+        Use.objects.create(kind="release", owner_id=release.pk, bytes=160 * MIB, unique_bytes=3 * MIB)
     for kind, report in (("look", FREED), ("check", DAMAGE)):
         Upkeep.objects.create(kind=kind, status="done", report=report, finished_at=now, created_by=ada)

@@ -37,6 +37,15 @@ def test_a_look_then_a_prune(cast: Cast) -> None:
     assert "The last prune freed 3 MiB" in page(cast) and "prune-store" not in page(cast)
 
 
+def test_an_apps_page_says_what_it_and_its_releases_take(cast: Cast) -> None:
+    Use.objects.create(kind="app", owner_id=cast.app.pk, bytes=9 << 20, unique_bytes=2 << 20)
+    release = cast.app.releases.get()
+    Use.objects.create(kind="release", owner_id=release.pk, bytes=5 << 20, unique_bytes=1 << 20)
+    for path in ("/t/demo/shop/", "/t/demo/shop/parts/about/"):
+        shown = str(Browser(cast.viewer).get(path).content.decode())
+        assert "9 MiB with those kept" in shown and "v1: 5 MiB, 1 MiB of it in no other release" in shown
+
+
 def test_damage_is_shown_with_its_releases_as_text(cast: Cast) -> None:
     damage = {
         "kind": "layer",

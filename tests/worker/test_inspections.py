@@ -96,6 +96,22 @@ def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
         actions.list_layer(actor=cast.viewer, app=cast.app, release=host.release, layer=layer["diff_id"])
 
 
+def test_a_layer_is_shared_with_apps_that_keep_a_release_with_it(host: Host, tmp_path: Path) -> None:
+    cast = host.cast
+    release = released(host, tmp_path, 2, {"file": "common"})
+    theirs = cast.others_app.releases
+    same = {"cause": "deploy", "processes": release.processes, "health": release.health}
+    theirs.create(version=1, image=release.image, status="failed", **same)
+    shared = answer(actions.look_inside(actor=cast.viewer, app=cast.app, release=release))
+    assert [layer["others"] for layer in shared["layers"]] == [1]
+    theirs.create(
+        version=2, image={**release.image, "layers": []}, **same
+    )  # the newest is kept, the failed one not
+    Inspection.objects.all().delete()
+    alone = answer(actions.look_inside(actor=cast.viewer, app=cast.app, release=release))
+    assert [layer["others"] for layer in alone["layers"]] == [0]
+
+
 def test_what_a_container_changed(host: Host) -> None:
     script = "echo blue > /tmp/colour; rm /etc/group; echo 'key=blue-secret' >> /etc/passwd; sleep 60"
     host.release.config = {"COLOUR": "blue-secret"}
