@@ -75,13 +75,30 @@ def test_no_request_reaches_a_command_that_listens(platform: Platform) -> None:
     assert platform.api(f"{RUNS}/{run}/cancel", "POST", {}).status == 409
 
 
-def test_ctrl_c_stops_the_container(signed_in_cli: Platform) -> None:
-    script = 'trap "echo last words; exit 9" TERM; echo ready; while :; do sleep 0.1; done'
-    environment = {**signed_in_cli.environment, "XDG_CONFIG_HOME": str(signed_in_cli.folder / "cli")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "berth_cli.main", "run", APP, "--", "sh", "-c", script],
+def begin(platform: Platform, *args: str) -> subprocess.Popen[str]:
+    """`berth` with these words, that goes on."""
+    environment = {**platform.environment, "XDG_CONFIG_HOME": str(platform.folder / "cli")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "berth_cli.main", *args],
         env={**environment, "PYTHONPATH": str(ROOT)}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+
+
+def test_a_log_is_followed_line_by_line_until_ctrl_c(signed_in_cli: Platform) -> None:
+    signed_in_cli.app("hello", "/before")
+    process = begin(signed_in_cli, "logs", "-f", "-n", "20", "-a", APP)
+    assert process.stdout
+    for path in ("/before", "/meanwhile", "/later"):
+        signed_in_cli.app("hello", path)
+        assert any(path in line for line in process.stdout), path
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+def test_ctrl_c_stops_the_container(signed_in_cli: Platform) -> None:
+    script = 'trap "echo last words; exit 9" TERM; echo ready; while :; do sleep 0.1; done'
+    process = begin(signed_in_cli, "run", APP, "--", "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
