@@ -40,7 +40,8 @@ def push(
     if json:
         output.as_json(row)
     elif row["digest"]:
-        output.line(f"Pushed v{row['version']} to {row['reference']}@{row['digest']}")
+        name = row["reference"].partition("@")[0]
+        output.line(f"Pushed v{row['version']} to {name}@{row['digest']}")
     else:
         output.line(f"Push {row['id']} is {row['status']}.")
 

@@ -58,8 +58,7 @@ def deploy_image(*, actor: User, app: App, image: str) -> Build:
 @transaction.atomic
 def push(*, actor: User, app: App, release: Release, image: str) -> Push:
     reference = checked(image)
-    if reference.digest:
-        raise bad_field("image", "a push names a tag; the digest comes of it", hint="Leave out @sha256:….")
+    _demand_its_own_digest(reference, release)
     app = following.lock(app)
     _lock(app.tenant)
     if Push.objects.filter(app__tenant=app.tenant, status__in=GOING).count() >= MOST_AT_ONCE:
@@ -76,6 +75,17 @@ def push(*, actor: User, app: App, release: Release, image: str) -> Push:
     wake("push", made.pk)
     changed(app.tenant_id, app.pk, "push")
     return made
+
+
+def _demand_its_own_digest(reference: Reference, release: Release) -> None:
+    """A registry takes under a digest only what has it."""
+    own = release.image["digest"]
+    if reference.digest and reference.digest != own:
+        raise bad_field(
+            "image",
+            f"the image of {release} has another digest, {own}",
+            hint=f"Write {reference.host}/{reference.path}@{own}, or name a tag.",
+        )
 
 
 @transaction.atomic

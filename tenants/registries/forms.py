@@ -40,7 +40,7 @@ class PushForm(forms.Form):
         label="To",
         max_length=300,
         widget=forms.TextInput(attrs={**_PLAIN, "placeholder": "registry.example/shop:v1", "class": "mono"}),
-        help_text="With its host and a tag.",
+        help_text="With its host and a tag, or the digest that its image has.",
     )
 
     def __init__(self, app: App, data: object = None, *, version: str = "") -> None:

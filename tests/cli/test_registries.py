@@ -17,7 +17,7 @@ from tests.cli.berth import Berth, Worker
 from tests.web.cast import Cast
 
 IMAGE = "registry.example/team/shop:v1"
-DIGEST = "sha256:" + "d" * 64
+DIGEST = "sha256:" + "a" * 64  # that of the cast's image, too
 
 
 @contextmanager
@@ -45,6 +45,9 @@ def test_push_waits_and_prints_the_digest(berth: Berth, cast: Cast) -> None:
     with pusher():
         done = berth.run("push", "v1", IMAGE, "--app", "demo/shop")
     assert done.stdout == f"Pushed v1 to {IMAGE}@{DIGEST}\n"
+    exact = f"{IMAGE.partition(':')[0]}@{DIGEST}"
+    with pusher():
+        assert berth.run("push", "v1", exact, "--app", "demo/shop").stdout == f"Pushed v1 to {exact}\n"
     with pusher("pushing it failed"):
         failed = berth.run("push", "v1", IMAGE, "--app", "demo/shop")
     assert failed.returncode == 1 and "pushing it failed" in failed.stderr

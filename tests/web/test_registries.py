@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from paas.errors import BadInput
+from paas.oci.digest import of_bytes
 from paas.oci.reference import Reference, names_registry, parse_reference
 from tenants.audit.models import Event
 from tenants.registries.models import Login, Push
@@ -68,9 +69,11 @@ def test_only_registries_that_are_allowed(cast: Cast, settings: Any) -> None:
     assert answer.status_code == 403 and "Use one of docker.io" in answer.json()["error"]["hint"]
 
 
-def test_a_push_names_a_tag_and_is_limited(cast: Cast) -> None:
+def test_a_push_names_a_tag_or_its_own_digest_and_is_limited(cast: Cast) -> None:
     client, path = cast.client(cast.developer), "apps/demo/shop/releases/1/push"
-    assert client.call("POST", path, {"image": f"registry.example/shop@{DIGEST}"}).status_code == 400
+    wrong = client.call("POST", path, {"image": f"registry.example/shop@{of_bytes(b'another')}"})
+    own = cast.app.releases.get().image["digest"]
+    assert wrong.status_code == 400 and f"registry.example/shop@{own}" in wrong.json()["error"]["hint"]
     answers = [client.call("POST", path, {"image": IMAGE}).status_code for _ in range(5)]
     assert answers == [202, 202, 202, 202, 403]
     assert client.call("POST", "apps/demo/shop/releases/9/push", {"image": IMAGE}).status_code == 404

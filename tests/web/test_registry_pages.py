@@ -17,7 +17,7 @@ from tests.web.cast import Cast, released
 from tests.web.pages import Browser, markup
 
 IMAGE = "registry.example:5000/team/shop:v1"
-DIGEST = "sha256:" + "a" * 64
+DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "9" * 64  # that of the cast's image, and another
 LOGIN = {"host": "registry.example:5000", "username": "sailor", "password": "very-secret"}
 REGISTRIES, PUSHES, DEPLOY = "/tenants/demo/registries/", "/t/demo/shop/pushes/", "/t/demo/shop/deploy/image/"
 
@@ -125,11 +125,14 @@ def test_what_cannot_be_pushed_is_told(cast: Cast) -> None:
     browser = Browser(cast.developer)
     for body, said in (
         ({"version": "9", "image": IMAGE}, "Select a valid choice"),
-        ({"version": "1", "image": f"registry.example/shop@{DIGEST}"}, "a push names a tag"),
+        ({"version": "1", "image": f"registry.example/shop@{OTHER}"}, f"v1 has another digest, {DIGEST}"),
     ):
         answer = browser.post(PUSHES, body)
         assert answer.status_code == 422 and said.lower() in markup(answer).lower()
     assert not Push.objects.exists()
+    exact = f"registry.example/shop@{DIGEST}"
+    assert browser.post(PUSHES, {"version": "1", "image": exact}).status_code == 302
+    assert Push.objects.get().reference == exact
     empty = markup(Browser(cast.stranger).get("/t/other/blog/pushes/"))
     assert "There is no release to push yet." in empty and 'name="image"' not in empty
 

@@ -165,6 +165,19 @@ def test_an_image_goes_out_and_comes_back(host: Host, world: Outside) -> None:
     assert host_is_clean(host)
 
 
+def test_an_image_goes_out_by_its_digest_and_nothing_of_it_is_changed(host: Host, world: Outside) -> None:
+    digest = host.release.image["digest"]
+    image = f"{OPEN}/demo/exact@{digest}"
+    with world.registry(OPEN):
+        push = pushed(host, image)
+        assert (push.status, push.digest) == ("done", digest), push.error
+        raw = world("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{image}")
+        assert of_bytes(raw.encode()) == digest
+        back = release_of(deployed(host, image)).image
+        assert (back["digest"], back["layers"]) == (digest, host.release.image["layers"])
+    assert host_is_clean(host)
+
+
 def host_is_clean(host: Host) -> bool:
     left = [*(settings.PATHS.run / "transfers").iterdir()]
     left += [*(settings.PATHS.disks / host.cast.tenant.pk / "cache").glob("push-*")]
