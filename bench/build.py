@@ -34,7 +34,7 @@ from tenants.releases.models import Build
 
 BASE = "bench:1"
 BERTH, WORKER, OWN = "berth, upload to image", "  of which its worker", "berth, without Dockerfile"
-DOCKER, BUILDAH = "docker build", "buildah bud"
+DOCKER, BUILDKIT, BUILDAH = "docker build", "docker build, BuildKit", "buildah bud"
 APP = """\
 FROM {base}
 RUN echo {stamp} >/stamp
@@ -154,8 +154,18 @@ def _goes(build: Build) -> bool:
     return build.status in (Build.Status.QUEUED, Build.Status.RUNNING)
 
 
-def docker_build(docker: peer.Docker) -> Builder:
-    return _timed(DOCKER, lambda folder: docker("build", "-q", "-t", "bench:built", str(folder)))
+def docker_builds(docker: peer.Docker) -> list[Builder]:
+    """The legacy builder's, and BuildKit's where it is installed."""
+    found = [_docker_build(DOCKER, docker)]
+    try:
+        found.append(_docker_build(BUILDKIT, docker.with_buildkit()))
+    except RuntimeError as error:
+        print(f"Without BuildKit, which is not installed: {error}")
+    return found
+
+
+def _docker_build(name: str, docker: peer.Docker) -> Builder:
+    return _timed(name, lambda folder: docker("build", "-q", "-t", "bench:built", str(folder)))
 
 
 def buildah_build(storage: Path) -> Builder:
@@ -197,7 +207,8 @@ def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
         base = undo.enter_context(_base(source.app, folder / "wheels"))
         berth = Berth(undo.enter_context(deployer()), trace)
         own = WithoutDockerfile(berth, source, command, folder / "without" / "guestbook")
-        builders, sizes = [berth.build, own.build], {"berth": _fifty_of_berth(berth, source)}
+        builders: list[Builder] = [berth.build, own.build]
+        sizes = {"berth": _fifty_of_berth(berth, source)}
         if with_docker:
             docker = undo.enter_context(peer.running(settings.PATHS.work / "bench-docker"))
             others = undo.enter_context(_peers(docker, berth.deployer, base))
@@ -272,7 +283,7 @@ def _peers(docker: peer.Docker, berth: Deployer, base: ImageSpec) -> Iterator[li
     runtime, tenant = engine.runtime(), tenant_spec(berth.app.tenant)
     runtime.prepare_tenant(tenant)
     with ExitStack() as undo:
-        found = [docker_build(docker)]
+        found = docker_builds(docker)
         with runtime.plain_rootfs(tenant, base.layers) as rootfs:
             docker.import_image(rootfs.root, BASE)
             if shutil.which("buildah"):

@@ -13,11 +13,12 @@ import signal
 import socket
 import subprocess
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -32,15 +33,24 @@ STOP_SECONDS = 30.0
 @dataclass(frozen=True, slots=True)
 class Docker:
     folder: Path
+    buildkit: bool = False
 
     def __call__(self, *args: str, stdin: IO[bytes] | None = None) -> str:
         argv = [CLIENT, "-H", f"unix://{self.folder}/socket", *args]
-        done = subprocess.run(
-            argv, stdin=stdin, capture_output=True, check=False, env={**os.environ, "DOCKER_BUILDKIT": "0"}
-        )
+        env = {**os.environ, "DOCKER_BUILDKIT": str(int(self.buildkit))}
+        done = subprocess.run(argv, stdin=stdin, capture_output=True, check=False, env=env)
         if done.returncode:
             raise RuntimeError(f"docker {args[0]}: {done.stderr.decode().strip()}")
         return done.stdout.decode().strip()
+
+    def with_buildkit(self) -> Docker:
+        """Itself with BuildKit as its builder; RuntimeError where that is not installed (from Docker 23 on it
+        is a plugin of the client's, buildx)."""
+        other = replace(self, buildkit=True)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+            other("build", "-q", folder)
+        return other
 
     def import_image(self, rootfs: Path, tag: str, *, more: Mapping[str, Path] | None = None) -> None:
         """A folder's files as an image of one layer; `more` are (name in the image, folder) beside them."""

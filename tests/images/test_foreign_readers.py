@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import build
 from bench import docker as private_docker
 from paas.images import Store
 from paas.linux.cgroups import Cgroup
@@ -128,14 +129,39 @@ def test_podman_runs_it_and_what_podman_saves_is_taken(
         takes_back(store, saved, exported, greeting="ahoy\n")
 
 
+@pytest.fixture(scope="module")
+def docker() -> Iterator[private_docker.Docker]:
+    with (
+        tempfile.TemporaryDirectory(prefix="bf-") as short,
+        private_docker.running(Path(short, "docker")) as docker,
+    ):
+        yield docker
+
+
 def test_docker_runs_it_and_what_docker_saves_is_taken(
-    store: Store, exported: Path, short: Path, tmp_path: Path
+    store: Store, exported: Path, docker: private_docker.Docker, tmp_path: Path
 ) -> None:
-    with private_docker.running(short / "docker") as docker:
-        with exported.open("rb") as file:
-            docker("load", stdin=file)
-        assert docker("run", "--rm", "--network=none", NAME) == "hello from berth"
-        docker("run", "--name=changed", "--network=none", NAME, "sh", "-c", "echo ahoy > /srv/greeting")
-        docker("commit", "changed", "changed:1")
-        docker("save", "-o", str(tmp_path / "saved.tar"), "changed:1")
-        takes_back(store, tmp_path / "saved.tar", exported, greeting="ahoy\n")
+    with exported.open("rb") as file:
+        docker("load", stdin=file)
+    assert docker("run", "--rm", "--network=none", NAME) == "hello from berth"
+    docker("run", "--name=changed", "--network=none", NAME, "sh", "-c", "echo ahoy > /srv/greeting")
+    docker("commit", "changed", "changed:1")
+    docker("save", "-o", str(tmp_path / "saved.tar"), "changed:1")
+    takes_back(store, tmp_path / "saved.tar", exported, greeting="ahoy\n")
+
+
+def test_docker_builds_on_it_with_each_of_its_builders(
+    exported: Path, docker: private_docker.Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that `bin/bench build` measures."""
+    with exported.open("rb") as file:
+        docker("load", stdin=file)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "Dockerfile").write_text(f"FROM {NAME}\nRUN echo ahoy >/srv/greeting\n")
+    builders = build.docker_builds(docker)
+    assert len(builders) == 1 + ("Without BuildKit" not in capsys.readouterr().out)
+    for builder, name in zip(builders, (build.DOCKER, build.BUILDKIT), strict=False):
+        assert list(builder(source)) == [name]
+        assert docker("run", "--rm", "--network=none", "bench:built") == "ahoy"
+        docker("rmi", "bench:built")
