@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from paas.images import Store
+from tests.images.tools import docker, podman
 
+__all__ = ["docker", "podman", "store", "upper"]
 Seen = dict[str, tuple[object, ...]]
 
 

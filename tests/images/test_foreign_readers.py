@@ -1,23 +1,19 @@
 """skopeo, podman and Docker, as Debian has them: what Berth exports they run, what they export Berth takes.
 
-Each runs privately: its own folders, no network, and for Docker its own daemon in a namespace of the test's.
+Each runs privately (tests.images.tools) and without a network.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench import build
-from bench import docker as private_docker
+from bench.docker import Docker
 from paas.images import Store
-from paas.linux.cgroups import Cgroup
 from paas.oci.config import History, ImageConfig
 from paas.oci.digest import of_bytes
 from tests.runtime.conftest import BASE, _make_base_layer
@@ -86,30 +82,6 @@ def test_skopeo_reads_and_writes(store: Store, exported: Path, tmp_path: Path) -
     assert len(listed["Layers"]) == 2
 
 
-@pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder with a short path: sockets and podman's run root have no room for pytest's."""
-    folder = Path(tempfile.mkdtemp(prefix="bf-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def podman(short: Path) -> Iterator[list[str]]:
-    folders = [f"--root={short}/root", f"--runroot={short}/run", f"--tmpdir={short}/tmp"]
-    command = [
-        "podman",
-        *folders,
-        "--storage-driver=vfs",
-        "--runtime=runc",
-        "--cgroup-manager=cgroupfs",
-        "--events-backend=none",
-    ]
-    yield command
-    subprocess.run([*command, "rm", "-fa"], check=False, capture_output=True)
-    Cgroup("/libpod_parent").remove()  # which podman leaves
-
-
 def test_podman_runs_it_and_what_podman_saves_is_taken(
     store: Store, exported: Path, podman: list[str], tmp_path: Path
 ) -> None:
@@ -129,17 +101,8 @@ def test_podman_runs_it_and_what_podman_saves_is_taken(
         takes_back(store, saved, exported, greeting="ahoy\n")
 
 
-@pytest.fixture(scope="module")
-def docker() -> Iterator[private_docker.Docker]:
-    with (
-        tempfile.TemporaryDirectory(prefix="bf-") as short,
-        private_docker.running(Path(short, "docker")) as docker,
-    ):
-        yield docker
-
-
 def test_docker_runs_it_and_what_docker_saves_is_taken(
-    store: Store, exported: Path, docker: private_docker.Docker, tmp_path: Path
+    store: Store, exported: Path, docker: Docker, tmp_path: Path
 ) -> None:
     with exported.open("rb") as file:
         docker("load", stdin=file)
@@ -151,7 +114,7 @@ def test_docker_runs_it_and_what_docker_saves_is_taken(
 
 
 def test_docker_builds_on_it_with_each_of_its_builders(
-    exported: Path, docker: private_docker.Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    exported: Path, docker: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Those that `bin/bench build` measures."""
     with exported.open("rb") as file:

@@ -14,8 +14,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from paas.images import Store
+from paas.oci.config import Healthcheck, History, ImageConfig
+from paas.worker import engine
 from tests.network.conftest import Peer
+from tests.runtime.conftest import BASE, _make_base_layer
+from tests.worker.host import MIB, Host
 
 UPLINK, ADDRESS = "203.0.113.1", "203.0.113.2"
 OPEN, CLOSED, HOSTILE = f"{ADDRESS}:5000", f"{ADDRESS}:5001", f"{ADDRESS}:5002"
@@ -74,6 +82,43 @@ class Outside:
         script = str(Path(__file__).with_name("hostile_registry.py"))
         with self.serving(sys.executable, "-I", "-S", script, HOSTILE, behaviour, port=5002):
             yield
+
+
+@pytest.fixture
+def world(host: Host, settings: Any) -> Iterator[Outside]:
+    settings.INSECURE_REGISTRIES = [OPEN, CLOSED, HOSTILE]
+    host.cast.tenant.disk_bytes = 160 * MIB
+    host.cast.tenant.memory_bytes = 1024 * MIB
+    host.cast.tenant.save()
+    _with_real_image(host)
+    folder: Path = settings.PATHS.state.parent / "outside"
+    folder.mkdir()
+    with outside(folder, settings.CONTAINER_PREFIX) as found:
+        yield found
+
+
+def _with_real_image(host: Host) -> None:
+    """The cast's release with an image that has digests: busybox as a layer that can be exported."""
+    store = engine.store()
+    image = put_busybox(store, "Cmd says hello")
+    host.release.image = {**host.release.image, "digest": image, "layers": list(store.image(image).layers)}
+    host.release.save()
+
+
+def put_busybox(store: Store, label: str) -> str:
+    folder = store.root.parent / "busybox"
+    _make_base_layer(folder)
+    upper = folder / "layers" / BASE.removeprefix("sha256:")
+    info = store.commit_changeset(upper, epoch=1)
+    shutil.rmtree(folder)
+    config = ImageConfig(
+        env=(("PATH", "/bin"),),
+        cmd=("sh", "-c", "echo started; sleep 60"),
+        user="1000:1000",
+        labels=(("label", label),),
+        healthcheck=Healthcheck(("CMD-SHELL", "test -e /bin/busybox"), timeout=2 * 10**9),
+    )
+    return store.put_image(config.with_layer(info.diff_id, History("busybox"))).digest
 
 
 @contextmanager

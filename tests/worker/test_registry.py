@@ -5,18 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import tarfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 
-from paas.images import Store
 from paas.images.tools import tools_layer
-from paas.oci.config import Healthcheck, History, ImageConfig
 from paas.oci.digest import of_bytes
 from paas.paths import Paths
 from paas.specs import HealthCheck
@@ -31,50 +26,12 @@ from tenants.runs.actions import start_run
 from tenants.runs.logs import read_run_log
 from tenants.runs.models import Run
 from tests.images.test_store import objects
-from tests.runtime.conftest import BASE, _make_base_layer
-from tests.worker.host import MIB, Host
-from tests.worker.registries import ADDRESS, CLOSED, HOSTILE, OPEN, PASSWORD, USERNAME, Outside, outside
+from tests.worker.host import Host
+from tests.worker.registries import ADDRESS, CLOSED, HOSTILE, OPEN, PASSWORD, USERNAME, Outside
 
 CHECK = HealthCheck(command=("/bin/sh", "-c", "test -e /bin/busybox"), timeout=90.0, interval=1.0,
                     attempt_timeout=2.0)  # fmt: skip
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def world(host: Host, settings: Any) -> Iterator[Outside]:
-    settings.INSECURE_REGISTRIES = [OPEN, CLOSED, HOSTILE]
-    host.cast.tenant.disk_bytes = 160 * MIB
-    host.cast.tenant.memory_bytes = 1024 * MIB
-    host.cast.tenant.save()
-    _with_real_image(host)
-    folder: Path = settings.PATHS.state.parent / "outside"
-    folder.mkdir()
-    with outside(folder, settings.CONTAINER_PREFIX) as found:
-        yield found
-
-
-def _with_real_image(host: Host) -> None:
-    """The cast's release with an image that has digests: busybox as a layer that can be exported."""
-    store = engine.store()
-    image = put_busybox(store, "Cmd says hello")
-    host.release.image = {**host.release.image, "digest": image, "layers": list(store.image(image).layers)}
-    host.release.save()
-
-
-def put_busybox(store: Store, label: str) -> str:
-    folder = store.root.parent / "busybox"
-    _make_base_layer(folder)
-    upper = folder / "layers" / BASE.removeprefix("sha256:")
-    info = store.commit_changeset(upper, epoch=1)
-    shutil.rmtree(folder)
-    config = ImageConfig(
-        env=(("PATH", "/bin"),),
-        cmd=("sh", "-c", "echo started; sleep 60"),
-        user="1000:1000",
-        labels=(("label", label),),
-        healthcheck=Healthcheck(("CMD-SHELL", "test -e /bin/busybox"), timeout=2 * 10**9),
-    )
-    return store.put_image(config.with_layer(info.diff_id, History("busybox"))).digest
 
 
 def pushed(host: Host, image: str) -> Push:
