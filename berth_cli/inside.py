@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -128,7 +130,10 @@ def _text(value: Any) -> str:
 
 def diff(
     before: Annotated[
-        str | None, typer.Argument(metavar="BEFORE", help="A release, as v3; the one before if not given")
+        str | None,
+        typer.Argument(
+            metavar="BEFORE", help="A release, as v3, or blog:v3 of another app; the one before if not given"
+        ),
     ] = None,
     after: Annotated[
         str | None, typer.Argument(metavar="AFTER", help="A release; the newest if not given")
@@ -147,15 +152,27 @@ def diff(
     if container:
         found = _ask(client, target, f"containers/{_container(client, target, container)}/changes")
     else:
-        later = _number(client, target, after)
-        earlier = _number(client, target, before) if before else later - 1
-        if earlier < 1:
-            raise CliError("there is no release before that one", "Name two: berth diff v1 v2")
-        found = _ask(client, target, f"releases/{later}/compare/{earlier}")
+        found = _compared(client, target, before, after)
     if json:
         output.as_json(found)
     else:
         _show(found)
+
+
+def _compared(client: Client, target: Target, before: str | None, after: str | None) -> dict[str, Any]:
+    later_of, later_version = _release(target, after)
+    later = _number(client, later_of, later_version)
+    earlier_of, earlier_version = _release(target, before) if before else (later_of, str(later - 1))
+    earlier = _number(client, earlier_of, earlier_version)
+    if earlier < 1:
+        raise CliError("there is no release before that one", "Name two: berth diff v1 v2")
+    return _ask(client, later_of, f"releases/{later}/compare/{earlier}?before_app={quote(earlier_of.app)}")
+
+
+def _release(target: Target, name: str | None) -> tuple[Target, str | None]:
+    """`blog:v3` is of another app of the same tenant, `v3` of this one."""
+    app, _, version = (name or "").rpartition(":")
+    return (replace(target, app=app) if app else target), version or None
 
 
 def commit(

@@ -11,7 +11,7 @@ from tenants.accounts.tokens import person
 from tenants.apps.access import app_for
 from tenants.containers.selectors import container_for
 from tenants.inspections import actions, differences
-from tenants.inspections.access import inspection_for
+from tenants.inspections.access import inspection_for, release_beside
 from tenants.inspections.models import Inspection
 from tenants.releases.access import release_for
 from tenants.schemas import ERRORS
@@ -30,6 +30,7 @@ class InspectionOut(Schema):
     status: str
     version: int | None
     before: int | None
+    before_app: str | None  # whose release that is
     container: str | None
     created_at: datetime
     answered_at: datetime | None
@@ -46,6 +47,7 @@ class InspectionOut(Schema):
             status=inspection.status,
             version=release.version if release else None,
             before=before.version if before else None,
+            before_app=before.app.name if before else None,
             container=inspection.container_id,
             created_at=inspection.created_at,
             answered_at=inspection.answered_at,
@@ -85,9 +87,13 @@ def list_layer(request: HttpRequest, tenant: str, app: str, version: int, layer:
     summary="How a release differs from another: files, packages, settings",
     description=LATER,
 )
-def compare(request: HttpRequest, tenant: str, app: str, version: int, before: int) -> object:
+def compare(
+    request: HttpRequest, tenant: str, app: str, version: int, before: int, *, before_app: str = ""
+) -> object:
+    """`before` is a release of the same app, or of `before_app`, another of the tenant's."""
     found = app_for(person(request), tenant, app)
-    one, other = release_for(found, before), release_for(found, version)
+    one = release_beside(person(request), found, before_app, before)
+    other = release_for(found, version)
     return _asked(actions.compare(actor=person(request), app=found, before=one, release=other))
 
 

@@ -11,18 +11,18 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from paas.errors import Conflict, NotFound
+from tenants.accounts.access import Person
 from tenants.apps.access import app_for
 from tenants.apps.models import App
 from tenants.containers.selectors import container_for
 from tenants.inspections import actions, differences
-from tenants.inspections.access import inspection_for
+from tenants.inspections.access import inspection_for, release_beside, releases_beside
 from tenants.inspections.models import Inspection
 from tenants.pages import SignedInRequest, said, signed_in
 from tenants.releases.access import release_for
 from tenants.releases.views import app_context
 
 Kind = Inspection.Kind
-MOST_RELEASES = 50  # to choose from
 
 
 @require_GET
@@ -45,11 +45,12 @@ def layer(request: SignedInRequest, tenant: str, name: str, version: int, layer:
 @require_GET
 @signed_in
 def compare(request: SignedInRequest, tenant: str, name: str, version: int) -> HttpResponse:
-    """`?with=2`; without it the release before."""
+    """`?with=2`, or `?with=blog:2` of another app of the tenant's; without it the release before."""
     app = app_for(request.user, tenant, name)
     release = release_for(app, version)
-    other = request.GET.get("with", "")
-    before = release_for(app, int(other) if other.isascii() and other.isdecimal() else version - 1)
+    other, _, number = (request.GET.get("with") or str(version - 1)).rpartition(":")
+    earlier = int(number) if number.isascii() and number.isdecimal() else 0
+    before = release_beside(request.user, app, other, earlier)
     asked = actions.compare(actor=request.user, app=app, before=before, release=release)
     return redirect("inspection", tenant, name, asked.pk)
 
@@ -72,21 +73,21 @@ def inspection(request: SignedInRequest, tenant: str, name: str, inspection_id: 
     """The page, or for htmx what changes on it: the answer."""
     app = app_for(request.user, tenant, name)
     found = inspection_for(app, inspection_id)
-    context = {**app_context(request, app, "releases"), "inspection": found, **_shown(app, found)}
+    context = {**app_context(request, app, "releases"), "inspection": found, **_shown(request.user, app, found)}
     template = "inspections/answer.html" if request.htmx else "inspections/inspection.html"
     return render(request, template, context)
 
 
-def _shown(app: App, found: Inspection) -> dict[str, Any]:
+def _shown(user: Person, app: App, found: Inspection) -> dict[str, Any]:
     answer = found.answer or {}
     shown: dict[str, Any] = {"answer": answer, "title": _title(found)}
     if found.kind == Kind.IMAGE and found.release:
         shown["layers"] = list(reversed(answer.get("layers", [])))
         shown["size"] = sum(layer["size"] for layer in shown["layers"])
+        shown["others"] = releases_beside(user, app, found.release.pk)
     if found.kind == Kind.RELEASES and found.before and found.release:
         shown["differences"] = differences.told(found)
-        others = app.releases.exclude(pk=found.release_id).only("app", "version", "note")
-        shown["others"] = others[:MOST_RELEASES]
+        shown["others"] = releases_beside(user, app, found.release.pk)
     return shown
 
 
@@ -97,8 +98,13 @@ def _title(found: Inspection) -> str:
         case Kind.LAYER:
             return f"Layer {found.layer[7:19]} of {found.release}"
         case Kind.RELEASES:
-            return f"From {found.before} to {found.release}"
+            return f"From {_of_another(found)}{found.before} to {found.release}"
     return f"What {found.container} changed"
+
+
+def _of_another(found: Inspection) -> str:
+    assert found.before is not None
+    return f"{found.before.app.name} " if found.before.app_id != found.app_id else ""
 
 
 @require_GET

@@ -1,17 +1,20 @@
-"""`berth image` against a real server that knows the answers already."""
+"""`berth image` and `berth diff` against a real server that knows the answers already."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from tenants.apps.actions import create_app
 from tenants.inspections.models import Inspection
 from tests.cli.berth import Berth
-from tests.web.cast import LAYER, Cast
+from tests.web.cast import LAYER, Cast, released
 from tests.web.seed_inside import ANSWERS, CONFIG, LONG
 
 APP = ("--app", "demo/shop")
+NOTHING: dict[str, Any] = {"files": [], "more": 0, "packages": [], "configs": [{}, {}]}
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +55,18 @@ def test_the_files_of_each_layer(berth: Berth, cast: Cast) -> None:
     assert told["layer"] == LAYER and len(told["files"]) == 3 and told["more"] == 0
     wrong = berth.run("image", "--layer", "nonsense", *APP)
     assert wrong.returncode == 1 and "no layer begins with 'nonsense'" in wrong.stderr
+
+
+def test_a_release_is_compared_with_one_of_another_app(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.viewer)
+    mill = released(create_app(actor=cast.owner, tenant=cast.tenant, name="mill"), cast.developer)
+    shop = cast.app.releases.get()
+    for after, before in ((shop, mill), (mill, shop)):
+        Inspection.objects.create(
+            app=after.app, release=after, before=before, kind="releases", status="answered", answer=NOTHING
+        )
+    for words, before in ((("mill:v1",), mill), (("mill:v1", "v1"), mill), (("v1", "mill:v1"), shop)):
+        told = json.loads(berth.run("diff", *words, "--json", *APP).stdout)
+        assert (told["before_app"], told["before"]) == (before.app.name, 1), words
+    assert "there is no release before" in berth.run("diff", *APP).stderr
+    assert "there is no app demo/blog here" in berth.run("diff", "blog:v1", *APP).stderr

@@ -14,6 +14,7 @@ from paas.specs import ContainerSpec, ProcessSpec
 from paas.worker import commits, engine, inspections, launch
 from paas.worker.roll_out import start_process
 from paas.worker.translate import process_container
+from tenants.apps.actions import create_app
 from tenants.containers.actions import commit
 from tenants.containers.models import Container
 from tenants.inspections import actions
@@ -76,6 +77,19 @@ def test_how_two_releases_differ(host: Host, tmp_path: Path) -> None:
     assert "s3cret-token" not in text and "••••••" in text
     assert [config["labels"] for config in found["configs"]] == [[["version", "v2"]], [["version", "v3"]]]
     assert [config["env"] for config in found["configs"]] == [[["KEY", "••••••"]]] * 2
+
+
+def test_what_two_apps_keep_secret_is_in_no_difference_between_them(host: Host, tmp_path: Path) -> None:
+    cast = host.cast
+    before = released(host, tmp_path, 2, {"app/main.py": "key = 'the-mills-token'\n"})
+    before.app = create_app(actor=cast.owner, tenant=cast.tenant, name="mill")
+    before.config = {"TOKEN": "the-mills-token"}
+    before.save()
+    after = released(host, tmp_path, 3, {"app/main.py": "key = 's3cret-token'\nprint(2)\n"})
+    found = answer(actions.compare(actor=cast.viewer, app=cast.app, before=before, release=after))
+    (file,) = found["files"]
+    assert "+print(2)" in file["text"]
+    assert "the-mills-token" not in file["text"] and "s3cret-token" not in file["text"]
 
 
 def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
