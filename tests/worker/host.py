@@ -4,6 +4,7 @@ namespace of their own. The cast's app serves an image of nothing but busybox.""
 from __future__ import annotations
 
 import grp
+import json
 import os
 import shutil
 import tempfile
@@ -51,6 +52,8 @@ def host(cast: Cast, settings: Any) -> Iterator[Host]:
     settings.GROUP = grp.getgrgid(os.getgid()).gr_name
     _forget_parts()
     _make_base_layer(settings.PATHS.store)
+    facts = engine.store().root / "layers-meta" / f"{BASE.removeprefix('sha256:')}.json"
+    facts.write_text(json.dumps({"diff_id": BASE, "size": 0, "files": 0}))
     settings.PATHS.routes.mkdir()
     with own_network():
         engine.network().apply_base()
