@@ -7,7 +7,6 @@ again when next due: the agent must outlive a locked database, a restarted broke
 from __future__ import annotations
 
 import math
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
-from paas.worker import engine, routes, upkeep
+from paas.worker import disk, engine, routes, upkeep
 from paas.worker.sweep import clear_host, sweep
 from tenants.containers.models import Container
 from tenants.runs.models import Run
@@ -91,8 +90,7 @@ class Agent:
 def keep_store() -> None:
     """The image store's sizes into rows; a prune is asked for when the disk is filling up."""
     upkeep.observe()
-    disk = shutil.disk_usage(settings.PATHS.state)
-    upkeep.at_night(timezone.now(), 100 * (1 - disk.free / disk.total))
+    upkeep.at_night(timezone.now(), disk.used())
 
 
 def adopt() -> None:

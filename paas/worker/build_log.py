@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
 
-from paas.errors import BerthError
+from paas.errors import BerthError, HostProblem
+from paas.images.durable import room_for
 
 LOG_MAX = 16 * 1024 * 1024
 
@@ -15,7 +17,8 @@ LOG_MAX = 16 * 1024 * 1024
 class BuildLog:
     """The build's log file, unbuffered so that followers see each line; readable by the web process.
 
-    After LOG_MAX bytes no more is kept, but for Berth's own last words.
+    After LOG_MAX bytes no more is kept, but for Berth's own last words; nor what a full disk does not take,
+    since a build must be able to end on one. Its row has the error, too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +37,7 @@ class BuildLog:
     def __call__(self, data: bytes) -> None:
         if self._left <= 0:
             return
-        self._file.write(data[: self._left])
+        self._write(data[: self._left])
         self._left -= len(data)
         if self._left <= 0:
             self._say(f"\nThe log is longer than {LOG_MAX >> 20} MiB: the rest of it is not kept.\n")
@@ -47,4 +50,8 @@ class BuildLog:
         self._say(text)
 
     def _say(self, text: str) -> None:
-        self._file.write(text.encode())
+        self._write(text.encode())
+
+    def _write(self, data: bytes) -> None:
+        with suppress(HostProblem), room_for("the log"):
+            self._file.write(data)

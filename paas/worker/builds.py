@@ -16,9 +16,10 @@ from django.db.models import Max
 from paas import builder, live
 from paas.errors import BerthError, HostProblem, StepFailed
 from paas.images import unpack
+from paas.images.durable import room_for
 from paas.queue import wake
 from paas.specs import BuildReport
-from paas.worker import archived, engine, history, launch, lock, registry
+from paas.worker import archived, disk, engine, history, launch, lock, registry
 from paas.worker.build_log import BuildLog
 from paas.worker.build_queue import Waiting, next_build
 from paas.worker.config_vars import ConfigVars
@@ -99,7 +100,8 @@ def _build(build: Build) -> None:
     stop = Stop(build)
     with BuildLog(path) as write:
         try:
-            report = _make(build, folder, write, stop)
+            with room_for("the build"):
+                report = _make(build, folder, write, stop)
         except builder.BuildCancelled:
             _stopped(build, stop, write)
         except BerthError as error:
@@ -149,6 +151,7 @@ def _stopped(build: Build, stop: Stop, write: BuildLog) -> None:
 def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildReport:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    disk.demand_room("a build")
     started = time.monotonic()
     if build.source.kind == Source.Kind.IMAGE:
         return registry.deploy(build, write, stop)

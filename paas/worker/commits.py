@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paas.errors import StepFailed
 from paas.oci.config import History
-from paas.worker import engine
+from paas.worker import disk, engine
 from tenants.releases import observations, serial
 from tenants.releases.models import Release
 
@@ -16,8 +16,9 @@ def make_image(release: Release) -> None:
     """Give `release` the image that it was made for. Doing it again after a crash gives the same kind of image.
 
     The container stands still while its files are read, so that they belong together. StepFailed when it has
-    ended meanwhile, BadInput when what it wrote cannot be in an image.
+    ended meanwhile, BadInput when what it wrote cannot be in an image, HostProblem on a disk almost full.
     """
+    disk.demand_room("the commit")
     store, runtime = engine.store(), engine.runtime()
     container_id = release.committed_from
     if runtime.state(container_id).status != "running":

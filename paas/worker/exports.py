@@ -11,7 +11,7 @@ from django.conf import settings
 
 from paas.errors import BerthError, HostProblem, Refused
 from paas.images.durable import room_for
-from paas.worker import engine, lock
+from paas.worker import disk, engine, lock
 from tenants.registries import observations
 from tenants.registries.models import GOING, Export, Push
 
@@ -68,6 +68,7 @@ def _export(export: Export) -> None:
 
 def _write(export: Export) -> int:
     """Its size. Under its own name only when it is whole."""
+    disk.demand_room("the export")
     app, part = export.app, settings.PATHS.exports / f".{export.pk}"
     name = f"{app.tenant.slug}/{app.name}:{export.release}"
     try:

@@ -13,7 +13,7 @@ from django.conf import settings
 from paas.errors import BerthError, HostProblem
 from paas.images import Damage, PruneReport, Store
 from paas.images.usage import Owner, Share, shares
-from paas.worker import engine, lock
+from paas.worker import disk, engine, lock
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.releases import observations as releases
@@ -26,10 +26,12 @@ from tenants.store.models import GOING, Upkeep, Use
 log = structlog.get_logger()
 # A build or a pull that is under way has made layers that no row names yet, and ends within its own time limit.
 GRACE_SECONDS = 2 * 3600.0
+STEP_SECONDS = 7 * 86400.0
+# Beside its time limit: until a build that is under way has ended and its release's row is there.
+_ENDS_WITHIN = 600.0
 BASES = "*"  # owns the layers of base images, so that they are unique to nobody
 AGAIN = timedelta(hours=20)
 AGAIN_WHEN_FULL = timedelta(hours=1)
-ALMOST_FULL = 95  # percent of the disk
 _KINDS = {1: Use.Kind.TENANT, 2: Use.Kind.APP, 3: Use.Kind.RELEASE}
 
 
@@ -133,11 +135,20 @@ def _do(row: Upkeep) -> None:
 
 
 def prune(*, dry_run: bool) -> dict[str, Any]:
-    needed = kept()
+    """On a disk that is almost full, nothing stays but what is needed and what builds under way have made."""
+    needed, (step_age, grace) = kept(), _ages()
     report = engine.store().prune(
-        needed.images, keep_layers=needed.layers, dry_run=dry_run, grace=GRACE_SECONDS
+        needed.images, keep_layers=needed.layers, dry_run=dry_run, step_age=step_age, grace=grace
     )
     return {**_numbers(report), "kept_images": len(needed.images)}
+
+
+def _ages() -> tuple[float, float]:
+    """In seconds: how long a build step stays that nobody uses, and what nothing refers to."""
+    if not disk.is_almost_full():
+        return STEP_SECONDS, GRACE_SECONDS
+    short = settings.BUILD_SECONDS + _ENDS_WITHIN
+    return short, short
 
 
 def _numbers(report: PruneReport) -> dict[str, Any]:
@@ -175,7 +186,7 @@ def is_due(now: datetime, disk_used: float, since: timedelta | None) -> bool:
 
     `since` is the time since the last prune; a clock that was set back makes it negative, which is recent.
     """
-    if disk_used >= ALMOST_FULL:
+    if disk_used >= disk.ALMOST_FULL:
         return since is None or since >= AGAIN_WHEN_FULL
     is_night = now.hour == settings.PRUNE_HOUR
     return is_night and disk_used >= settings.PRUNE_ABOVE and (since is None or since >= AGAIN)

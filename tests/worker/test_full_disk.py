@@ -1,0 +1,123 @@
+"""On a disk that is full or almost: builds, exports and commits are refused, prune frees, what runs goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from paas import builder
+from paas.errors import HostProblem
+from paas.oci.config import History, ImageConfig
+from paas.paths import Paths
+from paas.worker import commits, disk, engine, exports, upkeep
+from paas.worker.reconcile import reconcile
+from tenants.registries import actions as registries
+from tenants.releases import actions
+from tenants.releases.models import Build, Release
+from tests.images.test_store import KEY, OTHER_KEY, age
+from tests.web.cast import Cast
+from tests.worker.host import Host
+from tests.worker.test_builds import queued, run
+from tests.worker.test_upkeep import layer
+
+pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
+SMALL = 4 * 1024 * 1024
+
+
+@pytest.fixture
+def small(tmp_path: Path, settings: Any) -> Iterator[Path]:
+    """A state folder on a disk of 4 MiB and 1000 files."""
+    settings.PATHS = Paths(state=tmp_path / "state", run=tmp_path / "run")
+    settings.GROUP = "root"
+    settings.PATHS.state.mkdir()
+    options = f"size={SMALL},nr_inodes=1000"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", settings.PATHS.state], check=True)
+    engine.store.cache_clear()
+    yield settings.PATHS.state
+    engine.store.cache_clear()
+    subprocess.run(["umount", settings.PATHS.state], check=True)
+
+
+def fill(folder: Path, share: float = 1.0) -> None:
+    with (folder / "filling").open("wb", buffering=0) as file:
+        while file.tell() < share * SMALL:
+            file.write(bytes(4096))
+
+
+@pytest.mark.parametrize("kind", ["bytes", "files"])
+def test_fullness_is_that_of_bytes_or_of_files(small: Path, kind: str) -> None:
+    assert disk.used() < 10
+    if kind == "bytes":
+        fill(small, 0.96)
+    else:
+        for number in range(960):
+            (small / str(number)).touch()
+    assert disk.is_almost_full() and 95 < disk.used() < 98
+
+
+def refused(build: Build) -> str:
+    build.refresh_from_db()
+    assert build.status == "failed" and build.error is not None
+    assert "prune" in build.error["hint"]
+    return str(build.error["summary"])
+
+
+def test_a_build_does_not_begin_on_a_disk_almost_full(cast: Cast, small: Path) -> None:
+    fill(small, 0.96)
+    build = queued(cast.app, cast.owner)
+    run()
+    said = refused(build)
+    assert said.startswith("no room for a build: this machine's disk is 96 % full")
+    assert said in settings.PATHS.build_log(build.pk).read_text()
+
+
+def test_a_disk_that_fills_up_in_a_build_is_told_and_not_called_our_own_mistake(
+    cast: Cast, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder, "build", lambda *args, **named: fill(small))  # as a neighbour's build would
+    build = queued(cast.app, cast.owner)
+    run()
+    assert refused(build) == "no room for the build: this machine's disk is full"
+    assert not (settings.PATHS.work / build.pk).exists()
+
+
+def test_what_runs_goes_on_while_exports_and_commits_are_refused(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "ALMOST_FULL", 0)
+    export = registries.export(actor=host.cast.owner, app=host.cast.app, release=host.release)
+    exports.settle(export.pk)
+    export.refresh_from_db()
+    assert export.error and export.error["summary"].startswith("no room for the export")
+    with pytest.raises(HostProblem, match="no room for the commit"):
+        commits.make_image(host.release)
+    host.cast.app.releases.update(processes=[])
+    release = actions.restart(actor=host.cast.owner, app=host.cast.app)
+    reconcile(host.cast.app.pk)
+    release.refresh_from_db()
+    assert release.status == Release.Status.LIVE, release.error
+
+
+def test_a_prune_of_a_disk_almost_full_keeps_no_step_that_nobody_uses(
+    cast: Cast, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = engine.store()
+    old, young = layer(store, "old"), layer(store, "young")
+    store.remember_step(KEY, old)
+    store.put_image(ImageConfig(cmd=("run",)).with_layer(old, History("step")))
+    age(store, settings.BUILD_SECONDS + 700)
+    store.remember_step(OTHER_KEY, young)
+    os.utime(store.root / "layers-meta" / f"{young.removeprefix('sha256:')}.json")
+    upkeep.prune(dry_run=False)
+    assert store.has_layer(old)
+    fill(small, 0.96)
+    told = upkeep.prune(dry_run=True)
+    assert (told["steps"], told["layers"], told["blobs"]) == (1, 1, 2)
+    upkeep.prune(dry_run=False)
+    assert not store.has_layer(old) and store.cached_step(OTHER_KEY) == young
