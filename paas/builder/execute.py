@@ -13,7 +13,7 @@ from paas.builder.keys import step_key
 from paas.builder.log import BuildLog, amount, files_and_folders
 from paas.builder.places import errors_placed, placed
 from paas.builder.plan import Plan, RunStep, Stage, Step
-from paas.builder.sandbox import BuildCancelled, Sandbox
+from paas.builder.sandbox import Sandbox, demand_wanted
 from paas.builder.steps import Stages, Workshop
 from paas.builder.tree import Tree
 from paas.images import LayerInfo, Store
@@ -62,8 +62,7 @@ class Execution:
         return self.stages[-1].base
 
     def check(self) -> None:
-        if self.cancelled():
-            raise BuildCancelled("the build was cancelled", hint="deploy again when you are ready")
+        demand_wanted(self.cancelled)
 
     def _stage(self, stage: Stage, total: int) -> Chain:
         chain = self._base(stage.base)

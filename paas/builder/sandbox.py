@@ -19,6 +19,12 @@ class BuildCancelled(BerthError):
     """The person who asked for the build took it back."""
 
 
+def demand_wanted(cancelled: Callable[[], bool]) -> None:
+    """To be called again and again in whatever takes long: BuildCancelled when the build is."""
+    if cancelled():
+        raise BuildCancelled("the build was cancelled", hint="deploy again when you are ready")
+
+
 class Rootfs(Protocol):
     """A writable overlay over layers, on the host, with 0-based ids. Nothing in it is ever executed.
 

@@ -52,7 +52,11 @@ class Workshop:
             with Destination(rootfs.root) as destination:
                 newest = max(self._operate(operation, destination, stages) for operation in step.operations)
             return self.store.commit_changeset(
-                rootfs.upper, epoch=newest, max_bytes=MAX_LAYER_BYTES, max_files=MAX_LAYER_FILES
+                rootfs.upper,
+                epoch=newest,
+                max_bytes=MAX_LAYER_BYTES,
+                max_files=MAX_LAYER_FILES,
+                look=self.check,
             )
 
     def _operate(self, operation: Operation, destination: Destination, stages: Stages) -> int:
@@ -107,7 +111,7 @@ class Workshop:
                 raise self._failed(step, result)
             with errors_placed(step):
                 return self.store.commit_changeset(
-                    result.upper, max_bytes=MAX_LAYER_BYTES, max_files=MAX_LAYER_FILES
+                    result.upper, max_bytes=MAX_LAYER_BYTES, max_files=MAX_LAYER_FILES, look=self.check
                 )
 
     def _mounts(self, step: RunStep, stages: Stages) -> tuple[list[StepMount], dict[str, str]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from paas.errors import BadInput, Conflict
-from paas.images.budget import Budget
+from paas.images.budget import Budget, go_on
 from paas.images.compression import Meter
 from paas.images.durable import room_for
 from paas.images.names import Parts, shown, source_parts
@@ -34,8 +34,17 @@ class UnpackReport:
     stripped: str | None
 
 
-def unpack(archive: Path, kind: Kind, target: Path, *, max_bytes: int, max_files: int) -> UnpackReport:
-    """Unpack into `target`, a new or empty folder; on BadInput it is empty again.
+def unpack(
+    archive: Path,
+    kind: Kind,
+    target: Path,
+    *,
+    max_bytes: int,
+    max_files: int,
+    look: Callable[[], object] = go_on,
+) -> UnpackReport:
+    """Unpack into `target`, a new or empty folder; on any error it is empty again. `look` is called again and
+    again meanwhile, and may raise.
 
     Limits are on what comes out: bytes of content, and files and folders together. Owners and setuid bits
     in the archive mean nothing. A single top-level folder is taken off. Symbolic links stay what they are,
@@ -44,7 +53,7 @@ def unpack(archive: Path, kind: Kind, target: Path, *, max_bytes: int, max_files
     target.mkdir(parents=True, exist_ok=True)
     if any(target.iterdir()):
         raise Conflict(f"cannot unpack into {target}: it holds something already", hint="give an empty folder")
-    budget = Budget(max_bytes, max_files)
+    budget = Budget(max_bytes, max_files, look=look)
     try:
         with room_for("the source"):
             _fill(target, archive, kind, budget)
@@ -67,7 +76,7 @@ def _fill(target: Path, archive: Path, kind: Kind, budget: Budget) -> None:
 
 def _tar_reader(stream: BinaryIO, budget: Budget) -> TarReader:
     # Long headers cost time though they leave no file, so the stream has a limit of its own.
-    whole = Budget((budget.max_bytes or 0) + 4096 * (budget.max_files or 0) + _READ_AHEAD)
+    whole = Budget((budget.max_bytes or 0) + 4096 * (budget.max_files or 0) + _READ_AHEAD, look=budget.look)
     return TarReader(Meter(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), whole).buffered())
 
 

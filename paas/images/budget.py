@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from paas.errors import BadInput
 from paas.images.names import shown
 
 
+def go_on() -> None:
+    """What to do while something long is under way, if there is nothing to look at."""
+
+
 @dataclass(slots=True)
 class Budget:
-    """Counts bytes of content and entries; going over raises BadInput with the limit and the entry."""
+    """Counts bytes of content and entries; going over raises BadInput with the limit and the entry.
+
+    `look` is called each time, and may raise.
+    """
 
     max_bytes: int | None = None
     max_files: int | None = None
     what: str = "archive"
+    look: Callable[[], object] = go_on
     bytes: int = 0
     files: int = 0
 
     def add_file(self, name: str) -> None:
+        self.look()
         self.files += 1
         if self.max_files is not None and self.files > self.max_files:
             raise BadInput(
@@ -28,6 +38,7 @@ class Budget:
             )
 
     def add_bytes(self, count: int, name: str) -> None:
+        self.look()
         self.bytes += count
         if self.max_bytes is not None and self.bytes > self.max_bytes:
             raise BadInput(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from paas.images.budget import Budget
+from paas.images.budget import Budget, go_on
 from paas.images.layer_tree import LayerTree
 from paas.images.walk import Walk
 from paas.oci.tar import END, TarEntry, encode, padding
@@ -35,9 +35,9 @@ def copy(
     return streamed
 
 
-def describe(layer: Path) -> Streamed:
-    """What an unpacked layer's canonical stream would be."""
-    return _stream(Walk(layer), Budget())
+def describe(layer: Path, look: Callable[[], object] = go_on) -> Streamed:
+    """What an unpacked layer's canonical stream would be. `look` is called again and again, and may raise."""
+    return _stream(Walk(layer), Budget(look=look))
 
 
 def export(layer: Path, write: Write) -> Streamed:
@@ -61,6 +61,7 @@ def _stream(
 
     def content() -> Iterator[memoryview]:
         for chunk in walk.chunks():
+            budget.look()
             emit(chunk)
             yield chunk
 

@@ -163,7 +163,7 @@ def archive_source(stream: BinaryIO, staging: Path, budget: Budget) -> ArchiveSo
     """Read an archive (plain, gzip or zstd) to its end."""
     found = ArchiveSource()
     with decompressed(stream) as plain:
-        reader = TarReader(Meter(plain, Budget(budget.max_bytes, what="archive")).buffered())
+        reader = TarReader(Meter(plain, Budget(budget.max_bytes, what="archive", look=budget.look)).buffered())
         for number, entry in enumerate(reader):
             parts = source_parts(entry.path)
             key = "/".join(parts)

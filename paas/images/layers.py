@@ -105,7 +105,7 @@ class Layers:
             streamed = unpack_layer(stream, folder, budget)
             if expected is not None and streamed.diff_id != expected:
                 raise BadInput(f"layer has DiffID {streamed.diff_id}, not {expected}", hint="fetch it again")
-            ours = changeset.describe(folder)
+            ours = changeset.describe(folder, budget.look)
             return self.keep(folder, made_here(ours) if canonical else made_elsewhere(streamed, ours))
 
     @contextmanager

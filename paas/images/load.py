@@ -11,6 +11,7 @@ compressed and that our own writer spells the same, only the folder is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import BinaryIO, cast
 from paas.errors import BadInput
 from paas.images import changeset, incoming
 from paas.images.blobs import Blobs
-from paas.images.budget import Budget
+from paas.images.budget import Budget, go_on
 from paas.images.compression import plain_digest
 from paas.images.durable import room_for
 from paas.images.incoming import Source, Staged, blob, blob_document
@@ -77,6 +78,7 @@ class Loader:
     blobs: Blobs
     layers: Layers
     limits: LoadLimits
+    look: Callable[[], object] = go_on
 
     def from_archive(self, stream: BinaryIO, *, name: str) -> Loaded:
         with self.blobs.staging() as folder:
@@ -90,7 +92,7 @@ class Loader:
             return self._load(source, name, folder)
 
     def _budget(self, what: str) -> Budget:
-        return Budget(self.limits.max_bytes, self.limits.max_files, what)
+        return Budget(self.limits.max_bytes, self.limits.max_files, what, self.look)
 
     def _load(self, source: Source, name: str, folder: Path) -> Loaded:
         found = find(source, name)
@@ -125,7 +127,7 @@ class Loader:
                 folder = undo.enter_context(self.layers.new())
                 streamed = unpack_layer(stream, folder, plain)
                 made = streamed.diff_id
-                info = made_elsewhere(streamed, changeset.describe(folder), blob=staged.digest)
+                info = made_elsewhere(streamed, changeset.describe(folder, self.look), blob=staged.digest)
         if made != diff_id:
             raise _other_content(staged.digest, made, diff_id)
         is_ours = staged.digest == diff_id and info.canonical

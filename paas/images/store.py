@@ -14,14 +14,14 @@ Every write is idempotent and atomic; what is half-written has a temporary name 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from paas.errors import NotFound
 from paas.images.blobs import Blobs
-from paas.images.budget import Budget
+from paas.images.budget import Budget, go_on
 from paas.images.fsck import Checker, Damage, Fetch
 from paas.images.graph import all_blobs
 from paas.images.layers import LayerInfo, Layers
@@ -82,13 +82,15 @@ class Store:
         epoch: int | None = None,
         max_bytes: int | None = None,
         max_files: int | None = None,
+        look: Callable[[], object] = go_on,
     ) -> LayerInfo:
         """An overlay upper folder as a layer; the folder stays as it is.
 
         `exclude`: paths below it left out with all beneath ("etc/resolv.conf"). `epoch`: later times are given
         as this one (seconds), so that equal content has one DiffID. Above a limit, BadInput names the entry.
+        `look` is called again and again meanwhile, and may raise: like any error, that leaves nothing behind.
         """
-        budget = Budget(max_bytes, max_files, "changeset")
+        budget = Budget(max_bytes, max_files, "changeset", look)
         paths = frozenset(path.strip("/") for path in exclude)
         return self._layers.commit(upper, exclude=paths, epoch=epoch, budget=budget)
 
@@ -164,18 +166,32 @@ class Store:
             return here
 
     # --- images from elsewhere, and for elsewhere
-    def load_archive(self, stream: BinaryIO, *, name: str = "", limits: LoadLimits | None = None) -> Loaded:
+    def load_archive(
+        self,
+        stream: BinaryIO,
+        *,
+        name: str = "",
+        limits: LoadLimits | None = None,
+        look: Callable[[], object] = go_on,
+    ) -> Loaded:
         """The image called `name` of a tar archive (plain, gzip, zstd): an OCI layout, or of `docker save`.
 
-        Without a name there must be one only. Of several platforms this machine's is taken. BadInput or
-        NotFound leave nothing behind. Memory does not grow with the image; disk is needed for the archive and
-        what it unpacks to.
+        Without a name there must be one only. Of several platforms this machine's is taken. BadInput,
+        NotFound and whatever `look` raises, which is called again and again, leave nothing behind. Memory does
+        not grow with the image; disk is needed for the archive and what it unpacks to.
         """
-        return Loader(self._blobs, self._layers, limits or LoadLimits()).from_archive(stream, name=name)
+        return Loader(self._blobs, self._layers, limits or LoadLimits(), look).from_archive(stream, name=name)
 
-    def load_layout(self, folder: Path, *, name: str = "", limits: LoadLimits | None = None) -> Loaded:
+    def load_layout(
+        self,
+        folder: Path,
+        *,
+        name: str = "",
+        limits: LoadLimits | None = None,
+        look: Callable[[], object] = go_on,
+    ) -> Loaded:
         """The same of an OCI layout's folder, which anybody may have written but nobody writes to any more."""
-        return Loader(self._blobs, self._layers, limits or LoadLimits()).from_folder(folder, name=name)
+        return Loader(self._blobs, self._layers, limits or LoadLimits(), look).from_folder(folder, name=name)
 
     def save_archive(self, digest: str, target: BinaryIO, *, name: str = "") -> None:
         """Write the image as a tar archive that is an OCI layout and that `docker load` takes, too.

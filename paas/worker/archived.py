@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -26,14 +27,14 @@ def is_image(folder: Path) -> bool:
         return False
 
 
-def load(build: Build, folder: Path, unpacked: UnpackReport) -> Loaded:
+def load(build: Build, folder: Path, unpacked: UnpackReport, *, look: Callable[[], object]) -> Loaded:
     """Into the store. From the archive itself where that has the files as they are: older versions of Docker
-    wrote links, which nobody follows in a folder."""
+    wrote links, which nobody follows in a folder. `look` is called again and again meanwhile, and may raise."""
     limits = LoadLimits(max_bytes=settings.PULL_MAX_BYTES)
     if build.source.kind == Source.Kind.ZIP or unpacked.stripped:
-        return engine.store().load_layout(folder, limits=limits)
+        return engine.store().load_layout(folder, limits=limits, look=look)
     with (settings.PATHS.sources / build.source_id).open("rb") as file:
-        return engine.store().load_archive(cast(BinaryIO, file), limits=limits)
+        return engine.store().load_archive(cast(BinaryIO, file), limits=limits, look=look)
 
 
 def _read(path: Path) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -155,16 +156,18 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
     started = time.monotonic()
     if build.source.kind == Source.Kind.IMAGE:
         return registry.deploy(build, write, stop)
+    look = partial(builder.demand_wanted, stop)
     unpacked = unpack(
         settings.PATHS.sources / build.source_id,
         cast(Literal["tar.gz", "zip"], build.source.kind),
         folder / "source",
         max_bytes=SOURCE_MAX_UNPACKED,
         max_files=SOURCE_MAX_FILES,
+        look=look,
     )
     write(f"Source {build.source.digest[:19]}: {unpacked.files} files, {unpacked.bytes:,} bytes.\n".encode())
     if archived.is_image(folder / "source"):
-        loaded = archived.load(build, folder / "source", unpacked)
+        loaded = archived.load(build, folder / "source", unpacked, look=look)
         name = ", ".join(loaded.names) or "without a name"
         write(f"It is an image, {name}: {loaded.digest}. Nothing is built.\n".encode())
         return registry.as_it_is(loaded.digest, "the image")

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from paas.builder import BuildCancelled
+from paas.builder import demand_wanted
 from paas.builder.plan import CacheMount
 
 LOOK_SECONDS = 0.1
@@ -50,9 +50,8 @@ def _held(folder: Path, mount: CacheMount, cancelled: Callable[[], bool]) -> Ite
             os.close(fd)
         if mount.sharing == "private":
             number += 1
-        elif cancelled():
-            raise BuildCancelled("the build was cancelled", hint="deploy again when you are ready")
         else:
+            demand_wanted(cancelled)
             time.sleep(LOOK_SECONDS)
 
 

@@ -42,7 +42,7 @@ def pull(name: str, transfer: Transfer) -> str:
     limits = LoadLimits(max_bytes=settings.PULL_MAX_BYTES)
     with transfer.fetched(reference) as folder:
         _demand_digest(reference, folder, transfer)
-        loaded = engine.store().load_layout(folder, limits=limits)
+        loaded = engine.store().load_layout(folder, limits=limits, look=transfer.check)
     return loaded.digest
 
 

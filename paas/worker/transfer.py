@@ -18,7 +18,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from paas.builder import BuildCancelled
+from paas.builder import demand_wanted
 from paas.errors import Refused, StepFailed
 from paas.images.tools import HOME, USER, tools_layer
 from paas.oci.reference import Reference
@@ -55,6 +55,9 @@ class Transfer:
         argv = ["copy", *options, *tls, "--authfile", _AUTH, f"docker://{reference}", f"dir:{HOME}/image"]
         with self._finished(argv, reference, f"pulling {reference}", ()) as home:
             yield home / "image"
+
+    def check(self) -> None:
+        demand_wanted(self.cancelled)
 
     def send(self, layout: Path, reference: Reference) -> str:
         """Push an OCI layout's only image; gives the manifest's digest as it has it there."""
@@ -102,8 +105,7 @@ class Transfer:
                 mounts=(*_ca_bundle(), BindMount(auth, _AUTH), *mounts),
             )
             state = undo.enter_context(commands.finished(row, spec, log=listen, cancelled=self.cancelled))
-            if self.cancelled():
-                raise BuildCancelled("the build was cancelled", hint="deploy again when you are ready")
+            self.check()
             if state.exit_code != 0:
                 raise _failure(what, b"".join(tail).decode(errors="replace"), oom=state.oom_killed)
             yield engine.runtime().changeset(row.pk) / HOME.lstrip("/")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from paas.paths import Paths
-from paas.worker import builds, engine
+from paas.worker import archived, builds, engine
 from paas.worker.archived import is_image
 from tenants.releases import actions, serial
 from tenants.releases.models import Build
@@ -113,3 +113,26 @@ def test_a_wrong_image_is_told_and_not_released(cast: Cast) -> None:
         build = deployed(cast, gzipped(files))
         assert build.status == "failed" and build.error and said in build.error["summary"], build.error
         assert not build.releases.exists()
+
+
+def test_an_upload_is_not_unpacked_beyond_its_time(cast: Cast, state: Paths, settings: Any) -> None:
+    settings.BUILD_SECONDS = 0
+    build = deployed(cast, gzipped(layout(Foreign())))
+    assert build.error and build.error["summary"] == "the build took longer than 0 minutes and was ended"
+    assert "files," not in state.build_log(build.pk).read_text()
+    assert not (state.work / build.pk).exists()
+
+
+def test_a_build_that_is_cancelled_while_its_image_is_loaded_leaves_nothing(
+    cast: Cast, state: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled_meanwhile(folder: Path) -> bool:
+        actions.cancel_build(actor=cast.developer, build=Build.objects.get(status="running"))
+        return is_image(folder)
+
+    monkeypatch.setattr(archived, "is_image", cancelled_meanwhile)
+    monkeypatch.setattr(builds, "CANCEL_LOOK_SECONDS", 0.0)
+    build = deployed(cast, gzipped(layout(Foreign())))
+    assert (build.status, build.error) == ("cancelled", None)
+    assert not (state.work / build.pk).exists()
+    assert [path for path in state.store.rglob("*") if path.is_file() and path.name != "lock"] == []
