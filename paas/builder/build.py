@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from paas import __version__
@@ -18,7 +19,7 @@ from paas.builder.names import Names
 from paas.builder.plan import Plan
 from paas.builder.processes import formation, release_command
 from paas.builder.procfile import Procfile
-from paas.builder.sandbox import Sandbox
+from paas.builder.sandbox import Sandbox, demand_wanted
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 from paas.images import Store
@@ -66,7 +67,8 @@ def build(
     names = Names(store, pull)
     with Tree(source) as tree:
         inputs = read_inputs(tree, stage)
-        plan = make_plan(inputs, tree, Bases(store, suite, lines.line, names), lines)
+        bases = Bases(store, suite, lines.line, names, check=partial(demand_wanted, cancelled))
+        plan = make_plan(inputs, tree, bases, lines)
         processes = formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
         execution = Execution(
             tree,

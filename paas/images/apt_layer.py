@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO
 
 from paas.images.apt_sources import network_options
+from paas.images.budget import go_on
 from paas.images.durable import room_for
 from paas.images.layers import LayerInfo
-from paas.images.pipe import output_of
+from paas.images.pipe import LOOK_SECONDS, output_of
 from paas.images.store import Store
 from paas.linux import mounts, syscalls
 from paas.linux.command import run
@@ -45,10 +48,12 @@ def install(
     packages: Sequence[str],
     *,
     log: Log,
+    look: Callable[[], object] = go_on,
 ) -> LayerInfo:
     """The layer that `apt-get install --no-install-recommends packages` makes over `layers` (bottom first).
 
-    Raises CommandFailed with apt's last words.
+    Raises CommandFailed with apt's last words. `look` is called again and again meanwhile, and may raise: then
+    apt is ended and all that was begun is gone.
     """
     making = store.root / "making"
     making.mkdir(mode=0o700, exist_ok=True)
@@ -59,7 +64,13 @@ def install(
         ThreadPoolExecutor(1, initializer=_private_mounts) as alone,
     ):
         work = _Work(store, tuple(layers), Path(scratch), log)
-        return alone.submit(work.make, tuple(packages)).result()
+        made = alone.submit(work.make, tuple(packages))
+        try:
+            while not wait((made,), LOOK_SECONDS).done:
+                look()
+        finally:
+            work.ended.set()
+        return made.result()
 
 
 def _sweep(folder: Path) -> None:
@@ -75,12 +86,17 @@ def _private_mounts() -> None:
     mounts.make_private(Path("/"), recursive=True)
 
 
+class _Ended(Exception):
+    """Nobody wants it any more."""
+
+
 class _Work:
     """One layer under way, in `scratch`, which is the maker's own."""
 
     def __init__(self, store: Store, layers: tuple[str, ...], scratch: Path, log: Log) -> None:
         self.store, self.layers, self.scratch, self.log = store, layers, scratch, log
         self.root, self.upper = scratch / "root", scratch / "upper"
+        self.ended = threading.Event()
 
     def make(self, packages: tuple[str, ...]) -> LayerInfo:
         self._mount()
@@ -88,7 +104,7 @@ class _Work:
             self._write(self.root / _NO_SERVICES, "#!/bin/sh\nexit 101\n", 0o755)
             self._apt("update")
             self._apt("install", "--yes", "--no-install-recommends", *packages)
-            return self.store.commit_changeset(self.upper, exclude=_LEFT_OUT)
+            return self.store.commit_changeset(self.upper, exclude=_LEFT_OUT, look=self._look)
         finally:
             for path in (*_OWN_FOLDERS, *(f"dev/{name}" for name in _DEVICES), "dev", ""):
                 mounts.unmount(self.root / path)
@@ -116,8 +132,13 @@ class _Work:
             *("unshare", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root / 'proc'}", "--"),
             *("apt-get", "--quiet", *words),
         ]
-        with output_of(argv) as output:
+        # unshare(1) does not heed SIGTERM while it waits for apt.
+        with output_of(argv, look=self._look, ended_by=signal.SIGKILL) as output:
             _report(output, self.log)
+
+    def _look(self) -> None:
+        if self.ended.is_set():
+            raise _Ended
 
     def _write(self, path: Path, text: str, mode: int) -> Path:
         path.write_text(text)

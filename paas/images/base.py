@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from paas.errors import NotFound
 from paas.images.apt_sources import AptSource, debian_sources, network_options
-from paas.images.pipe import output_of
+from paas.images.budget import go_on
+from paas.images.pipe import output_of, require
 from paas.images.store import Store
 from paas.linux.command import run
 from paas.oci.config import History, ImageConfig
@@ -49,13 +52,23 @@ _ENV = (("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 _PYTHON_ENV = {"PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 
 
+# All that it mounts and starts ends with it. A mere SIGTERM would take half a minute or leave mounts behind.
+_ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
 _DULL = ("running --", "using /", "chroot arch", "finding correct", "removing tempdir", "done", "success")
 
 
-def build_base(store: Store, *, suite: str = "bookworm", rebuild: bool = False, log: Log) -> ImageSpec:
+def build_base(
+    store: Store,
+    *,
+    suite: str = "bookworm",
+    rebuild: bool = False,
+    log: Log,
+    look: Callable[[], object] = go_on,
+) -> ImageSpec:
     """Make the suite's base image, tagged as Dockerfiles know it; does nothing if it is there.
 
     Takes about a minute and needs the network. `log` gets a line for each stage. `rebuild` makes it again.
+    `look` is called again and again meanwhile, and may raise: then all that was begun is gone.
     Raises HostProblem if this machine's apt does not know the suite, CommandFailed if mmdebstrap fails.
     """
     name = SUITES.get(suite, f"debian:{suite}")
@@ -65,7 +78,7 @@ def build_base(store: Store, *, suite: str = "bookworm", rebuild: bool = False, 
         digest = ""
     if digest and store.is_complete(digest) and not rebuild:
         return store.image(digest)
-    diff_id = _bootstrap(store, suite, debian_sources(suite), log)
+    diff_id = _bootstrap(store, suite, debian_sources(suite), log, look)
     debian = store.put_image(_config(diff_id, suite))
     config = store.config(debian.digest)
     python = store.put_image(replace(config.with_env(**_PYTHON_ENV), cmd=("python3",)))
@@ -76,12 +89,19 @@ def build_base(store: Store, *, suite: str = "bookworm", rebuild: bool = False, 
     return debian
 
 
-def _bootstrap(store: Store, suite: str, sources: Iterable[AptSource], log: Log) -> str:
-    with tempfile.NamedTemporaryFile("w", prefix="berth-apt-", suffix=".conf") as options:
-        options.write(network_options(run(["apt-config", "dump"]).stdout))
-        options.flush()
-        argv = mmdebstrap_argv(suite, sources, Path(options.name))
-        with output_of(argv, log=lambda line: _report(line, log)) as tar:
+def _bootstrap(
+    store: Store, suite: str, sources: Iterable[AptSource], log: Log, look: Callable[[], object]
+) -> str:
+    require("mmdebstrap")
+    with tempfile.TemporaryDirectory(prefix="berth-base-", ignore_cleanup_errors=True) as name:
+        scratch = Path(name)
+        scratch.chmod(0o711)  # for apt's own user
+        options = scratch / "apt.conf"
+        options.touch(0o600)
+        options.write_text(network_options(run(["apt-config", "dump"]).stdout))
+        argv = ["env", f"TMPDIR={scratch}", *_ALONE, *mmdebstrap_argv(suite, sources, options)]
+        report = partial(_report, log=log)
+        with output_of(argv, log=report, look=look, ended_by=signal.SIGKILL) as tar:
             layer = store.import_layer(tar, canonical=True)
     log(f"base image: {layer.size // 2**20} MiB in {layer.files:,} files")
     return layer.diff_id

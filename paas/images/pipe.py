@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import shlex
 import shutil
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -17,22 +19,31 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from paas.errors import CommandFailed, HostProblem
+from paas.images.budget import go_on
 
 Log = Callable[[str], None]
+LOOK_SECONDS = 0.2
 _BUFFER = 1024 * 1024
 _KEPT_ENV = ("PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TMPDIR")
 
 
 @contextmanager
 def output_of(
-    argv: Sequence[str], *, log: Log | None = None, feed: BinaryIO | None = None
+    argv: Sequence[str],
+    *,
+    log: Log | None = None,
+    feed: BinaryIO | None = None,
+    look: Callable[[], object] = go_on,
+    ended_by: signal.Signals = signal.SIGTERM,
 ) -> Iterator[BinaryIO]:
     """The program's stdout. Its end, like leaving the block, raises CommandFailed if it failed: whoever
     reads it never takes half an output for a whole one.
 
-    `log` gets its stderr line by line, `feed` is copied to its stdin; both from threads of their own.
+    `log` gets its stderr line by line, `feed` is copied to its stdin; both from threads of their own. `look` is
+    called again and again while it is read, also while nothing comes, and may raise; any error in the block
+    ends the program, by the signal `ended_by`.
     """
-    _require(argv[0])
+    require(argv[0])
     with subprocess.Popen(
         argv,
         stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
@@ -56,9 +67,10 @@ def output_of(
         for thread in threads:
             thread.start()
         try:
-            yield cast(BinaryIO, io.BufferedReader(_Output(cast(BinaryIO, process.stdout), judge), _BUFFER))
+            output = _Output(cast(BinaryIO, process.stdout), judge, look)
+            yield cast(BinaryIO, io.BufferedReader(output, _BUFFER))
         except BaseException:
-            process.terminate()  # it unmounts and removes its own scratch folder on SIGTERM
+            process.send_signal(ended_by)
             raise
         finally:
             cast(BinaryIO, process.stdout).close()
@@ -69,22 +81,27 @@ def output_of(
 
 
 class _Output(io.RawIOBase):
-    """A program's stdout that calls `judge` at its end."""
+    """A program's stdout that calls `judge` at its end, and `look` until then."""
 
-    def __init__(self, stream: BinaryIO, judge: Callable[[], None]) -> None:
-        self._stream, self._judge = stream, judge
+    def __init__(self, stream: BinaryIO, judge: Callable[[], None], look: Callable[[], object]) -> None:
+        self._stream, self._judge, self._look = stream, judge, look
+        self._ready = select.poll()
+        self._ready.register(stream, select.POLLIN)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._look()
+        while not self._ready.poll(LOOK_SECONDS * 1000):
+            self._look()
         count = os.readv(self._stream.fileno(), [buffer])
         if not count:
             self._judge()
         return count
 
 
-def _require(program: str) -> None:
+def require(program: str) -> None:
     if not shutil.which(program):
         raise HostProblem(f"{program} is not installed on this machine", hint=f"apt-get install {program}")
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,9 +22,13 @@ from urllib.parse import quote
 from paas.errors import BadInput, NotFound
 from paas.images.apt_layer import install
 from paas.images.base import SUITES, Log, build_base
+from paas.images.budget import go_on
+from paas.images.pipe import LOOK_SECONDS
 from paas.images.store import Store
 from paas.oci.config import History
 from paas.specs import ImageSpec
+
+Look = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,18 @@ def named(text: str) -> Runtime:
 
 
 def ensure(
-    store: Store, runtime: Runtime, *, build: bool = False, rebuild: bool = False, log: Log
+    store: Store,
+    runtime: Runtime,
+    *,
+    build: bool = False,
+    rebuild: bool = False,
+    log: Log,
+    look: Look = go_on,
 ) -> ImageSpec:
     """The runtime's image (`build`: the one to build in), made now if this machine has it not yet.
 
     Takes up to some minutes and needs the network; who comes meanwhile waits for the one that makes it.
+    `look` is called again and again, and may raise: who waits next makes it then, from the beginning.
     `rebuild` makes it again, from what Debian has now. Killed at any point, it leaves the store as it was.
     Raises HostProblem or CommandFailed with apt's reason.
     """
@@ -110,26 +122,26 @@ def ensure(
     found = _complete(store, name)
     if found and not rebuild:
         return found
-    with _one_maker(store, name, log):
+    with _one_maker(store, name, log, look):
         found = _complete(store, name)
         if found and not rebuild:
             return found
         if name == runtime.base:
-            return build_base(store, suite=runtime.suite, rebuild=rebuild, log=log)
+            return build_base(store, suite=runtime.suite, rebuild=rebuild, log=log, look=look)
         log(
             f"{name} is made again"
             if found
             else f"{name} is not on this machine yet: it is made now, once for everybody"
         )
         if build and runtime.build_packages:
-            below = ensure(store, runtime, rebuild=rebuild, log=log)
-            return _make(store, name, below, runtime.build_packages, log=log)
-        below = ensure_base(store, runtime.suite, log=log)
-        return _make(store, name, below, runtime.packages, log=log)
+            below = ensure(store, runtime, rebuild=rebuild, log=log, look=look)
+            return _make(store, name, below, runtime.build_packages, log=log, look=look)
+        below = ensure_base(store, runtime.suite, log=log, look=look)
+        return _make(store, name, below, runtime.packages, log=log, look=look)
 
 
-def ensure_base(store: Store, suite: str, *, log: Log) -> ImageSpec:
-    """The Debian base of the suite."""
+def ensure_base(store: Store, suite: str, *, log: Log, look: Look = go_on) -> ImageSpec:
+    """The Debian base of the suite; `look` as for `ensure`."""
     if suite not in SUITES:
         raise BadInput(
             f"Berth knows no Debian {suite!r}", hint=f"set BERTH_BASE_SUITE to one of {', '.join(SUITES)}"
@@ -137,8 +149,8 @@ def ensure_base(store: Store, suite: str, *, log: Log) -> ImageSpec:
     found = _complete(store, SUITES[suite])
     if found:
         return found
-    with _one_maker(store, SUITES[suite], log):
-        return build_base(store, suite=suite, log=log)
+    with _one_maker(store, SUITES[suite], log, look):
+        return build_base(store, suite=suite, log=log, look=look)
 
 
 def rebuild(store: Store, *, log: Log) -> None:
@@ -147,7 +159,7 @@ def rebuild(store: Store, *, log: Log) -> None:
     """
     for suite, name in SUITES.items():
         if _complete(store, name):
-            with _one_maker(store, name, log):
+            with _one_maker(store, name, log, go_on):
                 build_base(store, suite=suite, rebuild=True, log=log)
     for runtime in RUNTIMES:
         if runtime.packages and _complete(store, runtime.image):
@@ -155,8 +167,10 @@ def rebuild(store: Store, *, log: Log) -> None:
             ensure(store, runtime, build=to_build, rebuild=True, log=log)
 
 
-def _make(store: Store, name: str, below: ImageSpec, packages: tuple[str, ...], *, log: Log) -> ImageSpec:
-    layer = install(store, below.layers, packages, log=lambda line: log(f"{name}: {line}"))
+def _make(
+    store: Store, name: str, below: ImageSpec, packages: tuple[str, ...], *, log: Log, look: Look
+) -> ImageSpec:
+    layer = install(store, below.layers, packages, log=lambda line: log(f"{name}: {line}"), look=look)
     log(f"{name}: {layer.size // 10**6} MB in {layer.files:,} files, made")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     title = f"apt-get install {' '.join(packages)}"
@@ -175,17 +189,25 @@ def _complete(store: Store, name: str) -> ImageSpec | None:
 
 
 @contextmanager
-def _one_maker(store: Store, name: str, log: Log) -> Iterator[None]:
+def _one_maker(store: Store, name: str, log: Log, look: Look) -> Iterator[None]:
     """Held by who makes the image; the kernel lets go of it when its holder dies (flock(2))."""
     folder = store.root / "making"
     folder.mkdir(mode=0o700, exist_ok=True)
     fd = os.open(folder / quote(name, safe=""), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _is_mine(fd):
             log(f"{name} is being made: waiting for it")
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            while not _is_mine(fd):
+                look()
+                time.sleep(LOOK_SECONDS)
         yield
     finally:
         os.close(fd)
+
+
+def _is_mine(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -40,7 +40,7 @@ def planned(
     with Tree(source) as tree:
         inputs = read_inputs(tree, stage)
         log = BuildLog(say)
-        plan = make_plan(inputs, tree, Bases(store, suite, log.line), log)
+        plan = make_plan(inputs, tree, Bases(store, suite, log.line, check=lambda: None), log)
         return plan, formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from paas.builder import BuildCancelled
 from paas.errors import BadInput
+from paas.images import runtimes
 from paas.oci.config import ImageConfig
 from tests.builder.conftest import Bench
 
@@ -338,3 +339,10 @@ def test_cancelling_leaves_nothing(bench: Bench) -> None:
     with pytest.raises(BuildCancelled):
         bench.build(files, cancelled=lambda: next(answers))
     assert set((bench.folder / "store/layers").iterdir()) == before
+
+
+def test_cancelling_while_another_build_makes_the_language(bench: Bench) -> None:
+    maker = runtimes._one_maker(bench.store, "berth/node:18", pytest.fail, pytest.fail)
+    with maker, pytest.raises(BuildCancelled):
+        bench.build({"Dockerfile": "FROM berth/node:18\n"}, cancelled=lambda: True)
+    assert "berth/node:18 is being made: waiting for it" in bench.text

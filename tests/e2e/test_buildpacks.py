@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from paas.builder import BuildCancelled
 from paas.errors import CommandFailed
 from paas.images import Store
 from paas.images.apt_layer import install
+from paas.images.runtimes import Runtime, ensure
 from tests.e2e.platform import ROOT, Platform, packed
 
 # Seven builds, six images and a second Debian are one fixture: it takes longer than one test may.
@@ -139,6 +141,21 @@ def test_a_package_that_debian_does_not_have(store: Store) -> None:
     base = store.image(store.resolve("debian:12"))
     with pytest.raises(CommandFailed, match="Unable to locate package no-such-package"):
         install(store, base.layers, ("no-such-package",), log=lambda line: None)
+    assert list((store.root / "making").glob(".new-*")) == []
+    assert str(store.root / "making") not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_a_maker_whose_only_build_is_cancelled_leaves_nothing(store: Store) -> None:
+    said: list[str] = []
+
+    def look() -> None:
+        if any("to fetch" in line for line in said):
+            raise BuildCancelled("the build was cancelled")
+
+    before = set((store.root / "layers").iterdir())
+    with pytest.raises(BuildCancelled):
+        ensure(store, Runtime("unwanted", "1", (1, 0), "bookworm", ("hello",)), log=said.append, look=look)
+    assert "berth/unwanted:1" not in store.tags() and set((store.root / "layers").iterdir()) == before
     assert list((store.root / "making").glob(".new-*")) == []
     assert str(store.root / "making") not in Path("/proc/self/mountinfo").read_text()
 

@@ -16,6 +16,7 @@ from paas.images.runtimes import RUNTIMES, Runtime, ensure, named
 from paas.images.store import Store
 from paas.oci.config import ImageConfig
 from paas.specs import ImageSpec
+from tests.images.test_stopping import Stopped, Stopping
 
 
 def tagged(store: Store, name: str) -> ImageSpec:
@@ -78,6 +79,16 @@ def test_who_comes_meanwhile_waits_for_the_maker(store: Store, monkeypatch: pyte
     second.join()
     assert made == ["berth/node:18"]
     assert found[0] == found[1]
+
+
+def test_who_waits_for_the_maker_may_give_up(store: Store) -> None:
+    said: list[str] = []
+    with (
+        runtimes._one_maker(store, "berth/node:18", pytest.fail, pytest.fail),
+        pytest.raises(Stopped),
+    ):
+        ensure(store, named("node:18"), log=said.append, look=Stopping(at=3))
+    assert said == ["berth/node:18 is being made: waiting for it"]
 
 
 def test_a_suite_that_berth_does_not_know(store: Store) -> None:

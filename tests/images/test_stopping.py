@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Literal
 import pytest
 
 from paas.images import Store, unpack
+from paas.images.pipe import output_of
 from tests.images.conftest import open_descriptors
 from tests.images.foreign import Foreign, layout, packed, written
 from tests.images.test_archive import member, tar_gz, zipped
@@ -84,3 +88,22 @@ def test_a_changeset_being_committed(store: Store, upper: Path) -> None:
         lambda look: store.commit_changeset(upper, look=look), lambda: objects(store) == before
     )
     assert times >= 3 and objects(store) != before
+
+
+@pytest.mark.parametrize("argv", [("cat",), ("unshare", "--pid", "--fork", "--kill-child", "--", "cat")])
+def test_a_program_that_says_nothing(tmp_path: Path, argv: tuple[str, ...]) -> None:
+    """It would never end by itself: a named pipe that stays open. unshare(1) does not heed SIGTERM."""
+    os.mkfifo(tmp_path / "pipe")
+    held = os.open(tmp_path / "pipe", os.O_RDWR)
+    before = open_descriptors()
+    with (
+        pytest.raises(Stopped),
+        output_of([*argv, str(tmp_path / "pipe")], look=Stopping(at=3), ended_by=signal.SIGKILL) as output,
+    ):
+        output.read()
+    assert open_descriptors() == before
+    os.close(held)
+    with pytest.raises(OSError, match="No such device or address"):  # nobody reads it any more
+        for _ in range(500):  # the kernel takes a moment to end a namespace's processes
+            os.close(os.open(tmp_path / "pipe", os.O_WRONLY | os.O_NONBLOCK))
+            time.sleep(0.01)

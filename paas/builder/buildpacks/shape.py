@@ -32,17 +32,24 @@ class Base:
 
 
 class Bases:
-    """The machine's Debian and the languages on top of it. One that is not there yet is made when asked for."""
+    """The machine's Debian and the languages on top of it. One that is not there yet is made when asked for;
+    `check` is called again and again meanwhile, and may raise."""
 
     def __init__(
-        self, store: Store, suite: str, log: Callable[[str], None], names: Names | None = None
+        self,
+        store: Store,
+        suite: str,
+        log: Callable[[str], None],
+        names: Names | None = None,
+        *,
+        check: Callable[[], object],
     ) -> None:
-        self._store, self.suite, self._log = store, suite, log
+        self._store, self.suite, self._log, self._check = store, suite, log, check
         self._names = names or Names(store)
 
     def debian(self, suite: str = "") -> Base:
         """The base with Python and nginx; of the machine's own suite unless another is named."""
-        image = runtimes.ensure_base(self._store, suite or self.suite, log=self._log)
+        image = runtimes.ensure_base(self._store, suite or self.suite, log=self._log, look=self._check)
         return Base(SUITES[suite or self.suite], dict(image.env))
 
     def config_of(self, name: str) -> ImageConfig:
@@ -52,16 +59,19 @@ class Bases:
     def _named(self, name: str) -> ImageSpec:
         for runtime in runtimes.RUNTIMES:
             if name in (runtime.image, runtime.build_image) and runtime.packages:
-                return runtimes.ensure(self._store, runtime, build=name == runtime.build_image, log=self._log)
+                return self._ensure(runtime, build=name == runtime.build_image)
         return self._store.image(self._names.digest(name))
 
     def to_run(self, runtime: Runtime) -> Base:
-        image = runtimes.ensure(self._store, runtime, log=self._log)
+        image = self._ensure(runtime, build=False)
         return Base(runtime.image, dict(image.env))
 
     def to_build(self, runtime: Runtime) -> Base:
-        image = runtimes.ensure(self._store, runtime, build=True, log=self._log)
+        image = self._ensure(runtime, build=True)
         return Base(runtime.build_image, dict(image.env))
+
+    def _ensure(self, runtime: Runtime, *, build: bool) -> ImageSpec:
+        return runtimes.ensure(self._store, runtime, build=build, log=self._log, look=self._check)
 
 
 @dataclass(frozen=True, slots=True)
