@@ -71,7 +71,7 @@ def start_build(*, actor: User, app: App, source: Source) -> Build:
 
 @transaction.atomic
 def cancel_build(*, actor: User, build: Build) -> None:
-    """A queued build ends at once, a running one at its next step; Conflict when it has ended."""
+    """A queued build ends at once, a running one soon after; Conflict when it has ended."""
     going = Build.objects.filter(pk=build.pk, status__in=(Build.Status.QUEUED, Build.Status.RUNNING))
     if not going.update(cancel_asked_at=timezone.now()):
         raise Conflict("this build has ended already", hint="Roll back if you want the former release.")
