@@ -25,11 +25,16 @@ def releases(app: AppName = None, json: Json = False) -> None:
     if json:
         output.as_json(found)
         return
+    columns = ["RELEASE", "STATUS", "WHAT", "BY", "WHEN"]
     rows = [
-        (f"v{r['version']}", r["status"], r["note"], _image(r), r["created_by"], output.when(r["created_at"]))
+        [f"v{r['version']}", r["status"], r["note"], r["created_by"], output.when(r["created_at"])]
         for r in found
     ]
-    output.table(("RELEASE", "STATUS", "WHAT", "IMAGE", "BY", "WHEN"), rows)
+    images = [_image(release) for release in found]
+    if any(images):  # of most there is nothing to tell, and a terminal is narrow
+        columns.append("IMAGE")
+        rows = [[*row, image] for row, image in zip(rows, images, strict=True)]
+    output.table(columns, rows)
 
 
 def _image(release: dict[str, Any]) -> str:
