@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -59,7 +58,6 @@ def test_gitignores_apply_to_their_folder_and_the_deepest_decides(tmp_path: Path
     ]
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_ignores_exactly_what_git_ignores(tmp_path: Path) -> None:
     tree(
         tmp_path,
