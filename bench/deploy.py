@@ -28,8 +28,7 @@ from paas.worker.translate import tenant_spec
 
 PORT = 8000
 PATIENCE_SECONDS = 120.0
-# Every question costs the version that still serves an answer, from the very cores that build the next one.
-POLL_SECONDS = 0.01
+LOOK_SECONDS = 0.001
 WARM_UP, SAME, CHANGED = "warm-up", "nothing changed", "one file changed"
 UPLOAD, DOCKER = "berth, upload by API", "docker build + docker run"
 # What Berth's Python builder does, in Docker's words; pip finds in /wheels what it would else download.
@@ -95,22 +94,30 @@ class Berth:
             )
 
     def _timed(self, wanted: bytes, act: Callable[[], object]) -> float:
+        serves = self._upstreams()
         begin = time.monotonic()
         act()
-        end = self._answer(wanted)
+        self._until_switched(serves)
+        ingress = tcp("127.0.0.1", settings.PORT)
+        end = first_answer(ingress, "/", wanted, host=self.deployer.app.host, patience=PATIENCE_SECONDS)
         self.deployer.settle()
         return end - begin
 
-    def _answer(self, wanted: bytes) -> float:
-        """Asked through the ingress; a deploy that failed is not waited for."""
-        app, last = self.deployer.app, time.monotonic() + PATIENCE_SECONDS
-        ingress = tcp("127.0.0.1", settings.PORT)
-        while True:
-            try:
-                return first_answer(ingress, "/", wanted, host=app.host, pause=POLL_SECONDS, patience=5.0)
-            except TimeoutError as error:
-                if time.monotonic() > last or not self.deployer.is_under_way():
-                    raise RuntimeError(f"{error}: {self.deployer.why_not()}") from error
+    def _upstreams(self) -> set[Path]:
+        """Where the ingress sends the app's requests; none before its first release."""
+        place = engine.table().folder / self.deployer.app.host
+        return set(place.iterdir()) if place.exists() else set()
+
+    def _until_switched(self, serves: set[Path]) -> None:
+        """No visitor meets the new version before. Each who asks meanwhile costs the one that serves an answer,
+        from the very cores that build and start the next one."""
+        last, look = time.monotonic() + PATIENCE_SECONDS, time.monotonic() + 5.0
+        while self._upstreams() == serves:
+            now = time.monotonic()
+            if now > last or (now > look and not self.deployer.is_under_way()):
+                raise RuntimeError(f"the new version does not serve: {self.deployer.why_not()}")
+            look = now + 5.0 if now > look else look
+            time.sleep(LOOK_SECONDS)
 
 
 @dataclass(slots=True)

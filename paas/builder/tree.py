@@ -48,6 +48,7 @@ class Tree:
         self.fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.ignore = ignore or Ignore()
         self._digests: dict[str, str] = {}
+        self._top_names = frozenset(_names(self.fd))
 
     def __enter__(self) -> Self:
         return self
@@ -59,11 +60,16 @@ class Tree:
 
     # --- one path
     def text(self, path: str, limit: int = 256 * 1024) -> str | None:
-        return read_text(self.fd, path, limit)
+        return read_text(self.fd, path, limit) if self._may_be(path) else None
+
+    def _may_be(self, path: str) -> bool:
+        """False for most of the many names that builders look for, without asking the kernel for each."""
+        top = path.lstrip("/").partition("/")[0]
+        return top in self._top_names or top in ("", ".", "..")
 
     def entry(self, path: str) -> Entry | None:
         """What is at `path`, as COPY means it: a link is followed where it leads to something in here."""
-        for flags in (os.O_PATH, os.O_PATH | os.O_NOFOLLOW):
+        for flags in (os.O_PATH, os.O_PATH | os.O_NOFOLLOW) if self._may_be(path) else ():
             try:
                 fd = open_in_root(self.fd, path, flags)
             except OSError as error:

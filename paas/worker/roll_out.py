@@ -38,15 +38,16 @@ class Superseded(Exception):
 
 def roll_out(app: App, release: Release) -> None:
     """Take `release` to live or failed. Repeating it after a crash goes on where it stood."""
-    observations.supersede_older(app, release)
-    observations.release_starting(release)
+    begun = release.status != Release.Status.PENDING
+    observations.release_starting(app, release)
     if app.serving_release_id == release.pk:  # a worker died between the switch and its record
         finish(app, release)
         return
     started: list[Container] = []
     try:
         demand_image(release)
-        _stop_leftovers(app, release)
+        if begun:
+            _stop_leftovers(app, release)
         _check_quota(app, release)
         if release.committed_from:
             commits.make_image(release)

@@ -129,7 +129,12 @@ def forget_build(build: Build) -> bool:
 
 
 # --- releases
-def release_starting(release: Release) -> bool:
+@transaction.atomic
+def release_starting(app: App, release: Release) -> bool:
+    """pending -> starting; releases before it that were never live will not be."""
+    older = app.releases.filter(status__in=_UNDER_WAY, version__lt=release.version)
+    if older.update(status=Release.Status.SUPERSEDED):
+        changed(app.tenant_id, app.pk, "release")
     return _move(release, (Release.Status.PENDING,), status=Release.Status.STARTING)
 
 
@@ -193,16 +198,6 @@ def images_seen(gone: Collection[str]) -> None:
     for release in Release.objects.select_related("app").filter(pk__in=news).only("app__tenant_id", "app_id"):
         Release.objects.filter(pk=release.pk).update(image_gone=release.pk in gone)
         changed(release.app.tenant_id, release.app_id, "release")
-
-
-@transaction.atomic
-def supersede_older(app: App, release: Release) -> bool:
-    """Releases before `release` that were never live will not be; True if there were any."""
-    older = app.releases.filter(status__in=_UNDER_WAY, version__lt=release.version)
-    if not older.update(status=Release.Status.SUPERSEDED):
-        return False
-    changed(app.tenant_id, app.pk, "release")
-    return True
 
 
 @transaction.atomic

@@ -121,7 +121,7 @@ def released(app: App, actor: User, made: BuildReport | None = None) -> Release:
 
 
 def go_live(release: Release) -> None:
-    assert observations.release_starting(release)
+    assert observations.release_starting(release.app, release)
     assert observations.release_live(release)
 
 

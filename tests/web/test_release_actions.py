@@ -365,9 +365,10 @@ def test_going_live_retires_the_one_before(cast: Cast) -> None:
 
 def test_later_releases_supersede_those_under_way(cast: Cast) -> None:
     second, third = restart(actor=cast.owner, app=cast.app), restart(actor=cast.owner, app=cast.app)
-    assert observations.supersede_older(cast.app, third)
-    assert not observations.supersede_older(cast.app, third)
-    assert not observations.release_starting(second) and not observations.release_live(second)
+    assert observations.release_starting(cast.app, third)
+    second.refresh_from_db()
+    assert second.status == Release.Status.SUPERSEDED
+    assert not observations.release_starting(cast.app, second) and not observations.release_live(second)
 
 
 def test_an_older_release_cannot_go_live_over_a_newer_one(cast: Cast) -> None:
