@@ -18,7 +18,8 @@ from typing import BinaryIO, cast
 
 from paas.builder.destination import Owner
 from paas.errors import BadInput, CommandFailed
-from paas.images.budget import Budget
+from paas.images import entries
+from paas.images.budget import Budget, go_on
 from paas.images.compression import Meter
 from paas.images.names import Parts, shown, source_parts
 from paas.images.pipe import output_of
@@ -29,7 +30,6 @@ from paas.oci.tar import TarEntry
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 _XZ_MEMORY = 128 * 1024 * 1024  # an archive may ask for a dictionary of 4 GiB
-_READ_AHEAD = 4 * 1024 * 1024
 _CHUNK = 256 * 1024
 
 
@@ -37,7 +37,7 @@ def is_archive(fd: int) -> bool:
     """Whether the file begins with a tar header, compressed or not. Its position is at the start afterwards."""
     header = b""
     # Damaged, or of no compression at all: a file like any other. zstd fails, too, when its output is closed.
-    with suppress(BadInput, CommandFailed), _plain(fd, Budget(_READ_AHEAD)) as stream:
+    with suppress(BadInput, CommandFailed), _plain(fd, Budget(entries.READ_AHEAD)) as stream:
         header = stream.read(tar.BLOCK)
     os.lseek(fd, 0, os.SEEK_SET)
     try:
@@ -50,17 +50,17 @@ def unpack(fd: int, folder: int, owner: Owner, budget: Budget, check: Callable[[
     """Into the open `folder`; BadInput with the entry's name for one that means harm. Folders that the archive
     only implies belong to `owner`. Gives the time of the newest entry, in seconds.
     """
-    whole = Budget((budget.max_bytes or 0) + 4096 * (budget.max_files or 0) + _READ_AHEAD)
-    entries = Budget(max_files=budget.max_files)  # also those that leave no file of their own
+    whole = entries.whole_stream(budget, go_on)
+    seen = Budget(max_files=budget.max_files)  # also those that leave no file of their own
     newest = 0
     try:
         with _plain(fd, whole) as stream, _Folder(folder, owner, budget) as tree:
             reader = TarReader(stream)
             for entry in reader:
                 check()
-                entries.add_file(entry.path)
+                seen.add_file(entry.path)
                 newest = max(newest, entry.mtime)
-                _put(tree, replace(entry, xattrs=()), _counted(reader.chunks(), entry.path, budget))
+                _put(tree, replace(entry, xattrs=()), reader.chunks(), budget)
             tree.finish()
             while stream.read(_CHUNK):  # to the end, where its checksums are
                 check()
@@ -83,42 +83,13 @@ class _Folder(Tree):
         return fd
 
 
-def _put(tree: Tree, entry: TarEntry, chunks: Chunks) -> None:
+def _put(tree: Tree, entry: TarEntry, chunks: Chunks, budget: Budget) -> None:
     parts = source_parts(entry.path)
     if max(entry.uid, entry.gid) > 65535:
         raise BadInput(
             f"archive entry {shown(entry.path)!r} belongs to an id above 65,535", hint="pack it anew"
         )
-    match entry.kind:
-        case "dir":
-            tree.put_folder(parts, entry)
-        case "file":
-            tree.put_file(parts, entry, chunks)
-        case "symlink":
-            tree.put_symlink(parts, entry)
-        case "link":
-            tree.put_link(parts, _link_target(entry))
-        case _:
-            raise BadInput(
-                f"archive entry {shown(entry.path)!r} is a device or a named pipe",
-                hint="pack files, folders and links only",
-            )
-
-
-def _link_target(entry: TarEntry) -> Parts:
-    try:
-        return source_parts(entry.target)
-    except BadInput as error:
-        raise BadInput(
-            f"archive entry {shown(entry.path)!r} is a hard link to {shown(entry.target)!r}, outside it",
-            hint="replace it by the file itself",
-        ) from error
-
-
-def _counted(chunks: Chunks, name: str, budget: Budget) -> Iterator[memoryview]:
-    for chunk in chunks:
-        budget.add_bytes(len(chunk), name)
-        yield chunk
+    entries.put(tree, parts, entry, chunks, budget)
 
 
 @contextmanager

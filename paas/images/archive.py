@@ -5,23 +5,23 @@ from __future__ import annotations
 import gzip
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
-from paas.errors import BadInput, Conflict
+from paas.errors import Conflict
+from paas.images import entries
 from paas.images.budget import Budget, go_on
 from paas.images.compression import Meter
 from paas.images.durable import room_for
-from paas.images.names import Parts, shown, source_parts
+from paas.images.names import source_parts
 from paas.images.tar_reader import TarReader
 from paas.images.tree import Chunks, Tree
 from paas.images.zip_reader import ZipReader
 from paas.oci.tar import TarEntry
 
 Kind = Literal["tar.gz", "zip"]
-_READ_AHEAD = 4 * 1024 * 1024
 _FROM_MACOS = "__MACOSX"  # Finder's own notes about files, beside the files
 
 
@@ -65,56 +65,24 @@ def unpack(
 
 
 def _fill(target: Path, archive: Path, kind: Kind, budget: Budget) -> None:
-    entries = Budget(max_files=budget.max_files)  # also those that leave no file of their own
+    seen = Budget(max_files=budget.max_files)  # also those that leave no file of their own
     with archive.open("rb") as stream, Tree(target, budget, keep_ids=False) as tree:
         reader = ZipReader(stream) if kind == "zip" else _tar_reader(stream, budget)
         for entry in reader:
-            entries.add_file(entry.path)
-            _put(tree, entry, _counted(reader.chunks(), entry.path, budget))
+            seen.add_file(entry.path)
+            _put(tree, entry, reader.chunks(), budget)
         tree.finish()
 
 
 def _tar_reader(stream: BinaryIO, budget: Budget) -> TarReader:
-    # Long headers cost time though they leave no file, so the stream has a limit of its own.
-    whole = Budget((budget.max_bytes or 0) + 4096 * (budget.max_files or 0) + _READ_AHEAD, look=budget.look)
+    whole = entries.whole_stream(budget, budget.look)
     return TarReader(Meter(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), whole).buffered())
 
 
-def _counted(chunks: Chunks, name: str, budget: Budget) -> Iterator[memoryview]:
-    for chunk in chunks:
-        budget.add_bytes(len(chunk), name)
-        yield chunk
-
-
-def _put(tree: Tree, entry: TarEntry, chunks: Iterable[memoryview]) -> None:
+def _put(tree: Tree, entry: TarEntry, chunks: Chunks, budget: Budget) -> None:
     parts = source_parts(entry.path)
-    if parts[:1] == (_FROM_MACOS,):
-        return
-    plain = _without_privilege(entry)
-    match entry.kind:
-        case "dir":
-            tree.put_folder(parts, plain)
-        case "file":
-            tree.put_file(parts, plain, chunks)
-        case "symlink":
-            tree.put_symlink(parts, plain)
-        case "link":
-            tree.put_link(parts, _link_target(entry))
-        case _:
-            raise BadInput(
-                f"archive entry {shown(entry.path)!r} is a device or a named pipe",
-                hint="pack files and folders only",
-            )
-
-
-def _link_target(entry: TarEntry) -> Parts:
-    try:
-        return source_parts(entry.target)
-    except BadInput as error:
-        raise BadInput(
-            f"archive entry {shown(entry.path)!r} is a hard link to {shown(entry.target)!r}, outside it",
-            hint="replace it by the file itself",
-        ) from error
+    if parts[:1] != (_FROM_MACOS,):
+        entries.put(tree, parts, _without_privilege(entry), chunks, budget)
 
 
 def _without_privilege(entry: TarEntry) -> TarEntry:
