@@ -150,12 +150,33 @@ def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageC
         text = tree.text(name, _DOCKERFILE_MAX) or ""
         if not text and tree.entry(name) is None:
             raise BadInput(f"{name} is not there", hint="add it, or name it in berth.toml: [build] dockerfile")
-    own_ignore = f"{name}{ignore.NAME}"
-    ignored = tree.text(own_ignore, _CONFIG_MAX)
-    tree.ignore = inputs.ignore if ignored is None else ignore.parse(ignored, own_ignore)
+    context = "" if settings.dockerfile else others.context
+    if context:
+        _enter(tree, context)
+    ignored, ignored_in = _ignored_of(name, tree, inputs, context)
+    tree.ignore = ignored
     parsed = dockerfile.parse(text, name)
     plan = dockerfile.lower(parsed, resolve, target=target, build_args=dict(settings.args))
-    return plan if ignored is None else replace(plan, files_read=(*plan.files_read, own_ignore))
+    return replace(plan, files_read=(*plan.files_read, *ignored_in))
+
+
+def _enter(tree: Tree, context: str) -> None:
+    try:
+        tree.enter(context)
+    except OSError as error:
+        hint = "let the Dockerfile lie in a folder of the source, and no link lead to that"
+        raise BadInput(f"{context} cannot be built from: {error.strerror}", hint=hint) from error
+
+
+def _ignored_of(name: str, tree: Tree, inputs: Inputs, context: str) -> tuple[Ignore, tuple[str, ...]]:
+    """What the Dockerfile `name` is not to see, and the file, not read before, that says so."""
+    above = f"{context}/" if context else ""
+    others = (ignore.NAME,) if context else ()  # that of the whole source was read
+    for file in (f"{name.removeprefix(above)}{ignore.NAME}", *others):
+        text = tree.text(file, _CONFIG_MAX)
+        if text is not None:
+            return ignore.parse(text, above + file), (above + file,)
+    return Ignore() if context else inputs.ignore, ()
 
 
 def _say_what_was_read(log: BuildLog, inputs: Inputs, tree: Tree, plan: Plan) -> None:

@@ -38,7 +38,8 @@ class Manifests:
     """What these files say together; the first of `NAMES` that says a thing wins.
 
     `dockerfile` is a path, `dockerfile_text` a whole Dockerfile written in another file; `dockerfile_from` is
-    where either was found, `dockerfile_target` the stage to stop at. `counts` are containers by process type.
+    where either was found, `dockerfile_target` the stage to stop at, `context` the folder that it copies from,
+    "" for all of the source. `counts` are containers by process type.
     """
 
     files: list[str] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Manifests:
     dockerfile_text: str = ""
     dockerfile_from: str = ""
     dockerfile_target: str = ""
+    context: str = ""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -123,6 +125,7 @@ def _heroku_docker(docker: dict[str, Any], found: Manifests) -> str:
     if image:
         path, target = files.pop(image)
         found.say_dockerfile(HEROKU_YML, path=path, target=target)
+        found.context = found.dockerfile.rpartition("/")[0]  # as on Heroku: the folder that it lies in
         for name, other in files.items():
             if other != (path, target):
                 reason = f"an app has one image, that of {image}"

@@ -58,6 +58,15 @@ class Tree:
     ) -> None:
         os.close(self.fd)
 
+    def enter(self, folder: str) -> None:
+        """Make `folder` the root, with nothing ignored: what is outside it is out of reach from now on. OSError
+        where there is none, or a link leads to it."""
+        inside = open_linkless(self.fd, folder, os.O_RDONLY | os.O_DIRECTORY)
+        os.close(self.fd)
+        self.fd, self.ignore = inside, Ignore()
+        self._digests.clear()
+        self._top_names = frozenset(_names(inside))
+
     # --- one path
     def text(self, path: str, limit: int = 256 * 1024) -> str | None:
         return read_text(self.fd, path, limit) if self._may_be(path) else None

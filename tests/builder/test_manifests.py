@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from paas.builder.build import Inputs, read_inputs
+from paas.builder.build import Inputs, make_plan, read_inputs
+from paas.builder.buildpacks import Bases
+from paas.builder.log import BuildLog
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 from paas.images import Store
@@ -129,6 +131,40 @@ def test_a_stage_of_a_dockerfile_in_heroku_yml(
     files = {"heroku.yml": f"build:\n  docker:\n    {docker}\n", "D": TWO_STAGES, "berth.toml": berth}
     plan, _ = planned(source(tmp_path, files), store)
     assert plan.command == ("/bin/sh", "-c", command)
+
+
+def test_the_dockerfile_of_heroku_yml_copies_from_its_own_folder(store: Store, tmp_path: Path) -> None:
+    said: list[bytes] = []
+    files = {
+        "heroku.yml": "build: {docker: {web: service/Dockerfile}}\n",
+        ".dockerignore": "own.txt\n",
+        "other.txt": "",
+        "service/own.txt": "",
+        "service/secret.txt": "",
+        "service/.dockerignore": "secret.txt\n",
+        "service/Dockerfile": 'FROM scratch\nCOPY . /\nCMD ["/x"]\n',
+    }
+    folder = source(tmp_path, files)
+    with Tree(folder) as tree:
+        read = read_inputs(tree, "production")
+        log = BuildLog(said.append)
+        plan = make_plan(read, tree, Bases(store, "bookworm", log.line, check=lambda: None), log)
+        assert [entry.path for entry in tree.walk()] == [".dockerignore", "Dockerfile", "own.txt"]
+    assert plan.files_read[-1] == "service/.dockerignore"
+
+
+@pytest.mark.parametrize("place", ["link", "within", "gone", "file"])
+def test_a_dockerfile_in_no_folder_of_the_source(store: Store, tmp_path: Path, place: str) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    text = f"build: {{docker: {{web: {place}/Dockerfile}}}}\n"
+    folder = source(tmp_path, {"heroku.yml": text, "file": ""})
+    (folder / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "src" / "inside").mkdir()
+    (tmp_path / "src" / "inside" / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    (folder / "within").symlink_to("inside")
+    with pytest.raises(BadInput):
+        planned(folder, store)
 
 
 def test_what_heroku_yml_says_in_vain(tmp_path: Path) -> None:

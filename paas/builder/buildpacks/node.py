@@ -5,10 +5,9 @@ What only the build needs (devDependencies, the tool's cache) stays in stages of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from paas.builder.buildpacks.node_tools import BERRY_SETTINGS, CACHE, environment, needs_source, tool_of
 from paas.builder.buildpacks.node_workspaces import DEPENDENCIES, MANIFEST, PNPM, local_dependency
 from paas.builder.buildpacks.node_workspaces import packages as packages_of
 from paas.builder.buildpacks.shape import (
@@ -36,46 +35,10 @@ from paas.images.runtimes import Runtime
 
 NAME = "node"
 _OUT = "/build"  # what the build script leaves, less node_modules, waits here for the last stage
-_CACHE = "/var/cache/node"
-_SETTINGS = (".npmrc", ".yarnrc", PNPM)
+_SETTINGS = (".npmrc", ".yarnrc", BERRY_SETTINGS, PNPM)
 # Scripts of the app's own that run when its dependencies are installed, and may need any file of it.
 _AT_INSTALL = ("preinstall", "install", "postinstall", "prepare")
-_VERSION = re.compile(r"\d+(?:\.\d+){0,2}")
 _HINT = "see the last lines: a package may need a compiler or a system library, which takes a Dockerfile"
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """What installs. Commands are for the shell; `{version}` is the tool's own."""
-
-    name: str
-    lock: str
-    install: str
-    prune: str
-    run: str
-
-
-_NPX = "npx --yes {name}@{version}"
-TOOLS = (
-    Tool("npm", "package-lock.json", "npm ci", "npm prune --omit=dev --ignore-scripts", "npm run"),
-    Tool("npm", "npm-shrinkwrap.json", "npm ci", "npm prune --omit=dev --ignore-scripts", "npm run"),
-    Tool(
-        "pnpm",
-        "pnpm-lock.yaml",
-        f"{_NPX} install --frozen-lockfile",
-        f"{_NPX} prune --prod --ignore-scripts",
-        f"{_NPX} run",
-    ),
-    Tool(
-        "yarn",
-        "yarn.lock",
-        f"{_NPX} install --frozen-lockfile --production=false --non-interactive",
-        f"{_NPX} install --frozen-lockfile --production --ignore-scripts --prefer-offline --non-interactive",
-        f"{_NPX} run",
-    ),
-)
-_NO_LOCK = Tool("npm", "", "npm install --no-package-lock", "npm prune --omit=dev --ignore-scripts", "npm run")
-_TOOL_VERSIONS = {"npm": "", "pnpm": "9.15.9", "yarn": "1.22.22"}
 
 
 def left_out(source: Tree) -> tuple[str, ...]:
@@ -175,10 +138,9 @@ class _App:
         self.packages = packages_of(self.source)
         self.manifest = self.packages[0].manifest
         self.workspaces = tuple(package.path for package in self.packages[1:])
-        self.tool = next((tool for tool in TOOLS if self.source.exists(tool.lock)), _NO_LOCK)
-        self.version = self._tool_version()
+        self.tool = tool_of(self.source, self.manifest)
         # Not "production": the build needs the devDependencies.
-        self.env = app_env(base, f"{HOME}/node_modules/.bin", CI="true", **_tool_env())
+        self.env = app_env(base, f"{HOME}/node_modules/.bin", CI="true", **environment())
         self.build_env = {**self.env, "NODE_ENV": "production", **dict(request.env)}
         names = (MANIFEST, self.tool.lock, *_SETTINGS)
         self.files = (*(name for name in names if name and self.source.exists(name)), *self.workspaces)
@@ -199,7 +161,8 @@ class _App:
                 "dependencies are installed again whenever the source changes"
             )
         if self.has_dev_dependencies and not self._can_prune:
-            found.append("devDependencies stay in the image: pnpm cannot take them out of workspaces")
+            where = "of workspaces" if self.tool.prune else "before its version 4"
+            found.append(f"devDependencies stay in the image: {self.tool.name} cannot take them out {where}")
         return tuple(found)
 
     @property
@@ -229,17 +192,17 @@ class _App:
     @property
     def _can_prune(self) -> bool:
         """`pnpm prune` knows no workspaces, and a second install runs scripts that need what is gone."""
-        return not (self.tool.name == "pnpm" and self.workspaces)
+        return bool(self.tool.prune) and not (self.tool.name == "pnpm" and self.workspaces)
 
     def _run(self, line: str, env: Mapping[str, str], after: str = "") -> RunStep:
-        line = line.format(name=self.tool.name, version=self.version)
-        return command(
-            line, line + after, env, caches={_CACHE: f"node-{self.tool.name}"}, file=MANIFEST, hint=_HINT
-        )
+        caches = {CACHE: f"node-{self.tool.name}"}
+        return command(line, line + after, env, caches=caches, file=MANIFEST, hint=_HINT)
 
     @property
     def source_first(self) -> str:
         """What the install may need any file of the source for, as the log has it; "" if for nothing."""
+        if self.tool.name == "yarn" and needs_source(self.source):
+            return f"there is {needs_source(self.source)}"
         for package in self.packages:
             scripts = table(package.manifest, "scripts")
             texts = {name: text_of(scripts, name) for name in _AT_INSTALL}
@@ -253,34 +216,9 @@ class _App:
                 return f"{package.path} has programs of its own"
         return ""
 
-    def _tool_version(self) -> str:
-        """As package.json's `packageManager` has it ("pnpm@9.1.0+sha…"), else one that is known to work."""
-        name, _, wanted = text_of(self.manifest, "packageManager").partition("@")
-        version = _VERSION.match(wanted) if name == self.tool.name else None
-        if self.tool.name == "yarn" and (
-            (version and version[0][0] != "1") or self.source.exists(".yarnrc.yml")
-        ):
-            raise BadInput(
-                "this app uses Yarn 2 or later, of which Berth knows nothing",
-                hint="use npm, pnpm or Yarn 1, or a Dockerfile",
-                details={"file": MANIFEST},
-            )
-        return version[0] if version else _TOOL_VERSIONS[self.tool.name]
-
 
 def _without_modules(folder: str) -> str:
     return f"find {folder} -name node_modules -prune -print0 | xargs -0 rm -rf"
-
-
-def _tool_env() -> dict[str, str]:
-    return {
-        "NPM_CONFIG_CACHE": f"{_CACHE}/npm",
-        "NPM_CONFIG_STORE_DIR": f"{_CACHE}/pnpm",
-        "YARN_CACHE_FOLDER": f"{_CACHE}/yarn",
-        "NPM_CONFIG_UPDATE_NOTIFIER": "false",
-        "NPM_CONFIG_FUND": "false",
-        "NPM_CONFIG_AUDIT": "false",
-    }
 
 
 def _default_command(source: Tree) -> tuple[str, ...]:
