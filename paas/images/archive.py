@@ -21,7 +21,7 @@ from paas.images.tree import Chunks, Tree
 from paas.images.zip_reader import ZipReader
 from paas.oci.tar import TarEntry
 
-Kind = Literal["tar.gz", "zip"]
+Kind = Literal["tar.gz", "tar", "zip"]
 _FROM_MACOS = "__MACOSX"  # Finder's own notes about files, beside the files
 
 
@@ -67,16 +67,16 @@ def unpack(
 def _fill(target: Path, archive: Path, kind: Kind, budget: Budget) -> None:
     seen = Budget(max_files=budget.max_files)  # also those that leave no file of their own
     with archive.open("rb") as stream, Tree(target, budget, keep_ids=False) as tree:
-        reader = ZipReader(stream) if kind == "zip" else _tar_reader(stream, budget)
+        reader = ZipReader(stream) if kind == "zip" else _tar_reader(stream, kind, budget)
         for entry in reader:
             seen.add_file(entry.path)
             _put(tree, entry, reader.chunks(), budget)
         tree.finish()
 
 
-def _tar_reader(stream: BinaryIO, budget: Budget) -> TarReader:
-    whole = entries.whole_stream(budget, budget.look)
-    return TarReader(Meter(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), whole).buffered())
+def _tar_reader(stream: BinaryIO, kind: Kind, budget: Budget) -> TarReader:
+    plain = stream if kind == "tar" else cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+    return TarReader(Meter(plain, entries.whole_stream(budget, budget.look)).buffered())
 
 
 def _put(tree: Tree, entry: TarEntry, chunks: Chunks, budget: Budget) -> None:

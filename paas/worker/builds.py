@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import structlog
 from django.conf import settings
@@ -17,6 +17,7 @@ from django.db.models import Max
 from paas import builder, live
 from paas.errors import BerthError, HostProblem, StepFailed
 from paas.images import unpack
+from paas.images.archive import Kind as Archive
 from paas.images.durable import room_for
 from paas.queue import wake
 from paas.specs import BuildReport
@@ -159,7 +160,7 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
     look = partial(builder.demand_wanted, stop)
     unpacked = unpack(
         settings.PATHS.sources / build.source_id,
-        cast(Literal["tar.gz", "zip"], build.source.kind),
+        cast(Archive, build.source.kind),
         folder / "source",
         max_bytes=SOURCE_MAX_UNPACKED,
         max_files=SOURCE_MAX_FILES,

@@ -1,5 +1,7 @@
 // Sends an archive with its progress shown. Without this file the form works as any form does.
-const ARCHIVE = /\.(tar\.gz|tgz|zip)$/i;
+const ARCHIVE = /\.(tar|tar\.gz|tgz|zip)$/i;
+const TYPES = { zip: "application/zip", tar: "application/x-tar" };
+const typeOf = (name) => TYPES[name.split(".").pop().toLowerCase()] || "application/gzip";
 const size = (bytes) => (bytes < 1048576 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`);
 
 function start(form) {
@@ -19,7 +21,7 @@ function start(form) {
   };
 
   const send = (file) => {
-    if (!ARCHIVE.test(file.name)) return fail(`${file.name} is neither .tar.gz nor .zip. Pack your folder first.`);
+    if (!ARCHIVE.test(file.name)) return fail(`${file.name} is no .tar.gz, .tar or .zip. Pack your folder first.`);
     const most = Number(form.dataset.max);
     if (file.size > most) return fail(`${file.name} has ${size(file.size)}; at most ${size(most)} are taken.`);
     const request = new XMLHttpRequest();
@@ -45,7 +47,7 @@ function start(form) {
     // The archive itself is the body: the server writes it straight to its place, without a copy on the way.
     request.open("POST", `${form.action}?name=${encodeURIComponent(file.name)}`);
     request.setRequestHeader("Accept", "application/json");
-    request.setRequestHeader("Content-Type", /\.zip$/i.test(file.name) ? "application/zip" : "application/gzip");
+    request.setRequestHeader("Content-Type", typeOf(file.name));
     request.setRequestHeader("X-CSRFToken", form.elements.csrfmiddlewaretoken.value);
     request.send(file);
     return undefined;

@@ -28,8 +28,8 @@ MOST_WAITING = 10  # builds of one app; each holds a source on the host's disk
 
 def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Source:
     """Stream an archive to disk, then make its row; either both are there or neither."""
-    if kind not in (Source.Kind.TAR_GZ, Source.Kind.ZIP):
-        raise bad_field("kind", f"{kind!r} is not a kind of source", hint="Use tar.gz or zip.")
+    if kind not in sources.MAGIC:
+        raise bad_field("kind", f"{kind!r} is not a kind of source", hint="Use tar.gz, tar or zip.")
     shown = one_line("name", name, 200) if name else ""
     _check_queue(app)
     pk = new_id()

@@ -31,13 +31,14 @@ Offset = Annotated[int, Field(ge=0, le=2**62)]
 APP = "/apps/{tenant}/{app}"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {"schema": {"type": "object", "properties": {"source": _BINARY["schema"]}, "required": ["source"]}}
+_ARCHIVES = ("application/gzip", "application/x-tar", "application/zip")
 _UPLOAD = {
     "parameters": [
         {"in": "query", "name": "name", "schema": {"type": "string"}, "description": "shown beside the build"}
     ],
     "requestBody": {
         "required": True,
-        "content": {"application/gzip": _BINARY, "application/zip": _BINARY, "multipart/form-data": _FORM},
+        "content": {**dict.fromkeys(_ARCHIVES, _BINARY), "multipart/form-data": _FORM},
     },
 }
 
@@ -47,7 +48,7 @@ _UPLOAD = {
     f"{APP}/deploys",
     response={202: BuildOut, **ERRORS},
     openapi_extra=_UPLOAD,
-    summary="Upload a .tar.gz or .zip of the app's folder, and start to build it (developer)",
+    summary="Upload a .tar.gz, .tar or .zip of the app's folder, and start to build it (developer)",
 )
 def deploy(request: HttpRequest, tenant: str, app: str) -> object:
     found = app_for(person(request), tenant, app, Role.DEVELOPER)

@@ -12,6 +12,7 @@ class Source(models.Model):
     """An uploaded archive, kept at PATHS.sources/<id>. Never changed after it is written."""
 
     class Kind(models.TextChoices):
+        TAR = "tar"
         TAR_GZ = "tar.gz"
         ZIP = "zip"
         IMAGE = "image"  # nothing at PATHS.sources: `name` is its name in a registry

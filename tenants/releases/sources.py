@@ -16,8 +16,13 @@ from paas.errors import TooLarge
 from tenants.checks import bad_field
 from tenants.releases.models import Source
 
-MAGIC = {Source.Kind.TAR_GZ: b"\x1f\x8b", Source.Kind.ZIP: b"PK\x03\x04"}
-_LONGEST_MAGIC = 4
+# What stands where in an archive: RFC 1952, PKWARE's APPNOTE, POSIX's pax.
+MAGIC = {
+    Source.Kind.TAR_GZ: (0, b"\x1f\x8b"),
+    Source.Kind.ZIP: (0, b"PK\x03\x04"),
+    Source.Kind.TAR: (257, b"ustar"),
+}
+_START = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Written:
 
 def kind_of(start: bytes) -> Source.Kind | None:
     """The archive's kind by its first bytes."""
-    return next((kind for kind, magic in MAGIC.items() if start.startswith(magic)), None)
+    return next((kind for kind, (at, magic) in MAGIC.items() if start.startswith(magic, at)), None)
 
 
 def write(source_id: str, kind: Source.Kind, chunks: Iterable[bytes]) -> Written:
@@ -66,12 +71,14 @@ def _copy(file: BinaryIO, kind: Source.Kind, chunks: Iterable[bytes]) -> Written
         size += len(chunk)
         if size > settings.SOURCE_MAX_BYTES:
             raise too_large()
-        start = (start + chunk)[:_LONGEST_MAGIC] if len(start) < _LONGEST_MAGIC else start
+        start = (start + chunk)[:_START] if len(start) < _START else start
         digest.update(chunk)
         file.write(chunk)
     if kind_of(start) != kind:
         what = f"is not a {kind.value} archive" if size else "is empty"
-        raise bad_field("source", f"the upload {what}", hint="Send a .tar.gz or a .zip of the app's folder.")
+        raise bad_field(
+            "source", f"the upload {what}", hint="Send a .tar.gz, a .tar or a .zip of the app's folder."
+        )
     return Written(f"sha256:{digest.hexdigest()}", size)
 
 

@@ -20,6 +20,7 @@ _MULTIPART_MARGIN = 64 * 1024
 _KINDS = {
     "application/gzip": Source.Kind.TAR_GZ,
     "application/x-gzip": Source.Kind.TAR_GZ,
+    "application/x-tar": Source.Kind.TAR,
     "application/zip": Source.Kind.ZIP,
     "application/x-zip-compressed": Source.Kind.ZIP,
 }
@@ -43,7 +44,7 @@ def read_upload(request: HttpRequest) -> Upload:
         raise bad_field(
             "source",
             f"an upload of type {content_type or 'unknown'} cannot be deployed",
-            hint="Send application/gzip, application/zip, or multipart/form-data with the file in `source`.",
+            hint="Send application/gzip, x-tar or zip, or multipart/form-data with the file in `source`.",
         )
     return _KINDS[content_type], request.GET.get("name", ""), _body(request)
 
@@ -77,12 +78,10 @@ def _from_form(request: HttpRequest) -> Upload:
     except (MultiPartParserError, UnreadablePostError) as error:
         raise bad_field("source", f"the form could not be read: {error}") from None
     if file is None or isinstance(file, list):
-        raise bad_field("source", "the form has no file in `source`", hint="Attach a .tar.gz or a .zip.")
+        raise bad_field("source", "the form has no file in `source`", hint="Attach a .tar.gz, .tar or .zip.")
     chunks = iter(file.chunks(CHUNK))
     start = next(chunks, b"")
     kind = kind_of(start)
     if kind is None:
-        raise bad_field(
-            "source", "the file is neither a .tar.gz nor a .zip", hint="Pack the app's folder first."
-        )
+        raise bad_field("source", "the file is no .tar.gz, .tar or .zip", hint="Pack the app's folder first.")
     return kind, file.name or "", chain([start], chunks)

@@ -56,7 +56,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def unpacked(archive: Path, target: Path, *, max_bytes: int = 4 * MIB, max_files: int = 100) -> UnpackReport:
-    kind = "zip" if archive.suffix == ".zip" else "tar.gz"
+    kind = {".zip": "zip", ".tar": "tar"}.get(archive.suffix, "tar.gz")
     return unpack(archive, kind, target, max_bytes=max_bytes, max_files=max_files)  # type: ignore[arg-type]
 
 
@@ -80,6 +80,25 @@ def test_a_tar_is_unpacked_and_its_single_folder_taken_off(tmp_path: Path, targe
     assert (target / "current").read_bytes() == b"#!/bin/sh"
     assert stat.S_IMODE((target / "bin/run").stat().st_mode) == 0o755
     assert (target / "twin.py").samefile(target / "app.py")
+
+
+def test_a_tar_without_compression(tmp_path: Path, target: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info, data = member("index.html", data=b"hello")
+        tar.addfile(info, io.BytesIO(data))
+    assert unpacked(tmp_path / "a.tar", target).files == 1
+    assert (target / "index.html").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("cut", [1, 700])
+def test_a_tar_that_ends_too_early(tmp_path: Path, target: Path, cut: int) -> None:
+    with tarfile.open(tmp_path / "whole", "w") as tar:
+        info, data = member("index.html", data=b"x" * 1000)
+        tar.addfile(info, io.BytesIO(data))
+    (tmp_path / "a.tar").write_bytes((tmp_path / "whole").read_bytes()[: 512 + 1000 - cut])
+    with pytest.raises(BadInput):
+        unpacked(tmp_path / "a.tar", target)
+    assert not list(target.iterdir())
 
 
 def test_a_zip_is_unpacked_with_modes_and_links(tmp_path: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from io import BytesIO
 from typing import Any
 
@@ -15,7 +16,7 @@ from tenants.accounts.models import ApiToken, User
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
 from tenants.releases import observations
-from tenants.releases.actions import set_config
+from tenants.releases.actions import set_config, upload_source
 from tenants.releases.models import Build, Source
 from tests.web.cast import GZIP, Cast, make_build
 
@@ -153,10 +154,21 @@ def test_a_form_upload_is_known_by_its_content(cast: Cast) -> None:
     assert Source.objects.latest("created_at").kind == "zip"
 
 
+@pytest.mark.parametrize("piece", [100, 10_000])
+def test_a_tar_is_known_by_what_stands_in_its_first_header(cast: Cast, piece: int) -> None:
+    tar = BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("index.html"))
+    parts = [tar.getvalue()[at : at + piece] for at in range(0, len(tar.getvalue()), piece)]
+    source = upload_source(actor=cast.owner, app=cast.app, kind="tar", name="x", chunks=parts)
+    assert source.kind == Source.Kind.TAR and source.size == len(tar.getvalue())
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [
         (b"", "application/gzip", 400),
+        (GZIP, "application/x-tar", 400),
         (b"PK\x03\x04", "application/gzip", 400),
         (GZIP, "text/plain", 400),
         (GZIP, "multipart/form-data; boundary=x", 400),
