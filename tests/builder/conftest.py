@@ -19,12 +19,13 @@ import pytest
 from paas.builder import Rootfs, StepResult, build, dockerfile, ignore
 from paas.builder.execute import Execution
 from paas.builder.log import BuildLog
+from paas.builder.plan import Plan
 from paas.builder.tree import Tree
 from paas.images import Store
 from paas.linux import mounts, syscalls
 from paas.oci.config import History, ImageConfig
-from paas.specs import BuildReport, ImageSpec
-from tests.builder.planning import store_with_names
+from paas.specs import BuildReport, ImageSpec, ProcessSpec
+from tests.builder.planning import PlanOf, planned, source, store_with_names
 
 T = TypeVar("T")
 TENANT = "0123456789ab"
@@ -204,3 +205,11 @@ def _private_mounts() -> None:
     """Mounts of this thread are its own: nothing is left when it ends."""
     syscalls.unshare(syscalls.CLONE_FS | syscalls.CLONE_NEWNS)
     mounts.make_private(Path("/"), recursive=True)
+
+
+@pytest.fixture
+def plan_of(store: Store, tmp_path: Path) -> PlanOf:
+    def plan(files: dict[str, str]) -> tuple[Plan, tuple[ProcessSpec, ...]]:
+        return planned(source(tmp_path, files), store)
+
+    return plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,3 +62,16 @@ def lines(plan: Plan) -> list[str]:
 def put(plan: Plan) -> list[str]:
     """The titles of the steps that put files, in order."""
     return [step.title for stage in plan.stages for step in stage.steps if isinstance(step, FilesStep)]
+
+
+PlanOf = Callable[[dict[str, str]], tuple[Plan, tuple[ProcessSpec, ...]]]
+DEV = {"devDependencies": {"x": "1"}, "dependencies": {"y": "1"}}
+
+
+def package(**keys: object) -> str:
+    """A package.json."""
+    return json.dumps({"name": "app", **keys})
+
+
+def bases(plan: Plan) -> list[str | int]:
+    return [stage.base for stage in plan.stages]

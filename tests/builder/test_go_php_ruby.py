@@ -1,0 +1,92 @@
+"""What the Go, PHP and Ruby buildpacks make of a source."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from paas.builder.plan import RunStep
+from paas.errors import BadInput
+from tests.builder.planning import PlanOf, bases, lines, put
+
+
+def test_go_builds_one_program_or_those_in_cmd(plan_of: PlanOf) -> None:
+    plan, (web,) = plan_of({"go.mod": "module example.org/hello/v2\n", "main.go": "// x\npackage main\n"})
+    assert bases(plan) == ["berth/go:1.19", "debian:12"]
+    assert lines(plan) == ["go build -ldflags='-s -w' -o /build/ ."]
+    assert web.args == ("/app/bin/hello",)
+    run = plan.stages[0].steps[-1]
+    assert isinstance(run, RunStep)
+    assert dict(run.env)["GOFLAGS"] == "-mod=readonly"
+    assert dict(run.env)["CGO_ENABLED"] == "0"
+
+
+def test_go_in_cmd_and_vendored(plan_of: PlanOf) -> None:
+    files = {"go.mod": "module a\n", "lib.go": "package a\n", "cmd/serve/main.go": "", "vendor/modules.txt": ""}
+    plan, (web,) = plan_of(files)
+    assert lines(plan)[0].endswith(" ./cmd/...")
+    assert web.args == ("/app/bin/serve",)
+    run = plan.stages[0].steps[-1]
+    assert isinstance(run, RunStep) and dict(run.env)["GOFLAGS"] == "-mod=vendor"
+    with pytest.raises(BadInput, match=r"\./cmd has several programs"):
+        plan_of({**files, "cmd/other/main.go": ""})
+
+
+def test_php_with_and_without_composer(plan_of: PlanOf) -> None:
+    plan, (web,) = plan_of({"index.php": "", "vendor/mine.php": ""})
+    assert bases(plan) == ["berth/php:8.2"]
+    assert web.args == ("/bin/sh", "-c", "exec /etc/berth/serve")
+    assert "The whole source is served" in plan.notes[0]
+    plan, _ = plan_of({"composer.json": '{"a": 1}', "composer.lock": "{}", "public/index.php": ""})
+    assert bases(plan) == ["berth/php:8.2-build", "berth/php:8.2"]
+    assert lines(plan)[0].startswith("composer install --no-dev ")
+    assert put(plan)[0] == "COPY composer.json composer.lock /app/"
+    assert plan.notes == ()
+
+
+def test_a_class_map_needs_the_source(plan_of: PlanOf) -> None:
+    plan, _ = plan_of(
+        {"composer.json": '{"autoload": {"classmap": ["lib"]}}', "index.php": "", "lib/a.php": ""}
+    )
+    assert put(plan)[0] == "COPY . /app/"
+
+
+@pytest.mark.parametrize("root", ['a"b', "a$b"])
+def test_a_folders_name_is_no_way_into_nginx(plan_of: PlanOf, root: str) -> None:
+    toml = f"[build]\nroot = {json.dumps(root)}\n"
+    with pytest.raises(BadInput, match="in its name"):
+        plan_of({f"{root}/index.php": "", "berth.toml": toml})
+
+
+LOCK = """\
+PATH
+  remote: engines/one
+  specs:
+    one (0.1)
+
+GEM
+  remote: https://rubygems.org/
+  specs:
+    propshaft (1.0)
+    puma (6.4)
+    rails (7.1)
+
+DEPENDENCIES
+  rails
+"""
+
+
+def test_ruby_on_rails(plan_of: PlanOf) -> None:
+    files = {"Gemfile": "gem 'rails'", "Gemfile.lock": LOCK, "config.ru": "", "engines/one/one.gemspec": ""}
+    plan, (web,) = plan_of(files)
+    assert bases(plan) == ["berth/ruby:3.1-build", "berth/ruby:3.1"]
+    assert put(plan)[:2] == ["WORKDIR /bundle", "COPY Gemfile Gemfile.lock engines/one /app/"]
+    assert lines(plan)[1] == "bundle exec rails assets:precompile"
+    assert web.args[-1] == "exec bundle exec puma --port $PORT"
+
+
+def test_ruby_without_gems_from_an_index_needs_no_compiler(plan_of: PlanOf) -> None:
+    lock = LOCK.replace("    propshaft (1.0)\n    puma (6.4)\n    rails (7.1)\n", "")
+    plan, _ = plan_of({"Gemfile": "", "Gemfile.lock": lock, "Procfile": "web: x"})
+    assert bases(plan) == ["berth/ruby:3.1", "berth/ruby:3.1"]
