@@ -4,42 +4,34 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from django.conf import settings
 
-from paas.errors import BerthError, HostProblem, Refused
+from paas.errors import HostProblem, Refused
 from paas.images.durable import room_for
-from paas.worker import disk, engine, lock
+from paas.worker import disk, engine, jobs
 from tenants.registries import observations
 from tenants.registries.models import GOING, Export, Push
 
-MOST_ATTEMPTS = 3
+_OURS = HostProblem("the export failed inside Berth", hint="export it again")
 
 
 def settle(export_id: str) -> None:
     """Write what was asked. A second message for it finds it claimed and does nothing."""
-    with lock.held(f"export-{export_id}") as mine:
-        export = observations.claim_export(export_id) if mine else None
+    with jobs.claimed("export", export_id, observations.claim_export) as export:
         if export is not None:
-            _export(export)
-    (settings.PATHS.locks / f"export-{export_id}").unlink(missing_ok=True)
+            with jobs.told(partial(observations.failed, export), _OURS):
+                observations.exported(export, _write(export))
 
 
 def requeue_interrupted() -> list[str]:
-    """Waiting exports whose message may be lost, and running ones whose worker died."""
-    again = []
-    for export in Export.objects.filter(status__in=GOING).select_related("app__tenant"):
-        if export.status == Push.Status.QUEUED:
-            again.append(export.pk)
-        elif lock.is_free(f"export-{export.pk}"):
-            if export.attempts >= MOST_ATTEMPTS:
-                error = HostProblem("the export was interrupted again and again", hint="export it again")
-                observations.failed(export, error.as_dict())
-            elif observations.interrupted(export):
-                again.append(export.pk)
-    return again
+    going = Export.objects.filter(status__in=GOING).select_related("app__tenant")
+    return jobs.requeue_interrupted(
+        "export", going, interrupted=observations.interrupted, failed=observations.failed
+    )
 
 
 def clear() -> None:
@@ -53,17 +45,6 @@ def clear() -> None:
     for path in there:
         if path.name.removeprefix(".") not in wanted:
             path.unlink(missing_ok=True)
-
-
-def _export(export: Export) -> None:
-    try:
-        observations.exported(export, _write(export))
-    except BerthError as error:
-        observations.failed(export, error.as_dict())
-    except Exception:
-        ours = HostProblem("the export failed inside Berth", hint="export it again")
-        observations.failed(export, ours.as_dict())
-        raise
 
 
 def _write(export: Export) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from paas import __version__
 from paas.contents import Change, Changes, Entry, Package, Stack, compare, packages, settings_of
 from paas.contents.bill import Provenance, bill
 from paas.contents.masking import masking
-from paas.errors import BerthError, HostProblem, NotFound
+from paas.errors import HostProblem, NotFound
 from paas.images.usage import sharers
 from paas.specs import ImageSpec
-from paas.worker import engine, lock, upkeep
+from paas.worker import engine, jobs, lock, upkeep
 from tenants.inspections import observations
 from tenants.inspections.differences import secrets_of
 from tenants.inspections.models import Inspection
@@ -26,6 +27,7 @@ from tenants.releases.models import Release
 log = structlog.get_logger()
 Answer = dict[str, Any]
 MOST_FILES = 20_000
+_OURS = HostProblem("this could not be looked at", hint="tell the administrator when it happened")
 _APPS = 2  # the width of an owner that is an app
 
 
@@ -40,17 +42,8 @@ def inspect(inspection_id: str) -> None:
 
 
 def _answer(inspection: Inspection) -> None:
-    try:
-        answer = _ANSWERS[Inspection.Kind(inspection.kind)](inspection)
-    except BerthError as error:
-        observations.failed(inspection, error.as_dict())
-    except Exception:
-        # Anything else is our own mistake: who asked is told so, the worker's log has the trace.
-        ours = HostProblem("this could not be looked at", hint="tell the administrator when it happened")
-        observations.failed(inspection, ours.as_dict())
-        raise
-    else:
-        observations.answered(inspection, answer)
+    with jobs.told(partial(observations.failed, inspection), _OURS):
+        observations.answered(inspection, _ANSWERS[Inspection.Kind(inspection.kind)](inspection))
 
 
 # --- an image

@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
 from django.conf import settings
 
 from paas.builder.health import health_of
-from paas.errors import BadInput, BerthError, HostProblem, Refused
+from paas.errors import BadInput, HostProblem, Refused
 from paas.images import LoadLimits
 from paas.oci.digest import is_digest, of_bytes
 from paas.oci.index import parse_index
 from paas.oci.reference import Reference, parse_reference
 from paas.specs import BuildReport, ImageSpec, ProcessSpec
-from paas.worker import engine, launch, lock
+from paas.worker import engine, jobs, launch
 from paas.worker.transfer import PROCESS, Transfer, demand_allowed
 from paas.worker.translate import tenant_spec
 from tenants.containers.models import Container
@@ -26,7 +27,7 @@ from tenants.registries.models import GOING, Push
 from tenants.releases.models import Build
 
 log = structlog.get_logger()
-MOST_ATTEMPTS = 3
+_OURS = HostProblem("the push failed inside Berth", hint="push it again")
 MAX_INDEX = 4 * 1024 * 1024
 
 
@@ -99,37 +100,17 @@ def processes(image: ImageSpec, name: str) -> tuple[ProcessSpec, ...]:
 # --- pushing
 def settle_push(push_id: str) -> None:
     """Push what was asked. A second message for it finds it claimed and does nothing."""
-    with lock.held(f"push-{push_id}") as mine:
-        push = observations.claim(push_id) if mine else None
+    with jobs.claimed("push", push_id, observations.claim) as push:
         if push is not None:
-            _push(push)
-    (settings.PATHS.locks / f"push-{push_id}").unlink(missing_ok=True)
+            with jobs.told(partial(observations.failed, push), _OURS):
+                observations.done(push, _send(push))
 
 
 def requeue_interrupted() -> list[str]:
-    """Waiting pushes whose message may be lost, and running ones whose worker died."""
-    again = []
-    for push in Push.objects.filter(status__in=GOING).select_related("app__tenant"):
-        if push.status == Push.Status.QUEUED:
-            again.append(push.pk)
-        elif lock.is_free(f"push-{push.pk}"):
-            _clear(push)
-            if push.attempts >= MOST_ATTEMPTS:
-                error = HostProblem("the push was interrupted again and again", hint="push it again")
-                observations.failed(push, error.as_dict())
-            elif observations.interrupted(push):
-                again.append(push.pk)
-    return again
-
-
-def _push(push: Push) -> None:
-    try:
-        observations.done(push, _send(push))
-    except BerthError as error:
-        observations.failed(push, error.as_dict())
-    except Exception:
-        observations.failed(push, HostProblem("the push failed inside Berth", hint="push it again").as_dict())
-        raise
+    going = Push.objects.filter(status__in=GOING).select_related("app__tenant")
+    return jobs.requeue_interrupted(
+        "push", going, interrupted=observations.interrupted, failed=observations.failed, clear=_clear
+    )
 
 
 def _send(push: Push) -> str:

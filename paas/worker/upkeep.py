@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
 
-from paas.errors import BerthError, HostProblem
+from paas.errors import HostProblem
 from paas.images import Damage, PruneReport, Store
 from paas.images.usage import Owner, Share, shares
-from paas.worker import disk, engine, lock
+from paas.worker import disk, engine, jobs, lock
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.releases import observations as releases
@@ -32,6 +33,7 @@ _ENDS_WITHIN = 600.0
 BASES = "*"  # owns the layers of base images, so that they are unique to nobody
 AGAIN = timedelta(hours=20)
 AGAIN_WHEN_FULL = timedelta(hours=1)
+_OURS = HostProblem("it failed inside Berth", hint="look at the worker's log")
 _KINDS = {1: Use.Kind.TENANT, 2: Use.Kind.APP, 3: Use.Kind.RELEASE}
 
 
@@ -99,11 +101,10 @@ def _use(owner: tuple[str, ...], share: Share) -> Use:
 # --- what is asked for
 def settle(upkeep_id: str) -> None:
     """Do what was asked. A second message for it finds it claimed and does nothing."""
-    with lock.held(f"upkeep-{upkeep_id}") as mine:
-        row = observations.claim(upkeep_id) if mine else None
+    with jobs.claimed("upkeep", upkeep_id, observations.claim) as row:
         if row is not None:
-            _do(row)
-    (settings.PATHS.locks / f"upkeep-{upkeep_id}").unlink(missing_ok=True)
+            with jobs.told(partial(observations.failed, row), _OURS):
+                observations.done(row, _report(row))
 
 
 def requeue_interrupted() -> list[str]:
@@ -117,21 +118,13 @@ def requeue_interrupted() -> list[str]:
     return again
 
 
-def _do(row: Upkeep) -> None:
-    try:
-        if row.kind in (Upkeep.Kind.LOOK, Upkeep.Kind.PRUNE):
-            report = prune(dry_run=row.kind == Upkeep.Kind.LOOK)
-        else:
-            report = check(mend=row.kind == Upkeep.Kind.MEND)
-        observe()
-    except BerthError as error:
-        observations.failed(row, error.as_dict())
-    except Exception:
-        ours = HostProblem("it failed inside Berth", hint="look at the worker's log")
-        observations.failed(row, ours.as_dict())
-        raise
+def _report(row: Upkeep) -> dict[str, Any]:
+    if row.kind in (Upkeep.Kind.LOOK, Upkeep.Kind.PRUNE):
+        report = prune(dry_run=row.kind == Upkeep.Kind.LOOK)
     else:
-        observations.done(row, report)
+        report = check(mend=row.kind == Upkeep.Kind.MEND)
+    observe()
+    return report
 
 
 def prune(*, dry_run: bool) -> dict[str, Any]:
