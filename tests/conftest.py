@@ -13,7 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.settings import STATE
 
 # These go on beside the others, which change the one kernel that there is, under fixed names, and take turns.
-BESIDE = ("cli", "docs", "lint", "oci", "postgresql", "web")
+# What these mount is in mount namespaces of their own, what they start in folders of their own.
+BESIDE = ("builder", "cli", "contents", "docs", "images", "lint", "oci", "postgresql", "router", "web")
 
 
 class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
