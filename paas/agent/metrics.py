@@ -80,7 +80,7 @@ class Sampler:
             memory_bytes=memory["MemTotal"],
             memory_available_bytes=memory["MemAvailable"],
             cpu_millis=millis,
-            disk_bytes=disk.total,
+            disk_bytes=disk.used + disk.free,  # as df(1) counts: a file system may keep blocks back
             disk_free_bytes=disk.free,
         )
         return memory["MemTotal"] - memory["MemAvailable"], millis
