@@ -224,6 +224,9 @@ RUNS_AT_ONCE = env.int("BERTH_RUNS_AT_ONCE", 4)  # of one tenant
 IO_BYTES = env.int("BERTH_IO_BANDWIDTH", 100) * 1024 * 1024  # MiB a second read, and as many again written
 IO_OPERATIONS = env.int("BERTH_IO_OPERATIONS", 10000)  # a second, reads, and as many writes
 
+# --- memory -------------------------------------------------------------------------------------
+SWAP = env.str("BERTH_SWAP", "0")  # of a swap file that bin/up makes: "8G", "512M", "auto"
+
 # --- image store --------------------------------------------------------------------------------
 KEPT_IMAGES = env.int("BERTH_KEPT_IMAGES", 10)  # of an app, for going back to
 PRUNE_ABOVE = env.int("BERTH_PRUNE_ABOVE", 80)  # percent of the disk in use

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paas.host import database, first_use, prepare
+from paas.host import database, first_use, prepare, swap
 from paas.host.installation import Installation
 from paas.host.prepare import Prepared
 from paas.host.progress import Progress
@@ -25,6 +25,10 @@ def set_up(
     """All that the processes need to start."""
     with progress.step("User, folders, keys and code"):
         prepared = prepare.prepare(installation, environ)
+    wanted = prepared.settings.get("BERTH_SWAP", "0")
+    if swap.parse(wanted) != 0 or installation.swap.exists():
+        with progress.step("Swap") as note:
+            swap.ensure(installation, wanted, note)
     with progress.step("Base image") as note:
         prepare.base_image(note)
     if images.runtimes or images.rebuild:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from paas.errors import BerthError, Refused
-from paas.host import stop, systemd
+from paas.host import stop, swap, systemd
 from paas.host.alone import alone
 from paas.host.installation import Installation
 from paas.host.progress import Progress
@@ -53,6 +53,9 @@ def everything(installation: Installation, progress: Progress, *, purge: bool) -
     state = installation.paths.state
     systemd.withdraw(installation, progress)
     stop.everything(installation, progress)
+    if swap.is_on(installation.swap):
+        with progress.step("Swapping what is left back in"):
+            swap.off(installation)
     if purge and state.exists():
         with progress.step(f"Deleting {state}"):
             shutil.rmtree(state)

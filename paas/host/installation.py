@@ -53,6 +53,10 @@ class Installation:
         return self.paths.secrets / "field-keys"
 
     @property
+    def swap(self) -> Path:
+        return self.paths.state / "swap"
+
+    @property
     def process_logs(self) -> Path:
         return self.paths.state / "logs" / "processes"
 

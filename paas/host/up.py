@@ -36,6 +36,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         action="store_true",
         help="make base and languages' images again, from Debian's newest",
     )
+    parser.add_argument(
+        "--swap", metavar="SIZE", help="make a swap file (BERTH_SWAP): 8G, 512M, auto; 0 removes it again"
+    )
     parser.add_argument("--systemd", action="store_true", help="hand over to systemd: start at boot, restart")
     return parser.parse_args(argv)
 
@@ -67,6 +70,8 @@ def _up(options: argparse.Namespace) -> int:
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if options.port is not None:
         environ["BERTH_PORT"] = _port(options.port)
+    if options.swap is not None:
+        environ["BERTH_SWAP"] = options.swap
     installation, progress = Installation.from_environment(environ), Progress()
 
     images = bring_up.Images(tuple(options.runtime), rebuild=options.rebuild_images)

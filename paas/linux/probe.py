@@ -174,7 +174,7 @@ def memory(tree: Tree) -> list[Capability]:
             size > 0,
             f"{size / GIB:.1f} GiB" if size else "none",
             "Idle apps keep their memory: far fewer fit on the machine.",
-            "Add a swap file: fallocate -l 8G /swap && chmod 600 /swap && mkswap /swap && swapon /swap.",
+            "bin/up --swap 8G makes a swap file; --swap auto chooses its size.",
         ),
         Capability(
             "swap accounting",
