@@ -22,7 +22,7 @@ class Limits:
     """What a cgroup holds. `swap_bytes` is swap alone, on top of memory.
 
     `io_bytes` and `io_operations` are of the disk that holds the tenants' files, a second, read and as many
-    again written; 0 is no limit. They are a container's only: v1 knows none for a whole subtree.
+    again written; 0 is no limit. v1 knows none for a whole subtree: there a tenant's hold for each container.
     """
 
     memory_bytes: int = 512 * MIB
@@ -42,6 +42,27 @@ class TenantSpec:
     uid_base: int
     quota: Limits
     disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What the kernel holds a cgroup to, as read back from its files; None where it holds it to nothing.
+
+    The last four are of a tenant's disk, as statvfs(2) tells them: what there is for files, and what is taken.
+    `disk_whole` is the file system with its own tables, which a quota asks for.
+    """
+
+    memory_bytes: int | None = None
+    swap_bytes: int | None = None
+    cpu_millis: int | None = None
+    pids: int | None = None
+    io_bytes: int | None = None
+    io_operations: int | None = None
+    disk_whole: int | None = None
+    disk_bytes: int | None = None
+    disk_used: int | None = None
+    inodes: int | None = None
+    inodes_used: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +99,14 @@ class LayersMount:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeMount:
+    """A folder on the tenant's own disk that outlives containers, by its server-made id; writable."""
+
+    volume: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class InlineFile:
     """A file whose content is kept in memory only, shown read-only; ids as inside the container."""
 
@@ -88,7 +117,7 @@ class InlineFile:
     gid: int = 0
 
 
-Mount: TypeAlias = BindMount | TmpfsMount | LayersMount | InlineFile
+Mount: TypeAlias = BindMount | TmpfsMount | LayersMount | VolumeMount | InlineFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +221,7 @@ class BuildReport:
     steps_cached: int = 0
     files_read: tuple[str, ...] = ()
     release_command: tuple[str, ...] = ()
+    volumes: tuple[tuple[str, str], ...] = ()  # (name, path in the container)
 
 
 @dataclass(frozen=True, slots=True)

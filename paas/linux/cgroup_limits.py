@@ -10,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.specs import Limits
+from paas.specs import Effective, Limits
 
 CPU_PERIOD_USEC = 100_000
+# v1's "no limit" is the largest multiple of a page that fits (PAGE_COUNTER_MAX).
+_NO_LIMIT_V1 = 2**60
 BFQ_WEIGHT_MAX = 1000
 # There with CONFIG_BLK_DEV_THROTTLING: v2's limits on disks, and the first of v1's.
 IO_MAX, IO_MAX_V1 = "io.max", "blkio.throttle.read_bps_device"
@@ -35,10 +37,8 @@ def io_weights(weight: int) -> dict[str, str]:
 
 
 def io_caps(limits: Limits, disk: str) -> dict[str, str]:
-    """File -> what is written to it for a disk, named by its MAJOR:MINOR."""
+    """File -> what is written to it for a disk, named by its MAJOR:MINOR; no limit takes a former one away."""
     rate, operations = limits.io_bytes, limits.io_operations
-    if not rate and not operations:
-        return {}
     bps, iops = rate or "max", operations or "max"
     return {
         IO_MAX: f"{disk} rbps={bps} wbps={bps} riops={iops} wiops={iops}",
@@ -84,6 +84,72 @@ def set_io(folder: Path, limits: Limits, disk: str | None) -> None:
     for name, value in (io_weights(limits.weight) | caps).items():
         if (folder / name).exists():
             write(folder / name, value)
+
+
+def read_v2(folder: Path, disk: str | None) -> Effective:
+    """What is in force; a file that is not there limits nothing."""
+    quota, _, period = _text(folder / "cpu.max").partition(" ")
+    io = _io_max(_text(folder / IO_MAX), disk)
+    return Effective(
+        memory_bytes=_number(_text(folder / "memory.max")),
+        swap_bytes=_number(_text(folder / "memory.swap.max")),
+        cpu_millis=_millis(_number(quota), _number(period)),
+        pids=_number(_text(folder / "pids.max")),
+        io_bytes=io.get("wbps"),
+        io_operations=io.get("wiops"),
+    )
+
+
+def read_v1(folder: Callable[[str], Path], io: Path | None, disk: str | None) -> Effective:
+    """The same; `folder` gives the cgroup's folder by controller, `io` is that of disks."""
+    memory = _finite_v1(_text(folder("memory") / "memory.limit_in_bytes"))
+    both = _finite_v1(_text(folder("memory") / "memory.memsw.limit_in_bytes"))
+    cpu = folder("cpu")
+    quota, period = _text(cpu / "cpu.cfs_quota_us"), _number(_text(cpu / "cpu.cfs_period_us"))
+    return Effective(
+        memory_bytes=memory,
+        swap_bytes=None if memory is None or both is None else both - memory,
+        cpu_millis=None if quota.startswith("-") else _millis(_number(quota), period),
+        pids=_number(_text(folder("pids") / "pids.max")),
+        io_bytes=_throttle(io, "blkio.throttle.write_bps_device", disk),
+        io_operations=_throttle(io, "blkio.throttle.write_iops_device", disk),
+    )
+
+
+def _millis(quota: int | None, period: int | None) -> int | None:
+    return quota * 1000 // period if quota is not None and period else None
+
+
+def _finite_v1(text: str) -> int | None:
+    number = _number(text)
+    return None if number is None or number >= _NO_LIMIT_V1 else number
+
+
+def _io_max(text: str, disk: str | None) -> dict[str, int]:
+    """Of the line "8:0 rbps=max wbps=1048576 …" what is a number."""
+    for line in text.splitlines():
+        number, *pairs = line.split()
+        if number == disk:
+            found = (pair.partition("=") for pair in pairs)
+            return {name: int(value) for name, _, value in found if value.isdigit()}
+    return {}
+
+
+def _throttle(io: Path | None, name: str, disk: str | None) -> int | None:
+    rows = (line.split() for line in _text(io / name).splitlines()) if io else ()
+    return next((int(row[1]) for row in rows if row[0] == disk), None)
+
+
+def _number(text: str) -> int | None:
+    """None for "max", and for nothing."""
+    return int(text) if text.isdigit() else None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def _make_room_v2(folder: Path, wanted: int) -> None:

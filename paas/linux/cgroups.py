@@ -20,7 +20,7 @@ from typing import Literal
 from paas.errors import HostProblem
 from paas.linux import cgroup_limits
 from paas.linux.cgroup_limits import deepest_first, patiently, read_field, read_int, write
-from paas.specs import Limits, Usage
+from paas.specs import Effective, Limits, Usage
 
 MOUNT_POINT = Path("/sys/fs/cgroup")
 # On v1 crun makes a folder for each container here as well: in the v2 tree, or whatever is here instead.
@@ -206,6 +206,12 @@ class Cgroup:
         """
         if self.io is not None:
             cgroup_limits.set_io(self.io, limits, disk)
+
+    def effective(self, disk: str | None = None) -> Effective:
+        """The limits as the kernel has them now; those on a disk are of the one that `disk` names."""
+        if self.tree.version == 2:
+            return cgroup_limits.read_v2(self.folders[0], disk)
+        return cgroup_limits.read_v1(self.folder, self.io, disk)
 
     # --- processes
     def attach(self, pid: int) -> None:

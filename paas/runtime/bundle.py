@@ -10,6 +10,7 @@ from typing import Any
 from paas.linux.cgroup_limits import CPU_PERIOD_USEC, quota_usec, shares_v1
 from paas.runtime import seccomp
 from paas.runtime.inside import DEFAULT_PATH, Identity
+from paas.runtime.space import within
 from paas.specs import ID_RANGE_SIZE, MIB, BindMount, ContainerSpec, TmpfsMount
 
 # /dev is a tmpfs of the container's own, so the init needs no place in the image.
@@ -179,15 +180,12 @@ def _linux(spec: ContainerSpec, cgroup: str, host: Host) -> dict[str, Any]:
 
 def _resources(spec: ContainerSpec, host: Host) -> dict[str, Any]:
     """Limits as the runtime takes them. "swap" there is memory and swap together."""
-    limits, quota = spec.limits, spec.tenant.quota
+    limits = within(spec.limits, spec.tenant.quota)
     memory = {"limit": limits.memory_bytes}
     if host.swap_accounting:
         memory["swap"] = limits.memory_bytes + limits.swap_bytes
-    # v1 refuses a child with more cpu than its parent.
-    cpu: dict[str, int] = {
-        "quota": quota_usec(min(limits.cpu_millis, quota.cpu_millis)),
-        "period": CPU_PERIOD_USEC,
-    }
+    # v1 refuses a child with more cpu than its parent: `within` sees to that.
+    cpu: dict[str, int] = {"quota": quota_usec(limits.cpu_millis), "period": CPU_PERIOD_USEC}
     resources: dict[str, Any] = {"memory": memory, "cpu": cpu, "pids": {"limit": limits.pids}}
     if host.cgroup_version == 2:
         resources["unified"] = {"cpu.weight": str(limits.weight)}

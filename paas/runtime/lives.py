@@ -14,7 +14,7 @@ from pathlib import Path
 from paas.linux.cgroups import Cgroup
 from paas.paths import Paths
 from paas.runtime.stubs import Holder
-from paas.specs import ContainerState
+from paas.specs import ContainerState, Limits
 
 CONCLUDE_SECONDS = 5.0  # conmon writes the exit file this soon after the container's end, or never
 
@@ -29,6 +29,7 @@ class Facts:
     stop_timeout: float
     stubs: tuple[str, ...] = ()  # mount points that the image lacks and the runtime makes (see changeset)
     holders: tuple[Holder, ...] = ()  # the folders that hold those
+    limits: Limits | None = None  # as asked for; None in those of an earlier version
 
     def write(self, bundle: Path) -> None:
         fresh = bundle / "facts.new"
@@ -42,7 +43,8 @@ class Facts:
         except FileNotFoundError:
             return None
         holders = tuple(tuple(holder) for holder in data.get("holders", ()))
-        return cls(**{**data, "stubs": tuple(data["stubs"]), "holders": holders})
+        limits = Limits(**data["limits"]) if data.get("limits") else None
+        return cls(**{**data, "stubs": tuple(data["stubs"]), "holders": holders, "limits": limits})
 
 
 class Life:

@@ -12,18 +12,18 @@ from pathlib import Path
 from uuid import uuid4
 
 from paas.errors import CommandFailed, Conflict, HostProblem, NotFound
-from paas.linux import disks, mounts, namespaces
+from paas.linux import mounts, namespaces
 from paas.linux.cgroups import host_tree, swap_accounting
 from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
 from paas.paths import Paths
-from paas.runtime import conmon, files, rootfs, shown, space, stubs
+from paas.runtime import conmon, files, rootfs, shown, space, stubs, volumes
 from paas.runtime.bundle import Host, environment, nofile_limit, oci_config, process_config
 from paas.runtime.inside import Inside, check_places, check_program, identify
 from paas.runtime.lives import Facts, Life
 from paas.runtime.rootfs import PlainRootfs
 from paas.runtime.space import Space
-from paas.specs import ContainerSpec, ContainerState, TenantSpec, Usage
+from paas.specs import ContainerSpec, ContainerState, Effective, TenantSpec, Usage
 
 EXEC_OUTPUT_MAX = 256 * 1024
 INITS = ("tini-static", "catatonit")
@@ -55,6 +55,35 @@ class Runtime:
     def tenant_usage(self, tenant_id: str) -> Usage:
         return self._space(tenant_id).slice.usage()
 
+    def apply_quota(self, tenant: TenantSpec) -> None:
+        """Bring slice and disk up to the spec, and what runs: a container that was held to less for a smaller
+        quota's sake gets its own limits back. Errors: HostProblem when what runs holds more memory.
+        """
+        own = self._space(tenant.id)
+        space.prepare(own, tenant)
+        space.grow(own)
+        for container_id in self.list():
+            life = self._life(container_id)
+            facts = life.facts()
+            if facts and facts.tenant_id == tenant.id and facts.limits and life.pid():
+                limits, cgroup = space.within(facts.limits, tenant.quota), life.cgroup(facts)
+                cgroup.limit(limits)
+                cgroup.limit_io(limits, space.disk_of(self.paths.state))
+
+    def tenant_effective(self, tenant_id: str) -> Effective | None:
+        """What the kernel holds the tenant to now; None for one that has nothing on this host."""
+        own = self._space(tenant_id)
+        return space.effective(own) if own.slice.exists() else None
+
+    def effective(self, container_id: str) -> Effective:
+        """The same of a container, by its cgroup."""
+        life, facts = self._known(container_id)
+        return life.cgroup(facts).effective(space.disk_of(self.paths.state))
+
+    def tenant_of(self, container_id: str) -> str | None:
+        facts = self._life(container_id).facts()
+        return facts.tenant_id if facts else None
+
     # --- a container's life
     def create(self, spec: ContainerSpec, log: Path) -> int:
         """Make the container and its first process, which waits for `start`; returns that process's id.
@@ -72,7 +101,7 @@ class Runtime:
         with ExitStack() as undo:
             life.bundle.mkdir(mode=0o711)
             undo.callback(self.delete, spec.id)
-            facts = Facts(spec.tenant.id, spec.app_id, spec.stop_signal, spec.stop_timeout)
+            facts = Facts(spec.tenant.id, spec.app_id, spec.stop_signal, spec.stop_timeout, limits=spec.limits)
             facts.write(life.bundle)
             with space.shared(self._space(spec.tenant.id)):
                 pid = self._create(spec, life, facts, log)
@@ -147,6 +176,16 @@ class Runtime:
         if not self.paths.bundles.is_dir():
             return []
         return sorted(bundle.name for bundle in self.paths.bundles.iterdir())
+
+    # --- volumes
+    def volume_bytes(self, tenant_id: str, volume: str) -> int | None:
+        """Bytes that it takes on the tenant's disk; None while that is not mounted, or not told in time."""
+        return volumes.size(self._space(tenant_id), volume)
+
+    def remove_volume(self, tenant: TenantSpec, volume: str) -> None:
+        """Delete a volume that no container has. Again is fine."""
+        self.prepare_tenant(tenant)
+        volumes.remove(self._space(tenant.id), volume)
 
     # --- files
     def changeset(self, container_id: str) -> Path:
@@ -252,7 +291,8 @@ class Runtime:
             self._write_bundle(spec, life, facts)
             pid = create()
         # Not by the runtime: crun 1.8 knows BFQ's weight on v1 by no name, and turns v2's into another.
-        life.cgroup(facts).limit_io(spec.limits, disk_of(self.paths.state))
+        limits = space.within(spec.limits, spec.tenant.quota)
+        life.cgroup(facts).limit_io(limits, space.disk_of(self.paths.state))
         return pid
 
     def _mount_rootfs(self, spec: ContainerSpec, life: Life) -> None:
@@ -270,6 +310,7 @@ class Runtime:
         targets = [mount.target for mount in mounted]
         with Inside(life.rootfs) as inside:
             identity = identify(spec.user, inside)
+            volumes.make(own, spec, identity)
             check_places(spec.workdir, targets, inside)
             check_program(spec.args, environment(spec, identity)["PATH"], spec.workdir, inside, targets)
             missing = stubs.missing([spec.workdir, *targets], inside)
@@ -296,10 +337,3 @@ def this_host() -> Host:
         init=conmon.first_program(INITS),
         nofile_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
     )
-
-
-@cache
-def disk_of(folder: Path) -> str | None:
-    """What is limited, looked up once a process: a mounted file system does not change its disk."""
-    disk = disks.holding(folder)
-    return disks.number(disk) if disk else None

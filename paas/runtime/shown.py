@@ -12,9 +12,9 @@ from pathlib import Path
 from paas.errors import BadInput
 from paas.linux import mounts, syscalls
 from paas.linux.syscalls import MS_NODEV, MS_NOSUID
-from paas.runtime import files, rootfs
+from paas.runtime import files, rootfs, volumes
 from paas.runtime.space import Space
-from paas.specs import BindMount, ContainerSpec, InlineFile, LayersMount, TmpfsMount
+from paas.specs import BindMount, ContainerSpec, InlineFile, LayersMount, TmpfsMount, VolumeMount
 
 _FOLDER = "mounts"
 _FILES = "files"
@@ -30,6 +30,8 @@ def prepare(space: Space, spec: ContainerSpec, bundle: Path) -> Iterator[BindMou
                 yield mount
             case LayersMount():
                 yield _layers(space, spec, mount, bundle, str(number))
+            case VolumeMount():
+                yield BindMount(space.disk_view / volumes.place(mount.volume), mount.target, writable=True)
             case InlineFile():
                 yield _file(spec, mount, bundle, str(number))
 

@@ -8,19 +8,23 @@ import shutil
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
-from paas.linux import mounts, namespaces, trees
+from paas.linux import disks, mounts, namespaces, trees
 from paas.linux.cgroups import Cgroup
 from paas.linux.command import run
 from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
 from paas.paths import Paths
-from paas.specs import Limits, TenantSpec
+from paas.specs import Effective, Limits, TenantSpec
 
 # conmon copies a container's output: on a slice of its own, so that a log flood slows its writer down
 # (the pipe fills up), not the neighbours, and that a stop of the worker's service spares it.
 CONMON_LIMITS = Limits(memory_bytes=256 << 20, swap_bytes=0, cpu_millis=500, pids=4096)
+# A disk has an inode for so many of its bytes, whatever mke2fs.conf says: 65,536 files for each GiB.
+BYTES_PER_INODE = 16_384
+_FOLDERS = ("containers", "cache", "volumes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ class Space:
     def conmons(self) -> Cgroup:
         return Cgroup(f"{self.cgroup_root}/_conmon/{self.tenant_id}")
 
+    @property
+    def volumes(self) -> Path:
+        """What outlives containers and releases: a folder a volume, with ids as stored."""
+        return self.disk / "volumes"
+
     def scratch(self, container_id: str) -> Path:
         """A container's upper and work folders, on the disk."""
         return self.disk / "containers" / container_id
@@ -68,6 +77,8 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
     """Make what is missing and set the quota. Errors: HostProblem; what was there stays."""
     with _alone(space):
         space.slice.create(tenant.quota)
+        if space.slice.tree.version == 2:  # v1 throttles a cgroup alone, not what is below it
+            space.slice.limit_io(tenant.quota, disk_of(space.paths.state))
         space.conmons.create(CONMON_LIMITS)
         grown = _ensure_image(space.image, tenant.disk_bytes)
         if not mounts.is_mounted(space.disk):
@@ -75,6 +86,51 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
         elif grown:
             _grow(space)
         _ensure_views(space, tenant.uid_base)
+
+
+def grow(space: Space) -> None:
+    """Bring a mounted disk to the size of its image, where an earlier try was refused."""
+    with _alone(space):
+        if mounts.is_mounted(space.disk) and _mounted_bytes(space.disk) < space.image.stat().st_size:
+            _grow(space)
+
+
+def effective(space: Space) -> Effective:
+    """What the kernel holds the tenant to; of the disk only while it is mounted."""
+    found = space.slice.effective(disk_of(space.paths.state))
+    if not mounts.is_mounted(space.disk):
+        return found
+    disk = os.statvfs(space.disk)
+    return replace(
+        found,
+        disk_whole=_mounted_bytes(space.disk),
+        disk_bytes=disk.f_blocks * disk.f_frsize,
+        disk_used=(disk.f_blocks - disk.f_bfree) * disk.f_frsize,
+        inodes=disk.f_files,
+        inodes_used=disk.f_files - disk.f_ffree,
+    )
+
+
+def within(limits: Limits, quota: Limits) -> Limits:
+    """A container's limits where v1 cannot hold the tenant's as a whole: never more than that for each."""
+    return replace(
+        limits,
+        cpu_millis=min(limits.cpu_millis, quota.cpu_millis),
+        io_bytes=_lesser(limits.io_bytes, quota.io_bytes),
+        io_operations=_lesser(limits.io_operations, quota.io_operations),
+    )
+
+
+def _lesser(one: int, other: int) -> int:
+    """0 is no limit."""
+    return min(one, other) if one and other else one or other
+
+
+@cache
+def disk_of(folder: Path) -> str | None:
+    """What is limited, looked up once a process: a mounted file system does not change its disk."""
+    disk = disks.holding(folder)
+    return disks.number(disk) if disk else None
 
 
 def remove(space: Space) -> None:
@@ -132,7 +188,8 @@ def _ensure_image(image: Path, size: int) -> bool:
     with fresh.open("wb") as file:
         file.truncate(size)
     # No blocks kept back for root, inode tables left sparse, no lost+found for tenants to wonder at.
-    run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", fresh])
+    options = ["-m", "0", "-b", "4096", "-i", str(BYTES_PER_INODE)]
+    run(["mkfs.ext4", "-q", "-F", *options, "-E", "lazy_itable_init=1,lazy_journal_init=1", fresh])
     fresh.rename(image)
     return False
 
@@ -143,7 +200,7 @@ def _mount_disk(space: Space) -> None:
     device = run(["losetup", "--find", "--show", "--direct-io=on", space.image]).stdout.strip()
     try:
         flags = MS_NODEV | MS_NOSUID | MS_NOATIME
-        if _file_system_bytes(space.image) < space.image.stat().st_size:
+        if file_system_bytes(space.image) < space.image.stat().st_size:
             run(["e2fsck", "-f", "-p", device], check=False)  # resize2fs demands it; 1 is "found and corrected"
             run(["resize2fs", device])
         mounts.mount(device, space.disk, "ext4", flags, "discard,noinit_itable,errors=remount-ro")
@@ -151,7 +208,7 @@ def _mount_disk(space: Space) -> None:
         run(["losetup", "--detach", device])  # while it is in use this only marks it to go with its last user
     # No container of before can be alive on a disk that was not mounted: a reboot left these.
     trees.remove(space.disk / "containers")
-    for folder in ("containers", "cache"):
+    for folder in _FOLDERS:
         (space.disk / folder).mkdir(mode=0o711, exist_ok=True)
 
 
@@ -162,7 +219,14 @@ def _grow(space: Space) -> None:
     run(["resize2fs", device], check=False)
 
 
-def _file_system_bytes(image: Path) -> int:
+def _mounted_bytes(disk: Path) -> int:
+    """Of the file system that is mounted there: its device has the superblock as the kernel sees it."""
+    number = disk.stat().st_dev
+    device = disks.SYS_DEV_BLOCK / f"{os.major(number)}:{os.minor(number)}"
+    return file_system_bytes(Path("/dev") / device.resolve().name)
+
+
+def file_system_bytes(image: Path) -> int:
     """From the superblock (ext4's Documentation/filesystems/ext4/super.rst): block count and log2 of a KiB."""
     with image.open("rb") as file:
         file.seek(1024)

@@ -10,7 +10,7 @@ import pytest
 from paas.errors import HostProblem
 from paas.linux.cgroup_limits import files_v2, io_caps, io_weights, quota_usec, shares_v1
 from paas.linux.cgroups import WANTED, Cgroup, Tree, io_throttling, swap_accounting
-from paas.specs import MIB, Limits
+from paas.specs import MIB, Effective, Limits
 
 LIMITS = Limits(memory_bytes=64 * MIB, swap_bytes=16 * MIB, cpu_millis=250, weight=50, pids=9)
 
@@ -34,7 +34,7 @@ def test_limits_on_a_disk() -> None:
         "blkio.throttle.write_iops_device": "8:0 0",
     }
     assert io_caps(replace(LIMITS, io_operations=5), "8:0")["io.max"] == "8:0 rbps=max wbps=max riops=5 wiops=5"
-    assert io_caps(LIMITS, "8:0") == {}
+    assert io_caps(LIMITS, "8:0")["io.max"] == "8:0 rbps=max wbps=max riops=max wiops=max"
 
 
 def test_files_of_v2() -> None:
@@ -76,6 +76,56 @@ def test_each_limit_is_in_its_file(tree: Tree) -> None:
     (folder / "memory.swap.max").write_text("max\n")
     tenant.create(LIMITS)
     assert {name: (folder / name).read_text() for name in files_v2(LIMITS)} == files_v2(LIMITS)
+
+
+def test_limits_are_read_back_as_the_kernel_writes_them(tree: Tree) -> None:
+    tenant = Cgroup("/berth/tenant", tree)
+    folder = tenant.folders[0]
+    (folder / "memory.swap.max").touch()
+    (folder / "io.max").touch()
+    limits = replace(LIMITS, io_bytes=MIB, io_operations=5)
+    tenant.create(limits)
+    tenant.limit_io(limits, "8:0")
+    found = tenant.effective("8:0")
+    asked = (limits.memory_bytes, limits.swap_bytes, limits.cpu_millis, limits.pids, MIB, 5)
+    assert asked == (
+        *(found.memory_bytes, found.swap_bytes, found.cpu_millis, found.pids),
+        *(found.io_bytes, found.io_operations),
+    )
+    assert tenant.effective("9:0").io_bytes is None
+    for name in ("memory.max", "memory.swap.max", "pids.max"):
+        (folder / name).write_text("max\n")
+    (folder / "cpu.max").write_text("max 100000\n")
+    assert tenant.effective() == Effective()
+
+
+def test_limits_of_v1_are_read_back(tmp_path: Path) -> None:
+    """Its "no limit" is a number for memory, -1 for processors, a line that is not there for disks."""
+    names = ("memory", "cpu", "pids", "blkio")
+    for name in names:
+        (tmp_path / name / "t").mkdir(parents=True)
+    cgroup = Cgroup("/t", Tree(1, tuple((name, tmp_path / name) for name in names)))
+
+    def wrote(**files: str) -> Effective:
+        for name, value in files.items():
+            controller, _, rest = name.partition("_")
+            (tmp_path / controller / "t" / f"{controller}.{rest.replace('__', '.')}").write_text(value + "\n")
+        return cgroup.effective("8:0")
+
+    assert cgroup.effective("8:0") == Effective()
+    assert wrote(memory_limit_in_bytes="9223372036854771712", pids_max="max") == Effective()
+    (tmp_path / "cpu" / "t" / "cpu.cfs_quota_us").write_text("-1\n")
+    (tmp_path / "cpu" / "t" / "cpu.cfs_period_us").write_text("100000\n")
+    assert cgroup.effective("8:0") == Effective()
+    (tmp_path / "cpu" / "t" / "cpu.cfs_quota_us").write_text("25000\n")
+    found = wrote(
+        memory_limit_in_bytes="67108864",
+        memory_memsw__limit_in_bytes="83886080",
+        pids_max="9",
+        blkio_throttle__write_bps_device="9:0 1\n8:0 1048576",
+        blkio_throttle__write_iops_device="8:0 5",
+    )
+    assert found == Effective(64 * MIB, 16 * MIB, 250, 9, MIB, 5)
 
 
 def test_without_swap_accounting_no_limit_on_swap_is_written(tree: Tree) -> None:

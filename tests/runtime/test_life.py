@@ -237,7 +237,7 @@ def test_layers_stack(bed: Bed) -> None:
 
 def test_folders_however_deep_go_with_their_container(bed: Bed) -> None:
     """Deeper than a Python function may call itself."""
-    deep = "import os\nfor _ in range(5_000):\n    os.mkdir('d'); os.chdir('d')\nprint('made')"
+    deep = "import os\nfor _ in range(2_500):\n    os.mkdir('d'); os.chdir('d')\nprint('made')"
     assert bed.python(deep, workdir="/tmp") == ["made"]
     made = bed.made[-1]
     bed.runtime.delete(made)

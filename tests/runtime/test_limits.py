@@ -11,7 +11,7 @@ import pytest
 from paas.linux import mounts
 from paas.linux.cgroup_limits import read_field, read_int
 from paas.linux.cgroups import Cgroup, host_tree
-from paas.runtime.runtime import disk_of
+from paas.runtime.space import disk_of
 from paas.specs import MIB, ContainerSpec, Limits
 from tests.linux.test_cgroups import disk_weights
 from tests.runtime.conftest import CGROUP_ROOT, Bed
