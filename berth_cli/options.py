@@ -13,6 +13,7 @@ from berth_cli.target import Target, find
 AppName = Annotated[
     str | None, typer.Option("--app", "-a", help="TENANT/APP; else BERTH_APP or the file .berth")
 ]
+Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Yours, if you are in one only")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, all else to stderr")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the release is live")]
 

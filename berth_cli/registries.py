@@ -13,12 +13,11 @@ import typer
 from berth_cli import output
 from berth_cli.client import Client
 from berth_cli.errors import CliError
-from berth_cli.options import AppName, Json, NoWait, connect, connect_to
+from berth_cli.options import AppName, Json, NoWait, Tenant, connect, connect_to
 from berth_cli.target import only_tenant
 
 registries = typer.Typer(help="Image registries that a tenant signs in to.", no_args_is_help=True)
 POLL_SECONDS = 0.5
-Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Yours, if you are in one only")]
 
 
 def push(

@@ -25,7 +25,7 @@ from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
-from paas.worker import disk, engine, routes, upkeep
+from paas.worker import disk, engine, quota, routes, upkeep
 from paas.worker.sweep import clear_host, sweep
 from tenants.containers.models import Container
 from tenants.runs.models import Run
@@ -57,6 +57,7 @@ class Agent:
             Duty("sweep", sweep, 5.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._logs.observe, 1.0),
+            Duty("quotas", quota.look, 20.0),
             Duty("store", keep_store, 300.0),
         ]
 

@@ -23,9 +23,10 @@ from paas.runtime.inside import Inside, check_places, check_program, identify
 from paas.runtime.lives import Facts, Life
 from paas.runtime.rootfs import PlainRootfs
 from paas.runtime.space import Space
-from paas.specs import ContainerSpec, ContainerState, Effective, TenantSpec, Usage
+from paas.specs import ContainerSpec, ContainerState, Effective, Limits, TenantSpec, Usage
 
 EXEC_OUTPUT_MAX = 256 * 1024
+PAGE = 4096
 INITS = ("tini-static", "catatonit")
 
 
@@ -79,6 +80,14 @@ class Runtime:
         """The same of a container, by its cgroup."""
         life, facts = self._known(container_id)
         return life.cgroup(facts).effective(space.disk_of(self.paths.state))
+
+    def asked(self, container_id: str, quota: Limits) -> tuple[int, int, int] | None:
+        """Memory in whole pages, cpu and pids that it is to be held to within that quota; None if not known."""
+        _, facts = self._known(container_id)
+        if facts.limits is None:
+            return None
+        limits = space.within(facts.limits, quota)
+        return limits.memory_bytes // PAGE * PAGE, limits.cpu_millis, limits.pids
 
     def tenant_of(self, container_id: str) -> str | None:
         facts = self._life(container_id).facts()

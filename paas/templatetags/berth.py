@@ -46,6 +46,17 @@ def cores(millis: int | None) -> str:
 
 
 @register.filter
+def amount(value: int | None, unit: str) -> str:
+    """Of a limit: 512 MiB, 1 MiB/s, 1.5 cores, 2,048; None is no limit."""
+    if value is None:
+        return "no limit"
+    if unit == "cpu":
+        return f"{cores(value)} core{'' if value == 1000 else 's'}"
+    text = size(value) if unit.startswith("bytes") else f"{value:,}"
+    return f"{text}/s" if unit.endswith("a second") else text
+
+
+@register.filter
 def percent_of(part: int | None, whole: int | None) -> int:
     """For a bar: 0 to 100."""
     return min(100, round(100 * (part or 0) / whole)) if whole else 0

@@ -1,16 +1,31 @@
-"""A tenant's quota, brought to the host: cgroup limits at once, the disk where the kernel lets it grow."""
+"""A tenant's quota, brought to the host, read back from there, and mended where somebody changed it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import structlog
 
-from paas.errors import BerthError
+from paas.errors import BerthError, NotFound
+from paas.linux.cgroups import host_tree, io_throttling
+from paas.queue import wake
+from paas.specs import Effective, Limits
 from paas.worker import engine
 from paas.worker.translate import tenant_spec
 from tenants.accounts import observations
+from tenants.accounts.in_force import BYTES_PER_INODE, Found
 from tenants.accounts.models import Tenant
+from tenants.containers import observations as containers
+from tenants.containers.models import Container
+from tenants.containers.selectors import LIVE
 
 log = structlog.get_logger()
+PAGE = 4096
+_CAP_SYS_RESOURCE = 24  # capability.h
+FLAT = "cgroup v1 limits no tenant as a whole: each of its containers is held to this by itself"
+DRIFTED = "changed on the host by somebody else; it is being put right"
+NOT_HELD = "this kernel limits no disk"
+CANNOT_GROW = "no mounted disk grows here, for want of CAP_SYS_RESOURCE: it does after a restart of the machine"
 
 
 def apply_quota(tenant_id: str) -> None:
@@ -20,9 +35,109 @@ def apply_quota(tenant_id: str) -> None:
         return
     try:
         if tenant.containers.exists():
-            engine.runtime().prepare_tenant(tenant_spec(tenant))
+            engine.runtime().apply_quota(tenant_spec(tenant))
     except BerthError as error:
         log.warning("quota.refused", tenant=tenant.slug, error=error.summary)
         observations.quota_refused(tenant, error.summary)
         return
     observations.quota_applied(tenant)
+    look_at(tenant)
+
+
+def look() -> None:
+    """Every tenant's limits, and its containers', as the kernel has them now. The agent does so again and
+    again: a limit that is not what was asked for is set once more, whoever changed it."""
+    for tenant in Tenant.objects.all():
+        drifted = look_at(tenant)
+        if drifted and not tenant.quota_error:
+            log.warning("quota.drifted", tenant=tenant.slug, limits=drifted)
+            wake("quota", tenant.pk)
+
+
+def look_at(tenant: Tenant) -> list[str]:
+    """The names of those that drifted."""
+    seen = engine.runtime().tenant_effective(tenant.pk)
+    if seen is None:
+        return []
+    spec = tenant_spec(tenant)
+    found = compared(spec.quota, spec.disk_bytes, seen, disks_held=_disks_held())
+    observations.quota_seen(tenant, found)
+    drifted = [name for name, line in found.items() if line["why"] == DRIFTED]
+    return [*drifted, *_drifted_containers(tenant, spec.quota)]
+
+
+def _drifted_containers(tenant: Tenant, quota: Limits) -> list[str]:
+    drifted = []
+    for row in Container.objects.filter(tenant=tenant, status__in=LIVE):
+        try:
+            seen = engine.runtime().effective(row.pk)
+            asked = engine.runtime().asked(row.pk, quota)
+        except (NotFound, OSError):  # it ended meanwhile
+            continue
+        containers.limits_seen(row, seen)
+        if asked and (seen.memory_bytes, seen.cpu_millis, seen.pids) != asked:
+            drifted.append(str(row))
+    return drifted
+
+
+def _disks_held() -> str:
+    """Why a tenant's limits on disks are not held as a whole; empty where they are."""
+    if not io_throttling(host_tree()):
+        return NOT_HELD
+    return FLAT if host_tree().version == 1 else ""
+
+
+def compared(asked: Limits, disk_bytes: int, seen: Effective, *, disks_held: str) -> Found:
+    """Name -> what is in force, and why it differs. `disks_held`: why no limit on disks can be in force."""
+    memory, swap = asked.memory_bytes // PAGE * PAGE, asked.swap_bytes // PAGE * PAGE
+    found: Found = {
+        "memory": _line(seen.memory_bytes, _drift(seen.memory_bytes, memory)),
+        "cpu": _line(seen.cpu_millis, _drift(seen.cpu_millis, asked.cpu_millis)),
+        "pids": _line(seen.pids, _drift(seen.pids, asked.pids)),
+        "swap": _line(seen.swap_bytes, _swap(seen, swap)),
+        "io": _line(seen.io_bytes, _io(seen.io_bytes, asked.io_bytes, disks_held)),
+        "operations": _line(seen.io_operations, _io(seen.io_operations, asked.io_operations, disks_held)),
+    }
+    if seen.disk_whole is not None:
+        found["disk"] = _line(seen.disk_whole, _disk(seen.disk_whole, disk_bytes), seen.disk_used)
+        found["inodes"] = _line(seen.inodes, _inodes(seen, disk_bytes), seen.inodes_used)
+    return found
+
+
+def _line(value: int | None, why: str, used: int | None = None) -> dict[str, int | str | None]:
+    return {"value": value, "used": used, "why": why}
+
+
+def _drift(seen: int | None, asked: int | None) -> str:
+    return "" if seen == asked else DRIFTED
+
+
+def _swap(seen: Effective, asked: int) -> str:
+    if seen.swap_bytes is None and seen.memory_bytes is not None:
+        return "this kernel counts no swap: all of the machine's may be used"
+    return _drift(seen.swap_bytes, asked)
+
+
+def _io(seen: int | None, asked: int, disks_held: str) -> str:
+    if disks_held:
+        return disks_held if asked else ""
+    return _drift(seen, asked or None)
+
+
+def _disk(whole: int, asked: int) -> str:
+    if whole >= asked:
+        return ""
+    return CANNOT_GROW if not _may_grow() else "it is growing"
+
+
+def _inodes(seen: Effective, disk_bytes: int) -> str:
+    if seen.inodes is None or seen.inodes >= disk_bytes // BYTES_PER_INODE:
+        return ""
+    return "there are more when the disk has grown"
+
+
+def _may_grow() -> bool:
+    """ext4 asks for CAP_SYS_RESOURCE (proc(5): CapEff)."""
+    rows = Path("/proc/self/status").read_text().splitlines()
+    mask = next(int(row.split()[1], 16) for row in rows if row.startswith("CapEff:"))
+    return bool(mask >> _CAP_SYS_RESOURCE & 1)

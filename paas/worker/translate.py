@@ -27,6 +27,8 @@ def tenant_spec(tenant: Tenant) -> TenantSpec:
             swap_bytes=tenant.swap_bytes,
             cpu_millis=tenant.cpu_millis,
             pids=tenant.pids,
+            io_bytes=tenant.io_bytes,
+            io_operations=tenant.io_operations,
         ),
         disk_bytes=tenant.disk_bytes,
     )

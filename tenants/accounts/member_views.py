@@ -17,6 +17,7 @@ from paas.errors import BerthError, NotFound
 from tenants.accounts import actions
 from tenants.accounts.access import role_in, tenant_for, tenant_seen_by
 from tenants.accounts.forms import MemberForm, RoleForm
+from tenants.accounts.in_force import lines
 from tenants.accounts.models import Member, Role, Tenant
 from tenants.accounts.roles import includes
 from tenants.accounts.secrets import sign_in_url
@@ -53,6 +54,7 @@ def _page(
     words, mine = request.GET.get("q", "").strip(), role_in(request.user, found)
     context = {
         "tenant": found,
+        "limits": lines(found),
         "page": Paginator(_members(found, words), PER_PAGE).get_page(request.GET.get("page")),
         "words": words,
         "roles": Role.choices,

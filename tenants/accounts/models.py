@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.validators import RegexValidator
 from django.db import models
@@ -49,6 +50,11 @@ class IdRange(models.Model):
     tenant_id = models.CharField(max_length=12)
 
 
+def default_builds() -> int:
+    """What a new tenant begins with."""
+    return int(settings.BUILDS_AT_ONCE)
+
+
 class Tenant(models.Model):
     """Who owns apps, and what the kernel fences in: a user-id range, a cgroup slice, a disk."""
 
@@ -67,10 +73,19 @@ class Tenant(models.Model):
     cpu_millis = models.PositiveIntegerField(default=2000)
     pids = models.PositiveIntegerField(default=2048)
     disk_bytes = models.PositiveBigIntegerField(default=10 * 1024 * MIB)
+    io_bytes = models.PositiveBigIntegerField(default=0)  # a second, read and as many written; 0: no limit
+    io_operations = models.PositiveIntegerField(default=0)
+    containers_at_once = models.PositiveIntegerField(default=100)  # processes and commands, not builds' steps
+    builds_at_once = models.PositiveSmallIntegerField(default=default_builds)
+    log_bytes = models.PositiveBigIntegerField(default=MIB)  # a second, of all of its containers together
+    # Kept for it on the machine's own disk: layers that its builds and pulls brought, sources, logs.
+    store_bytes = models.PositiveBigIntegerField(default=10 * 1024 * MIB)
     quota_set_at = models.DateTimeField(null=True)  # null: as it was made
     # --- observed
     quota_applied_at = models.DateTimeField(null=True)  # the host holds the quota of `quota_set_at`
     quota_error = models.CharField(max_length=300, blank=True)  # why it does not
+    in_force = models.JSONField(default=dict)  # as read from the kernel, see tenants.accounts.in_force
+    store_used = models.PositiveBigIntegerField(default=0)  # of `store_bytes`
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from tenants.accounts.in_force import Found
 from tenants.accounts.models import Tenant
 
 
@@ -14,6 +15,18 @@ def quota_applied(tenant: Tenant) -> bool:
 
 def quota_refused(tenant: Tenant, reason: str) -> bool:
     return _same_quota(tenant, quota_applied_at=None, quota_error=reason[:300])
+
+
+def quota_seen(tenant: Tenant, found: Found) -> bool:
+    """What the kernel holds it to now; False if that is known."""
+    if tenant.in_force == found:
+        return False
+    tenant.in_force = found
+    return bool(Tenant.objects.filter(pk=tenant.pk).update(in_force=found))
+
+
+def store_seen(tenant_id: str, used: int) -> None:
+    Tenant.objects.filter(pk=tenant_id).exclude(store_used=used).update(store_used=used)
 
 
 def _same_quota(tenant: Tenant, **columns: object) -> bool:

@@ -24,7 +24,10 @@ APP = "/apps/{tenant}/{app}"
 
 
 class ContainerOut(Schema):
-    """One life of one container. Memory in bytes, cpu in 1/1000 core over the last sample."""
+    """One life of one container. Memory in bytes, cpu in 1/1000 core over the last sample.
+
+    `limits` are those that the kernel holds it to, null for none; empty until they were read.
+    """
 
     id: str
     process: str
@@ -42,6 +45,7 @@ class ContainerOut(Schema):
     memory_bytes: int
     memory_limit: int
     cpu_millis: int
+    limits: dict[str, int | None]
 
     @staticmethod
     def of(row: Container) -> ContainerOut:

@@ -49,6 +49,7 @@ class Container(models.Model):
     cpu_millis = models.PositiveIntegerField(default=0)  # over the last sample
     pids = models.PositiveIntegerField(default=0)
     sampled_at = models.DateTimeField(null=True)
+    limits = models.JSONField(default=dict)  # as read from its cgroup: see paas.specs.Effective
     log_dropped_bytes = models.PositiveBigIntegerField(default=0)
 
     class Meta:

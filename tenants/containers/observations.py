@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from paas.errors import HostProblem
 from paas.live import changed
+from paas.specs import Effective
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.releases.models import Build, Release
@@ -116,6 +117,15 @@ def released(row: Container) -> bool:
 def sampled(rows: Sequence[Container]) -> int:
     """Write the usage columns of `rows`, and no others: a status that changed meanwhile stays."""
     return Container.objects.bulk_update(rows, _USAGE, batch_size=200) if rows else 0
+
+
+def limits_seen(row: Container, found: Effective) -> None:
+    """What the kernel holds it to now."""
+    names = ("memory_bytes", "swap_bytes", "cpu_millis", "pids", "io_bytes", "io_operations")
+    limits = {name: getattr(found, name) for name in names}
+    if row.limits != limits:
+        row.limits = limits
+        Container.objects.filter(pk=row.pk).update(limits=limits)
 
 
 @transaction.atomic

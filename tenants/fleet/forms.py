@@ -10,9 +10,23 @@ from tenants.fleet.quota import Quota
 
 GIB = 1024 * MIB
 LARGEST = 2**20  # in any of the units: keeps a column from overflowing before check_quota can tell why
+# Field -> the column's name, and how many of the column's units one of the form's is.
+UNITS = {
+    "memory": ("memory_bytes", MIB),
+    "swap": ("swap_bytes", MIB),
+    "cpu": ("cpu_millis", 1000),
+    "pids": ("pids", 1),
+    "disk": ("disk_bytes", GIB),
+    "io": ("io_bytes", MIB),
+    "operations": ("io_operations", 1),
+    "containers": ("containers_at_once", 1),
+    "builds": ("builds_at_once", 1),
+    "log": ("log_bytes", 1024),
+    "store": ("store_bytes", GIB),
+}
 
 
-def _number(label: str, help_text: str, *, step: str = "1", places: int = 0) -> forms.DecimalField:
+def _number(label: str, help_text: str = "", *, step: str = "1", places: int = 0) -> forms.DecimalField:
     widget = forms.NumberInput(attrs={"inputmode": "decimal", "step": step, "class": "number"})
     return forms.DecimalField(
         label=label, help_text=help_text, min_value=0, max_value=LARGEST, decimal_places=places, widget=widget
@@ -27,33 +41,36 @@ class QuotaForm(forms.Form):
     cpu = _number("CPU, in cores", "1.5 is one and a half cores.", step="0.05", places=3)
     pids = _number("Processes", "And threads: each counts.")
     disk = _number(
-        "Disk, in GiB", "Takes what is really written. It can grow, never shrink.", step="any", places=2
+        "Disk, in GiB",
+        "65,536 files for each GiB. Takes what is really written. It can grow, never shrink.",
+        step="any",
+        places=2,
+    )
+    io = _number("Disk traffic, in MiB a second", "Read, and as many again written. 0 is no limit of its own.")
+    operations = _number("Disk operations a second", "Reads, and as many writes. 0 is no limit of its own.")
+    containers = _number("Containers", "Processes and one-off commands that run at the same time.")
+    builds = _number("Builds at once", "Others wait for their turn.")
+    log = _number("Log output, in KiB a second", "Of all its containers together; what is more is dropped.")
+    store = _number(
+        "Images, sources and logs, in GiB",
+        "What is kept for it on the machine's own disk. Builds and pulls above it are refused.",
+        step="any",
+        places=2,
     )
 
     def __init__(self, quota: Quota, data: object = None) -> None:
         self.before = quota
-        initial = {
-            "memory": quota.memory_bytes // MIB,
-            "swap": quota.swap_bytes // MIB,
-            "cpu": _plain(Decimal(quota.cpu_millis) / 1000),
-            "pids": quota.pids,
-            "disk": _plain(round(Decimal(quota.disk_bytes) / GIB, 2)),
-        }
+        initial = {name: _shown(getattr(quota, column), unit) for name, (column, unit) in UNITS.items()}
         super().__init__(data, initial=initial)  # type: ignore[arg-type]
 
     def quota(self) -> Quota:
         """What was not changed stays exact, although the form shows it rounded."""
-        units = {
-            "memory": ("memory_bytes", MIB),
-            "swap": ("swap_bytes", MIB),
-            "cpu": ("cpu_millis", 1000),
-            "pids": ("pids", 1),
-            "disk": ("disk_bytes", GIB),
-        }
-        changed = {units[name][0]: int(self.cleaned_data[name] * units[name][1]) for name in self.changed_data}
+        changed = {UNITS[name][0]: int(self.cleaned_data[name] * UNITS[name][1]) for name in self.changed_data}
         return replace(self.before, **changed)
 
 
-def _plain(value: Decimal) -> Decimal:
+def _shown(value: int, unit: int) -> Decimal:
     """Without the zeros at its end, and comparable with what is sent."""
-    return Decimal(f"{value:f}".rstrip("0").rstrip(".")) if "." in f"{value:f}" else value
+    places = {1000: 3, GIB: 2}.get(unit, 0)
+    text = f"{round(Decimal(value) / unit, places):f}"
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)

@@ -16,17 +16,26 @@ from tenants.fleet.models import Machine
 
 LEAST_MEMORY, LEAST_CPU = 64 * MIB, 50
 LEAST_PIDS, MOST_PIDS = 64, 32_768  # the kernel's own default for a machine is 32,768
+LEAST_IO, LEAST_OPERATIONS = MIB, 50  # below that nothing starts
+MOST_CONTAINERS, MOST_BUILDS = 5000, 32
+LEAST_LOG, LEAST_STORE = 16 * 1024, 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """As the columns of Tenant: bytes, thousandths of a core, a number of processes."""
+    """As the columns of Tenant: bytes, thousandths of a core, numbers; `io_…` 0 is no limit."""
 
     memory_bytes: int
     swap_bytes: int
     cpu_millis: int
     pids: int
     disk_bytes: int
+    io_bytes: int = 0
+    io_operations: int = 0
+    containers_at_once: int = 100
+    builds_at_once: int = 1
+    log_bytes: int = MIB
+    store_bytes: int = 10 * 1024 * MIB
 
     @classmethod
     def of(cls, tenant: Tenant) -> Quota:
@@ -53,6 +62,28 @@ def check_quota(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
         raise bad_field("disk", f"a disk never shrinks, and this one has {size(tenant.disk_bytes)}")
     if machine and quota.disk_bytes > machine.disk_bytes:
         raise bad_field("disk", f"this machine's disk has {size(machine.disk_bytes)}")
+    _check_traffic(quota)
+    _check_kept(quota, machine)
+
+
+def _check_traffic(quota: Quota) -> None:
+    if 0 < quota.io_bytes < LEAST_IO:
+        raise bad_field("io", f"choose {size(LEAST_IO)} a second at least, or 0 for no limit")
+    if 0 < quota.io_operations < LEAST_OPERATIONS:
+        raise bad_field("operations", f"choose {LEAST_OPERATIONS} a second at least, or 0 for no limit")
+    if quota.log_bytes < LEAST_LOG:
+        raise bad_field("log", f"choose {size(LEAST_LOG)} a second at least")
+
+
+def _check_kept(quota: Quota, machine: Machine | None) -> None:
+    if not 1 <= quota.containers_at_once <= MOST_CONTAINERS:
+        raise bad_field("containers", f"choose 1 to {MOST_CONTAINERS:,} containers")
+    if not 1 <= quota.builds_at_once <= MOST_BUILDS:
+        raise bad_field("builds", f"choose 1 to {MOST_BUILDS} builds")
+    if quota.store_bytes < LEAST_STORE:
+        raise bad_field("store", f"a tenant needs {size(LEAST_STORE)} at least")
+    if machine and quota.store_bytes > machine.disk_bytes:
+        raise bad_field("store", f"this machine's disk has {size(machine.disk_bytes)}")
 
 
 def _check_memory(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:

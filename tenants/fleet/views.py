@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET
 from paas import usage
 from paas.errors import NotFound
 from tenants.accounts.access import admin, memberships
+from tenants.accounts.in_force import lines
 from tenants.accounts.models import Role, Tenant
 from tenants.apps.models import App
 from tenants.fleet import actions, selectors
@@ -99,6 +100,7 @@ def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
     rows = selectors.apps(words, "memory", found)
     context = {
         "tenant": found,
+        "limits": lines(found),
         "owners": found.members.filter(role=Role.OWNER).select_related("user").order_by("user__email")[:5],
         "words": words,
         "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),

@@ -51,6 +51,7 @@ MATRIX = {
     ("GET", f"{APP}/pushes/{{push}}"): Row(Role.VIEWER, 200),
     ("POST", f"{APP}/releases/{{version}}/export"): Row(Role.DEVELOPER, 202, {}),
     ("GET", f"{APP}/exports/{{export}}"): Row(Role.DEVELOPER, 200),
+    ("GET", "tenants/{tenant}/quota"): Row(Role.VIEWER, 200),
     ("GET", "tenants/{tenant}/registries"): Row(Role.DEVELOPER, 200),
     ("POST", "tenants/{tenant}/registries"): Row(
         Role.DEVELOPER, 201, {"host": "registry.example", "username": "sailor", "password": "secret"}

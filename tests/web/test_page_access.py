@@ -51,7 +51,10 @@ MATRIX = {
         ADMIN,
         200,
         302,
-        body={"memory": "1024", "swap": "0", "cpu": "1.5", "pids": "512", "disk": "20"},
+        body={
+            **{"memory": "1024", "swap": "0", "cpu": "1.5", "pids": "512", "disk": "20", "io": "0"},
+            **{"operations": "0", "containers": "9", "builds": "1", "log": "64", "store": "1"},
+        },
     ),
     "machine/tenants/": Row(ADMIN, 200, 302, body={"name": "Third", "slug": "third"}),
     "machine/people/<int:user_id>/link/": Row(ADMIN, 405, 404),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from paas.errors import BadInput, HostProblem, Refused
-from paas.specs import MIB
+from paas.specs import MIB, Effective, Limits
 from paas.worker import engine, sweep
 from paas.worker import quota as worker
 from paas.worker.translate import tenant_spec
@@ -25,7 +26,10 @@ from tests.web.pages import Browser
 
 PAGE = "/machine/tenants/demo/"
 GIB = 1024 * MIB
-FORM = {"memory": "1024", "swap": "512", "cpu": "1.5", "pids": "512", "disk": "20"}
+FORM = {
+    **{"memory": "1024", "swap": "512", "cpu": "1.5", "pids": "512", "disk": "20"},
+    **{"io": "50", "operations": "2000", "containers": "30", "builds": "2", "log": "512", "store": "5"},
+}
 
 
 def now(cast: Cast) -> Tenant:
@@ -56,6 +60,9 @@ def test_an_administrator_sets_it_and_the_worker_is_told(cast: Cast, platform: A
     spec = tenant_spec(tenant)
     assert (spec.quota.memory_bytes, spec.quota.swap_bytes, spec.quota.cpu_millis) == (GIB, 512 * MIB, 1500)
     assert (spec.quota.pids, spec.disk_bytes) == (512, 20 * GIB)
+    assert (spec.quota.io_bytes, spec.quota.io_operations) == (50 * MIB, 2000)
+    assert (tenant.containers_at_once, tenant.builds_at_once) == (30, 2)
+    assert (tenant.log_bytes, tenant.store_bytes) == (512 * 1024, 5 * GIB)
     event = Event.objects.get(verb="tenant.quota")
     assert (event.actor, event.tenant_id) == (cast.admin, cast.tenant.pk)
     assert event.detail["changes"]["pids"] == [2048, 512]
@@ -86,6 +93,13 @@ def test_its_message_names_the_tenant_alone(platform: Any) -> None:
         ("pids", "1e9", "less than or equal to"),
         ("disk", "9", "a disk never shrinks"),
         ("disk", "101", "disk has 100 GiB"),
+        ("io", "0.5", "Ensure that there are no more than 0 decimal places"),
+        ("operations", "49", "50 a second at least, or 0 for no limit"),
+        ("containers", "0", "1 to 5,000 containers"),
+        ("builds", "33", "1 to 32 builds"),
+        ("log", "15", "16 KiB a second at least"),
+        ("store", "0.2", "256 MiB at least"),
+        ("store", "101", "disk has 100 GiB"),
     ],
 )
 def test_what_cannot_be_is_refused_at_its_field(cast: Cast, field: str, value: str, said: str) -> None:
@@ -102,6 +116,7 @@ def test_what_cannot_be_is_refused_at_its_field(cast: Cast, field: str, value: s
 def test_what_is_shown_rounded_stays_exact(cast: Cast) -> None:
     Tenant.objects.update(disk_bytes=10 * GIB + 12345)
     form = {"memory": "2048", "swap": "2048", "cpu": "2", "pids": "2048", "disk": "10.00"}
+    form |= {"io": "0", "operations": "0", "containers": "100", "builds": "1", "log": "1024", "store": "10"}
     Browser(cast.admin).post(PAGE, {**form, "pids": "1024"})
     assert (now(cast).disk_bytes, now(cast).pids) == (10 * GIB + 12345, 1024)
     page = Browser(cast.admin).post(PAGE, {**form, "pids": "1024"}, follow=True).content.decode()
@@ -122,10 +137,13 @@ class Host:
     def __init__(self, error: HostProblem | None = None) -> None:
         self.error, self.specs = error, list[Any]()
 
-    def prepare_tenant(self, spec: Any) -> None:
+    def apply_quota(self, spec: Any) -> None:
         self.specs.append(spec)
         if self.error:
             raise self.error
+
+    def tenant_effective(self, tenant_id: str) -> None:
+        return None
 
 
 def test_the_worker_brings_it_to_the_host(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,3 +190,47 @@ def test_an_older_quota_is_not_taken_for_the_newer(cast: Cast) -> None:
     Browser(cast.admin).post(PAGE, {**FORM, "pids": "600"})
     assert not observations.quota_applied(seen)
     assert now(cast).quota_applied_at is None
+
+
+ASKED = Limits(memory_bytes=GIB + 1, swap_bytes=0, cpu_millis=1500, pids=512)
+SEEN = Effective(GIB, 0, 1500, 512, None, None, 20 * GIB, 19 * GIB, GIB, 20 * 65_536, 7)
+
+
+def why(disks_held: str = "", asked: Limits = ASKED, **seen: Any) -> dict[str, str]:
+    found = worker.compared(asked, 20 * GIB, replace(SEEN, **seen), disks_held=disks_held)
+    return {name: line["why"] for name, line in found.items() if line["why"]}
+
+
+def test_what_is_in_force_is_told_apart_from_what_was_asked() -> None:
+    assert why() == {}, "the kernel counts memory in pages"
+    assert why(pids=None, cpu_millis=1000) == {"pids": worker.DRIFTED, "cpu": worker.DRIFTED}
+    assert why(swap_bytes=None)["swap"].startswith("this kernel counts no swap")
+    assert set(why(disk_whole=10 * GIB, inodes=10 * 65_536)) == {"disk", "inodes"}
+    limited = replace(ASKED, io_bytes=MIB)
+    assert why(asked=limited) == {"io": worker.DRIFTED} and why(asked=limited, io_bytes=MIB) == {}
+    assert why(worker.FLAT, limited) == {"io": worker.FLAT} and why(worker.FLAT) == {}
+    assert why(io_operations=5) == {"operations": worker.DRIFTED}
+
+
+def test_both_are_shown_to_members_administrators_and_programs(cast: Cast) -> None:
+    found = worker.compared(ASKED, 20 * GIB, replace(SEEN, disk_whole=10 * GIB), disks_held="")
+    assert observations.quota_seen(now(cast), found) and not observations.quota_seen(now(cast), found)
+    observations.store_seen(cast.tenant.pk, 3 * GIB)
+    for reader, page in ((cast.viewer, "/tenants/demo/"), (cast.admin, PAGE)):
+        text = Browser(reader).get(page).content.decode()
+        assert "10 GiB" in text and "19 GiB" not in text and "3 GiB" in text
+    limits = cast.client(cast.viewer).call("GET", "tenants/demo/quota").json()["limits"]
+    by_name = {limit["name"]: limit for limit in limits}
+    assert by_name["memory"] | {"why": ""} == {
+        **{"name": "memory", "unit": "bytes", "asked": 2 * GIB, "effective": GIB},
+        **{"used": None, "known": True, "why": ""},
+    }
+    assert (by_name["inodes"]["used"], by_name["store"]["used"]) == (7, 3 * GIB)
+    assert (by_name["io"]["asked"], by_name["io"]["effective"]) == (None, None)
+
+
+def test_of_a_tenant_that_never_ran_anything_nothing_is_claimed(cast: Cast) -> None:
+    limits = cast.client(cast.viewer).call("GET", "tenants/demo/quota").json()["limits"]
+    assert [limit["name"] for limit in limits if not limit["known"]] == [
+        *("memory", "swap", "cpu", "pids", "io", "operations", "disk", "inodes")
+    ]

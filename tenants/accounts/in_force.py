@@ -1,0 +1,81 @@
+"""A tenant's limits as asked for beside those in force, for its pages, the API and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from tenants.accounts.models import Tenant
+
+Unit = Literal["bytes", "bytes a second", "cpu", "number", "number a second"]
+# Name -> {"value": …, "used": …, "why": …}, as the worker saw it; None for what is not limited or not known.
+Found: TypeAlias = dict[str, dict[str, Any]]
+BYTES_PER_INODE = 16_384  # of a disk, as the engine makes it
+
+_KERNEL: tuple[tuple[str, str, Unit, str], ...] = (
+    ("memory", "Memory", "bytes", "memory_bytes"),
+    ("swap", "Swap", "bytes", "swap_bytes"),
+    ("cpu", "CPU", "cpu", "cpu_millis"),
+    ("pids", "Processes", "number", "pids"),
+    ("io", "Disk traffic", "bytes a second", "io_bytes"),
+    ("operations", "Disk operations", "number a second", "io_operations"),
+    ("disk", "Disk", "bytes", "disk_bytes"),
+)
+_OURS: tuple[tuple[str, str, Unit, str], ...] = (
+    ("containers", "Containers", "number", "containers_at_once"),
+    ("builds", "Builds at once", "number", "builds_at_once"),
+    ("log", "Log output", "bytes a second", "log_bytes"),
+    ("store", "Images, sources, logs", "bytes", "store_bytes"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`effective` is what holds now: None for no limit. `why` it is not what was asked for."""
+
+    name: str
+    label: str
+    unit: Unit
+    asked: int | None
+    effective: int | None
+    used: int | None = None
+    why: str = ""
+    known: bool = True  # False until something of the tenant has been on the host
+
+    @property
+    def differs(self) -> bool:
+        return self.known and self.effective != self.asked
+
+
+def lines(tenant: Tenant) -> list[Line]:
+    """In the order of the form."""
+    found: Mapping[str, Mapping[str, Any]] = tenant.in_force
+    kernel = [
+        _kernel(found, name, label, unit, getattr(tenant, column)) for name, label, unit, column in _KERNEL
+    ]
+    inodes = _kernel(found, "inodes", "Files", "number", tenant.disk_bytes // BYTES_PER_INODE)
+    used = {"containers": _containers(tenant), "builds": _builds(tenant), "store": tenant.store_used}
+    ours = [
+        Line(name, label, unit, value, value, used.get(name))
+        for name, label, unit, value in ((n, text, u, getattr(tenant, c)) for n, text, u, c in _OURS)
+    ]
+    return [*kernel, inodes, *ours]
+
+
+def _kernel(found: Mapping[str, Mapping[str, Any]], name: str, label: str, unit: Unit, asked: int) -> Line:
+    wanted = None if name in ("io", "operations") and not asked else asked  # 0 is no limit there
+    seen = found.get(name)
+    if seen is None:
+        return Line(name, label, unit, wanted, None, known=False)
+    return Line(name, label, unit, wanted, seen["value"], seen["used"], seen["why"])
+
+
+def _containers(tenant: Tenant) -> int:
+    """Of those that count; their folder is to the right of this one, so by its rows' name."""
+    rows = tenant.containers.exclude(status="stopped").exclude(kind="build")
+    return rows.values("app", "process_type", "index", "kind").distinct().count()
+
+
+def _builds(tenant: Tenant) -> int:
+    return tenant.apps.filter(builds__status="running").count()
