@@ -16,15 +16,20 @@ class Waiting:
 
 
 def next_build(
-    waiting: Iterable[Waiting], running: Iterable[str], served: Mapping[str, datetime], *, at_once: int
+    waiting: Iterable[Waiting],
+    running: Iterable[str],
+    served: Mapping[str, datetime],
+    *,
+    at_once: Mapping[str, int],
 ) -> str | None:
-    """The id of the build to begin now; None when none waits, or only of tenants that have `at_once` running.
+    """The id of the build to begin now; None when none waits, or only of tenants that have as many running as
+    `at_once` says of them (else one).
 
     `running`: the tenant of each build that runs. `served`: when a build of a tenant began last. The tenant
     with the fewest builds running comes first, then the one served longest ago, then who waits longest.
     """
     busy = Counter(running)
-    free = [item for item in waiting if busy[item.tenant_id] < at_once]
+    free = [item for item in waiting if busy[item.tenant_id] < at_once.get(item.tenant_id, 1)]
     if not free:
         return None
 

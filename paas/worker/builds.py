@@ -27,6 +27,7 @@ from paas.worker.build_queue import Waiting, next_build
 from paas.worker.config_vars import ConfigVars
 from paas.worker.sandbox import BuildSandbox
 from paas.worker.transfer import Transfer
+from tenants.accounts.models import Tenant
 from tenants.containers.models import Container
 from tenants.ids import new_id
 from tenants.releases import observations
@@ -68,7 +69,8 @@ def _choose() -> str | None:
     rows = queued.order_by("created_at").values_list("pk", "app__tenant_id", "created_at")
     running = Build.objects.filter(status=Build.Status.RUNNING).values_list("app__tenant_id", flat=True)
     last = Build.objects.exclude(started_at=None).values_list("app__tenant_id").annotate(Max("started_at"))
-    return next_build((Waiting(*row) for row in rows), running, dict(last), at_once=settings.BUILDS_AT_ONCE)
+    at_once = dict(Tenant.objects.values_list("pk", "builds_at_once"))
+    return next_build((Waiting(*row) for row in rows), running, dict(last), at_once=at_once)
 
 
 def requeue_interrupted() -> list[str]:

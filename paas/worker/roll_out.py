@@ -24,6 +24,7 @@ from tenants.containers import observations as containers
 from tenants.containers.models import Container
 from tenants.releases import observations, serial
 from tenants.releases.models import Release
+from tenants.releases.room import check_formation_fits
 
 log = structlog.get_logger()
 STEADY_SECONDS = 1.0  # a process that serves no port counts as started after this long without an exit
@@ -173,6 +174,7 @@ def demand_image(release: Release) -> None:
 
 def _check_quota(app: App, release: Release) -> None:
     """A single container that may use more memory than its tenant has is a mistake; many together are not."""
+    check_formation_fits(app, sum(process.count for process in serial.processes(release)))
     quota = app.tenant.memory_bytes
     for process in serial.processes(release):
         if process.count and process.memory_bytes > quota:

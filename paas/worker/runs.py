@@ -12,7 +12,7 @@ import structlog
 from django.conf import settings
 
 from paas.builder.procfile import shell
-from paas.errors import BerthError, StepFailed
+from paas.errors import BerthError, Refused, StepFailed
 from paas.logs import older
 from paas.worker import commands, launch, lock
 from tenants.containers import observations as containers
@@ -78,7 +78,10 @@ def _step(run_id: str) -> bool:
 def _start(run: Run) -> bool:
     args = shell(run.command) if isinstance(run.command, str) else run.command
     wanted = commands.process(run.release, "run", args)
-    row = observations.claim(run, process_type=wanted.name, memory_limit=wanted.memory_bytes)
+    try:
+        row = observations.claim(run, process_type=wanted.name, memory_limit=wanted.memory_bytes)
+    except Refused as error:
+        return observations.refused(run, error.as_dict())
     if row is None:
         return False
     try:

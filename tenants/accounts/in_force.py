@@ -73,8 +73,9 @@ def _kernel(found: Mapping[str, Mapping[str, Any]], name: str, label: str, unit:
 
 def _containers(tenant: Tenant) -> int:
     """Of those that count; their folder is to the right of this one, so by its rows' name."""
-    rows = tenant.containers.exclude(status="stopped").exclude(kind="build")
-    return rows.values("app", "process_type", "index", "kind").distinct().count()
+    rows = tenant.containers.exclude(status="stopped")
+    processes = rows.filter(kind="process").values("app", "process_type", "index").distinct()
+    return processes.count() + rows.filter(kind="command").count()
 
 
 def _builds(tenant: Tenant) -> int:

@@ -13,9 +13,12 @@ from django.utils import timezone
 from paas.errors import HostProblem
 from paas.live import changed
 from paas.specs import Effective
+from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container
+from tenants.containers.selectors import LIVE
 from tenants.releases.models import Build, Release
+from tenants.releases.room import demand_room
 
 FIRST_ADDRESS = 16  # below it the host's own: gateway, resolver
 _ADDRESS_TRIES = 20
@@ -32,7 +35,11 @@ def new_container(
     index: int,
     memory_limit: int,
 ) -> Container:
-    """A row in `creating` with the lowest free address; the unique constraint decides between two that race."""
+    """A row in `creating` with the lowest free address; the unique constraint decides between two that race.
+
+    Refused when the tenant has as many containers as it may have at once. A build's steps are not counted: it
+    runs one after the other.
+    """
     for _ in range(_ADDRESS_TRIES):
         row = Container(
             tenant=app.tenant,
@@ -47,12 +54,28 @@ def new_container(
         )
         try:
             with transaction.atomic():
+                if kind != Container.Kind.BUILD:
+                    _demand_room(row)
                 row.save(force_insert=True)
         except IntegrityError:
             continue
         _tell(row)
         return row
     raise HostProblem("no address could be allocated: too many containers start at once", retryable=True)
+
+
+def _demand_room(row: Container) -> None:
+    """The tenant's row is the lock. One that takes the place of another (of the release before, in a roll-out)
+    counts once with it."""
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=row.tenant_id)
+    live = Container.objects.filter(tenant=tenant, status__in=LIVE).exclude(kind=Container.Kind.BUILD)
+    taken = {
+        (app, kind, name, index) if kind == Container.Kind.PROCESS else (pk,)
+        for pk, app, kind, name, index in live.values_list("pk", "app_id", "kind", "process_type", "index")
+    }
+    taken.discard((row.app_id, row.kind, row.process_type, row.index))
+    hint = "scale an app of the tenant to fewer, wait for a command to end"
+    demand_room(tenant, 1, len(taken), what=f"start {row} of {row.app.name}", hint=hint)
 
 
 def _lowest_free() -> int:

@@ -22,6 +22,7 @@ from tenants.releases.access import release_for
 from tenants.releases.config import Changes, check_changes, check_total
 from tenants.releases.formation import check_formation
 from tenants.releases.models import Build, Release, Source
+from tenants.releases.room import check_formation_fits
 
 MOST_WAITING = 10  # builds of one app; each holds a source on the host's disk
 
@@ -135,6 +136,9 @@ def scale(*, actor: User, app: App, formation: dict[str, int]) -> Release | None
     processes = following.counted(based_on.processes, formation)
     if processes == based_on.processes:
         return None
+    count = sum(process["count"] for process in processes)
+    if count > sum(process["count"] for process in based_on.processes):  # to fewer it may go at any time
+        check_formation_fits(app, count)
     return following.release(
         app,
         actor=actor,

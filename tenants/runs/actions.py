@@ -13,6 +13,7 @@ from tenants.accounts.models import Tenant, User
 from tenants.apps.models import App
 from tenants.audit.actions import record
 from tenants.releases import next as following
+from tenants.releases.room import demand_room, wanted
 from tenants.runs import observations
 from tenants.runs.command import Command, check_command, checked_time_limit
 from tenants.runs.models import GOING, Run
@@ -45,7 +46,7 @@ def start_run(*, actor: User, app: App, command: Command, time_limit: int | None
 
 def _check_room(tenant: Tenant) -> None:
     """The tenant's row is the lock: two that start at once in two of its apps are counted one by one."""
-    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     going = Run.objects.filter(app__tenant=tenant, status__in=GOING).count()
     if going >= settings.RUNS_AT_ONCE:
         raise Conflict(
@@ -53,6 +54,8 @@ def _check_room(tenant: Tenant) -> None:
             hint="Wait for one to end, or cancel one.",
             details={"most": settings.RUNS_AT_ONCE},
         )
+    hint = "Wait for a command to end, scale an app to fewer"
+    demand_room(tenant, 1, wanted(tenant) + going, what="run a command", hint=hint)
 
 
 @transaction.atomic

@@ -53,6 +53,15 @@ def failed(run: Run, error: dict[str, Any]) -> bool:
     return _move(run, status=Run.Status.FAILED, error=error, finished_at=timezone.now(), deadline=None)
 
 
+def refused(run: Run, error: dict[str, Any]) -> bool:
+    """queued -> failed: it may not begin."""
+    queued = Run.objects.filter(pk=run.pk, status=Run.Status.QUEUED)
+    if not queued.update(status=Run.Status.FAILED, error=error, finished_at=timezone.now()):
+        return False
+    changed(run.app.tenant_id, run.app_id, "run")
+    return True
+
+
 def cancelled_while_queued(run: Run) -> bool:
     queued = Run.objects.filter(pk=run.pk, status=Run.Status.QUEUED)
     return bool(queued.update(status=Run.Status.CANCELLED, finished_at=timezone.now()))

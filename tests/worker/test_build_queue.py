@@ -21,7 +21,9 @@ def order(queue: list[Waiting], slots: int, *, at_once: int) -> list[str]:
     served: dict[str, datetime] = {}
     begun: list[str] = []
     while True:
-        chosen = next_build(queue, [item.tenant_id for item in running], served, at_once=at_once)
+        chosen = next_build(
+            queue, [item.tenant_id for item in running], served, at_once=dict.fromkeys("abc", at_once)
+        )
         if chosen is None or len(running) == slots:
             if not running:
                 return begun
@@ -35,7 +37,7 @@ def order(queue: list[Waiting], slots: int, *, at_once: int) -> list[str]:
 
 
 def test_nothing_waits() -> None:
-    assert next_build([], ["a"], {}, at_once=1) is None
+    assert next_build([], ["a"], {}, at_once={}) is None
 
 
 def test_one_tenant_alone_is_served_in_order() -> None:
@@ -57,5 +59,6 @@ def test_a_second_worker_is_another_tenants() -> None:
 
 
 def test_a_tenant_at_its_limit_waits_even_if_a_worker_is_idle() -> None:
-    assert next_build(waiting("a"), ["a"], {}, at_once=1) is None
-    assert next_build(waiting("a"), ["a"], {}, at_once=2) == "a0"
+    assert next_build(waiting("a"), ["a"], {}, at_once={"a": 1, "b": 2}) is None
+    assert next_build(waiting("a", "b"), ["a", "b"], {}, at_once={"a": 1, "b": 2}) == "b1"
+    assert next_build(waiting("c"), ["c"], {}, at_once={}) is None, "one, of whom nothing is known"
