@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import login, output
+from berth_cli import login, output, volumes
 from berth_cli.client import Client
 from berth_cli.errors import CliError
 from berth_cli.options import AppName, Json, connect, connect_to
@@ -90,7 +90,10 @@ def destroy(
     """Destroy an app and all that belongs to it. Cannot be undone."""
     client, target = connect_to(app)
     client.get(target.path())  # asks for nothing if there is no such app
-    typed = confirm or typer.prompt(f"Destroy {target} for good? Type its name ({target.app})", err=True)
+    if confirm is None:
+        lost = volumes.names(client, target)
+        confirm = typer.prompt(f"Destroy {target}{lost} for good? Type its name ({target.app})", err=True)
+    typed = confirm
     if typed != target.app:
         raise CliError(f"{typed!r} is not the app's name, so nothing was destroyed", f"Type {target.app}.")
     client.delete(target.path(), {"confirm": typed})

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from berth_cli import apps, deploy, inside, output, quota, registries, releases, run, store
+from berth_cli import apps, deploy, inside, output, quota, registries, releases, run, store, volumes
 from berth_cli.errors import CliError
 
 cli = typer.Typer(
@@ -32,6 +32,7 @@ cli.command("commit")(inside.commit)
 cli.command("push")(registries.push)
 cli.command("export")(registries.export)
 cli.add_typer(registries.registries, name="registries")
+cli.add_typer(volumes.volumes, name="volumes")
 cli.command("rollback")(releases.rollback)
 cli.command("ps")(releases.ps)
 cli.command("scale")(releases.scale)

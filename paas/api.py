@@ -18,6 +18,7 @@ from tenants.registries.api import router as registries
 from tenants.releases.api import router as releases
 from tenants.runs.api import router as runs
 from tenants.store.api import router as store
+from tenants.volumes.api import router as volumes
 
 api = NinjaAPI(
     title="Berth",
@@ -26,7 +27,7 @@ api = NinjaAPI(
     description="Send a token as `Authorization: Bearer berth_…`. An app is named by its tenant: `demo/shop`.",
     auth=TokenAuth(),
 )
-for _router in (accounts, apps, releases, store, registries, containers, inspections, runs):
+for _router in (accounts, apps, volumes, releases, store, registries, containers, inspections, runs):
     api.add_router("", _router)
 
 

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "tenants.audit",
     "tenants.accounts",
     "tenants.apps",
+    "tenants.volumes",
     "tenants.releases",
     "tenants.containers",
     "tenants.inspections",
@@ -254,6 +255,8 @@ CELERY_TASK_ROUTES = {
     "berth.export": {"queue": "transfer"},
     "berth.upkeep": {"queue": "transfer"},
     "berth.inspect": {"queue": "transfer"},
+    "berth.volume": {"queue": "transfer"},
+    "berth.measure": {"queue": "transfer"},
     "berth.*": {"queue": "deploy"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

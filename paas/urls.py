@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("tenants.fleet.urls")),
     path("", include("tenants.store.urls")),
     path("", include("tenants.apps.urls")),
+    path("", include("tenants.volumes.urls")),
     path("", include("tenants.releases.urls")),
     path("", include("tenants.registries.urls")),
     path("", include("tenants.containers.urls")),

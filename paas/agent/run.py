@@ -25,7 +25,7 @@ from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
-from paas.worker import disk, engine, quota, routes, upkeep
+from paas.worker import disk, engine, quota, routes, upkeep, volumes
 from paas.worker.sweep import clear_host, sweep
 from tenants.containers.models import Container
 from tenants.runs.models import Run
@@ -59,6 +59,7 @@ class Agent:
             Duty("logs", self._logs.observe, 1.0),
             Duty("quotas", quota.look, 20.0),
             Duty("store", keep_store, 300.0),
+            Duty("volumes", volumes.look, 120.0),
         ]
 
     def run(self) -> None:

@@ -93,6 +93,7 @@ def build(
         steps_cached=execution.steps_cached,
         files_read=tuple(dict.fromkeys((*inputs.files, *plan.files_read))),
         release_command=release_command(inputs.config, inputs.procfile),
+        volumes=inputs.config.volumes,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from paas.builder.procfile import PROCESS_HINT, PROCESS_NAME, shell
 from paas.builder.toml_table import Table, load
+from paas.builder.volumes import Volumes, volumes
 from paas.specs import MIB, MOST_OF_A_TYPE, HealthCheck
 
 NAME = "berth.toml"
@@ -71,6 +72,7 @@ class Config:
     release: tuple[str, ...] = ()
     health: HealthCheck | None = None
     env: Pairs = ()
+    volumes: Volumes = ()
     stages: dict[str, StageConfig] = field(default_factory=dict)
 
     def for_stage(self, name: str) -> Config:
@@ -93,6 +95,7 @@ def parse(text: str) -> Config:
         release=_release(top.table("release")),
         health=_health(top.table("health")),
         env=_env(top),
+        volumes=volumes(top),
         stages={name: _stage(table) for name, table in _stages(top).items()},
     )
     top.finish()

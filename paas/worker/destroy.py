@@ -6,7 +6,7 @@ import structlog
 from django.conf import settings
 
 from paas.logs import older
-from paas.worker import launch, routes
+from paas.worker import launch, routes, volumes
 from tenants.apps.models import App
 from tenants.containers.models import Container
 
@@ -25,6 +25,7 @@ def destroy(app: App) -> None:
     files += [settings.PATHS.sources / pk for pk in app.sources.values_list("pk", flat=True)]
     App.objects.filter(pk=app.pk).update(serving_release_id="")
     routes.sync()
+    volumes.remove_all(app)
     for path in files:
         path.unlink(missing_ok=True)
     app.releases.all().delete()

@@ -25,6 +25,7 @@ from tenants.containers.models import Container
 from tenants.releases import observations, serial
 from tenants.releases.models import Release
 from tenants.releases.room import check_formation_fits
+from tenants.volumes import observations as volumes
 
 log = structlog.get_logger()
 STEADY_SECONDS = 1.0  # a process that serves no port counts as started after this long without an exit
@@ -50,6 +51,7 @@ def roll_out(app: App, release: Release) -> None:
         if begun:
             _stop_leftovers(app, release)
         _check_quota(app, release)
+        volumes.wanted(app, release.volumes)
         if release.committed_from:
             commits.make_image(release)
         if release.release_command:

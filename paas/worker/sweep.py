@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from paas.queue import wake
-from paas.worker import engine, exports, registry, upkeep
+from paas.worker import engine, exports, registry, upkeep, volumes
 from paas.worker.builds import requeue_interrupted
 from paas.worker.plan import slots
 from paas.worker.plan import upkeep as upkeep_of
@@ -38,6 +38,8 @@ def sweep() -> None:
         wake("inspect", inspection_id)
     for tenant_id in forgotten_quotas():
         wake("quota", tenant_id)
+    for volume_id in volumes.waiting():
+        wake("volume", volume_id)
     for push_id in registry.requeue_interrupted():
         wake("push", push_id)
     for export_id in exports.requeue_interrupted():

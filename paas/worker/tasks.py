@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from paas.worker import builds, exports, inspections, quota, registry, runs
+from paas.worker import builds, exports, inspections, quota, registry, runs, volumes
 from paas.worker import reconcile as apps
 from paas.worker import upkeep as store
 
@@ -33,6 +33,16 @@ def inspect(inspection_id: str) -> None:
 @shared_task(name="berth.quota")  # type: ignore[untyped-decorator]
 def apply_quota(tenant_id: str) -> None:
     quota.apply_quota(tenant_id)
+
+
+@shared_task(name="berth.volume")  # type: ignore[untyped-decorator]
+def delete_volume(volume_id: str) -> None:
+    volumes.settle(volume_id)
+
+
+@shared_task(name="berth.measure")  # type: ignore[untyped-decorator]
+def measure_volumes(tenant_id: str) -> None:
+    volumes.measure(tenant_id)
 
 
 @shared_task(name="berth.upkeep")  # type: ignore[untyped-decorator]

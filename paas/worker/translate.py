@@ -7,8 +7,18 @@ from dataclasses import replace
 
 from django.conf import settings
 
+from paas.errors import HostProblem
 from paas.network import address_of, host_resolvers, resolv_conf
-from paas.specs import ID_RANGE_SIZE, ContainerSpec, ImageSpec, Limits, Mount, ProcessSpec, TenantSpec
+from paas.specs import (
+    ID_RANGE_SIZE,
+    ContainerSpec,
+    ImageSpec,
+    Limits,
+    Mount,
+    ProcessSpec,
+    TenantSpec,
+    VolumeMount,
+)
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container
@@ -59,7 +69,7 @@ def app_env(app: App, release: Release, image: ImageSpec, process_type: str) -> 
 def process_container(
     row: Container, release: Release, image: ImageSpec, process: ProcessSpec
 ) -> ContainerSpec:
-    """A container for one process of a release, or for a command run with its image and config."""
+    """A container for one process of a release, or for a command run with its image, config and volumes."""
     return container_spec(
         row,
         layers=image.layers,
@@ -74,7 +84,21 @@ def process_container(
             pids=APP_PIDS,
         ),
         stop_signal=image.stop_signal,
+        mounts=volume_mounts(row.app, release),
     )
+
+
+def volume_mounts(app: App, release: Release) -> tuple[VolumeMount, ...]:
+    """By ids that the server made; the release's roll-out has made the rows."""
+    if not release.volumes:
+        return ()
+    ids = dict(app.volumes.filter(delete_asked_at=None).values_list("name", "pk"))
+    missing = [name for name, _ in release.volumes if name not in ids]
+    if missing:
+        raise HostProblem(
+            f"volume {missing[0]} of {app} is not there", hint="restart the app to have it made anew"
+        )
+    return tuple(VolumeMount(ids[name], path) for name, path in release.volumes)
 
 
 def container_spec(

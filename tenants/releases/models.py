@@ -96,6 +96,7 @@ class Release(models.Model):
     processes = models.JSONField()  # [ProcessSpec], counts as released
     health = models.JSONField()  # HealthCheck
     release_command = models.JSONField(default=list)
+    volumes = models.JSONField(default=list)  # [[name, path]] that its containers mount
     config = EncryptedJSONField()  # env defaults of berth.toml overlaid with config vars, as released
     # A rollback's, and of what is based on it meanwhile: once live, the app's config vars become its own.
     brings_config = models.BooleanField(default=False)

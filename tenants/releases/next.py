@@ -23,6 +23,7 @@ _COPIED = (
     "processes",
     "health",
     "release_command",
+    "volumes",
     "defaults",
     "config",
     "brings_config",

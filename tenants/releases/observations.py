@@ -91,6 +91,7 @@ def _release_built(app: App, build: Build, report: BuildReport) -> Release:
         processes=following.counted([to_json(p) for p in report.processes], app.formation),
         health=to_json(report.health),
         release_command=list(report.release_command),
+        volumes=[list(volume) for volume in report.volumes],
         defaults=defaults,
         config=following.config_of(app, defaults),
     )

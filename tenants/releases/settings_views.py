@@ -21,6 +21,7 @@ from tenants.releases import next as following
 from tenants.releases.config import Changes
 from tenants.releases.forms import ConfigVarForm, DotEnvForm, FormationForm
 from tenants.releases.views import app_context, tell
+from tenants.volumes.selectors import volumes
 
 
 @sensitive_post_parameters("value")
@@ -124,5 +125,8 @@ def settings_page(request: SignedInRequest, tenant: str, name: str) -> HttpRespo
             return redirect("settings", tenant, name)
     rows = [(form[key], process) for key, process in processes.items()]
     return form_page(
-        request, "releases/settings.html", form, {**app_context(request, app, "settings"), "rows": rows}
+        request,
+        "releases/settings.html",
+        form,
+        {**app_context(request, app, "settings"), "rows": rows, "volumes": volumes(app)},
     )

@@ -40,6 +40,7 @@ def test_the_documented_example_is_read_as_documented() -> None:
         release=sh("python -m app migrate"),
         health=HealthCheck(path="/healthz", timeout=30.0),
         env=(("LOG_LEVEL", "info"),),
+        volumes=(("data", "/var/lib/data"),),
         stages={
             "staging": StageConfig(
                 processes={"web": ProcessConfig((), 128 * MIB, None, 1)}, env=(("LOG_LEVEL", "debug"),)
@@ -96,6 +97,21 @@ def test_nothing_at_all_is_a_valid_file() -> None:
         ("[stages.Prod.env]\nA = 'x'", 1, "stages.Prod", ["lower-case"]),
         ("[stages.test.health]\npath = '/'", 1, "stages.test.health", ["processes, env"]),
         ("build = 1", 1, "build", ["[build]"]),
+        ("[volumes]\n'a/b' = '/data'", 2, "volumes.a/b", ["not a volume's name", "lower-case"]),
+        ("[volumes]\ndata = 1", 2, "volumes.data", ["whole number", "in quotes"]),
+        ("[volumes]\n\ndata = 'data'", 3, "volumes.data", ["absolute path", 'write "/data"']),
+        ("[volumes]\ndata = '/srv//x/../data/'", 2, "volumes.data", ['write "/srv/data"']),
+        ("[volumes]\ndata = '/a b'", 2, "volumes.data", ['write "/var/lib/data"']),
+        ('[volumes]\ndata = "/a\\nb"', 2, "volumes.data", ["absolute path"]),
+        ("[volumes]\ndata = '/'", 2, "volumes.data", ["over /", '"/data"']),
+        ("[volumes]\ndata = '/proc/x'", 2, "volumes.data", ["the kernel's", '"/var/lib/data"']),
+        ("[volumes]\ndata = '/sys'", 2, "volumes.data", ["the kernel's"]),
+        ("[volumes]\ndata = '/dev/shm'", 2, "volumes.data", ["the kernel's"]),
+        ("[volumes]\ndata = '/etc/hosts'", 2, "volumes.data", ["by Berth itself", '"/etc/data"']),
+        ("[volumes]\ndata = '/usr'", 2, "volumes.data", ["hide all of /usr", '"/usr/data"']),
+        ("[volumes]\na = '/srv/x'\nb = '/srv/x/y'", 3, "volumes.b", ["lie in each other", '"/srv/b"']),
+        ("[volumes]\na = '/srv'\nb = '/srv'", 3, "volumes.b", ["lie in each other", '"/b"']),
+        ("[volumes]\n" + "\n".join(f"v{n} = '/v/{n}'" for n in range(17)), 1, "volumes", ["may have 16"]),
         ("[env]\nA = 1979-05-27", 2, "env.A", ["a date or time"]),
     ],
 )

@@ -69,7 +69,10 @@ def _encoded(body: Any) -> bytes:
     return body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
 
 
-def report(*, processes: Iterable[ProcessSpec] = (), env: tuple[tuple[str, str], ...] = ()) -> BuildReport:
+Pairs = tuple[tuple[str, str], ...]
+
+
+def report(*, processes: Iterable[ProcessSpec] = (), env: Pairs = (), volumes: Pairs = ()) -> BuildReport:
     """What a small build gives; tests change one thing of it."""
     return BuildReport(
         image=ImageSpec(digest="sha256:" + "a" * 64, layers=(LAYER,)),
@@ -79,6 +82,7 @@ def report(*, processes: Iterable[ProcessSpec] = (), env: tuple[tuple[str, str],
         builder="python",
         steps_total=4,
         steps_cached=3,
+        volumes=volumes,
     )
 
 

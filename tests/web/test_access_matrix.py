@@ -12,6 +12,7 @@ from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
 from tenants.registries.models import Export, Push
 from tenants.store.models import Upkeep
+from tenants.volumes.models import Volume
 from tests.web.cast import (
     GZIP,
     LAYER,
@@ -81,6 +82,8 @@ MATRIX = {
     ("GET", "machine/store/upkeep/{upkeep}"): Row(ADMIN, 200),
     ("GET", f"{APP}/containers"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/logs"): Row(Role.VIEWER, 200),
+    ("GET", f"{APP}/volumes"): Row(Role.VIEWER, 200),
+    ("DELETE", f"{APP}/volumes/{{volume}}"): Row(Role.OWNER, 202, {"confirm": "data"}),
     ("POST", f"{APP}/runs"): Row(Role.DEVELOPER, 202, {"command": ["true"]}),
     ("GET", f"{APP}/runs"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/runs/{{run}}"): Row(Role.VIEWER, 200),
@@ -124,6 +127,7 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     ids |= {"upkeep": Upkeep.objects.create(kind="prune", status="done").pk, "host": "registry.example"}
     first = cast.app.releases.get(version=1)
     ids |= {"push": Push.objects.create(app=cast.app, release=first, reference="r/s:1").pk}
+    ids |= {"volume": Volume.objects.create(app=cast.app, name="data").name}
     ids |= {"export": Export.objects.create(app=cast.app, release=first).pk}
     url = path.format(tenant="demo", app="shop", **ids)
     client = _client(cast, who)

@@ -90,6 +90,7 @@ MATRIX = {
     f"{APP}config/many/": Row(DEVELOPER, 405, 302, body={"lines": "A=1\nB=2"}),
     f"{APP}config/<str:key>/": Row(DEVELOPER),
     f"{APP}config/<str:key>/unset/": Row(DEVELOPER, 405, 302),
+    f"{APP}volumes/<slug:volume>/delete/": Row(OWNER, 405, 302, body={"confirm": "data"}),
     f"{APP}settings/": Row(VIEWER, 200, 302, DEVELOPER, {"web": "2"}),
 }
 ELSEWHERE = {"sign-in/", "healthz/"}  # with tests of their own
@@ -147,6 +148,7 @@ def test_access(cast: Cast, method: str, path: str, settings: Any) -> None:
     settings.RUNS_AT_ONCE = 99
     row = MATRIX[path]
     cast.app.config_vars.create(key="KEY", value="secret")
+    cast.app.volumes.create(name="data")
     for who in reversed(WHO):  # from nobody to the owner, whose POST may take the thing away
         build = make_build(cast.app, cast.developer)
         run = make_run(cast.app, cast.developer)
@@ -162,6 +164,7 @@ def test_access(cast: Cast, method: str, path: str, settings: Any) -> None:
             .replace("<int:version>", "1")
             .replace("<str:key>", "KEY")
             .replace("<str:host>", "registry.example:5000")
+            .replace("<slug:volume>", "data")
             .replace("<slug:part>", "head")
             .replace("<slug:kind>", "look")
             .replace("<int:member_id>", "99999")

@@ -89,6 +89,6 @@ def _commands() -> list[tuple[str, Any]]:
     for name, command in typer.main.get_group(cli).commands.items():
         below = getattr(command, "commands", {})
         found += [(f"{name} {part}", inner) for part, inner in below.items()]
-        if not below or name == "config":  # which lists by itself
+        if not below or name in ("config", "volumes"):  # which lists by itself
             found.append((name, command))
     return found
