@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import grp
 from collections import Counter
+from collections.abc import Collection
 from threading import Event, Lock, Thread
 
 import structlog
 from django.conf import settings
 
 from paas.errors import BerthError
-from paas.runtime import LogKeeper
+from paas.runtime import LogKeeper, Together
 from paas.worker import engine
+from tenants.accounts.models import Tenant
 from tenants.containers import observations
 
 log = structlog.get_logger()
@@ -25,6 +27,8 @@ class Logs:
 
     def __init__(self) -> None:
         self._keeper = LogKeeper(settings.PATHS.bundles, grp.getgrnam(settings.GROUP).gr_gid)
+        self._owners: dict[str, str] = {}  # container -> tenant, neither of which changes
+        self._rates: dict[str, int] = {}  # as the rows said when they could be read last
         self._dropped, self._counting, self._ending = Counter[str](), Lock(), Event()
         self._thread = Thread(target=self._run, name="logs", daemon=True)
 
@@ -46,9 +50,16 @@ class Logs:
     def _keep(self) -> None:
         # Of what the host has; its rows may be out of reach.
         found = {pk: settings.PATHS.container_log(pk) for pk in engine.runtime().list()}
-        dropped = self._keeper.tick(found)
+        dropped = self._keeper.tick(found, self._together(found))
         with self._counting:
             self._dropped.update(dropped)
+
+    def _together(self, found: Collection[str]) -> dict[str, Together]:
+        """Whose rate each of them shares, as far as that is known."""
+        known = {pk: self._owners.get(pk) or engine.runtime().tenant_of(pk) for pk in found}
+        self._owners = {pk: tenant for pk, tenant in known.items() if tenant}
+        rates = self._rates
+        return {pk: Together(tenant, rates[tenant]) for pk, tenant in self._owners.items() if tenant in rates}
 
     def observe(self) -> None:
         """What was dropped into rows; kept for the next time when that fails.
@@ -57,6 +68,7 @@ class Logs:
         """
         if not self._thread.is_alive():
             raise RuntimeError("the thread that keeps logs small has ended")
+        self._rates = dict(Tenant.objects.values_list("pk", "log_bytes"))
         with self._counting:
             dropped = self._dropped.copy()
         observations.log_dropped(dropped)

@@ -17,17 +17,39 @@ from pathlib import Path
 from paas.logs import LogLine, as_record, older
 
 ROTATE_AT = 4 * 1024 * 1024
-BYTES_A_SECOND = 256 * 1024
-BURST = 2 * 1024 * 1024
+BYTES_A_SECOND = 256 * 1024  # of one container
+BURST_SECONDS = 8
+BURST = BURST_SECONDS * BYTES_A_SECOND
 LOOK_BACK = 64 * 1024  # how far before a cut the end of a line is looked for
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """What may be written: `rate` bytes a second, and what was left over of up to BURST_SECONDS before."""
+
+    rate: int
+    left: float
+    looked: float
+
+    @classmethod
+    def fresh(cls, rate: int, now: float) -> _Allowance:
+        return cls(rate, rate * BURST_SECONDS, now)
+
+    def take(self, count: int, rate: int, now: float) -> int:
+        """How many of `count` bytes are too many."""
+        self.rate = rate
+        self.left = min(rate * BURST_SECONDS, self.left + (now - self.looked) * rate) - count
+        self.looked = now
+        over = max(0, -int(self.left))
+        self.left = max(0.0, self.left)
+        return over
 
 
 @dataclass(slots=True)
 class _Log:
     inode: int
     size: int
-    allowance: float
-    looked: float
+    allowance: _Allowance
 
     def follow(self, found: os.stat_result) -> int:
         """Another file has the name: ours after a rotation (size 0), else conmon's, which started over when
@@ -36,6 +58,14 @@ class _Log:
             return 0
         lost, self.inode, self.size = self.size, found.st_ino, 0
         return lost
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Logs that share one allowance beside their own: a tenant's, with its rate in bytes a second."""
+
+    id: str
+    rate: int
 
 
 class LogKeeper:
@@ -47,39 +77,49 @@ class LogKeeper:
     def __init__(self, bundles: Path, group: int = -1) -> None:
         self._bundles, self._group = bundles, group
         self._logs: dict[str, _Log] = {}
+        self._together: dict[str, _Allowance] = {}
         self._began = False
 
-    def tick(self, logs: Mapping[str, Path]) -> dict[str, int]:
-        """Look at the logs of these containers; the bytes dropped now, of those that lost any."""
+    def tick(self, logs: Mapping[str, Path], owners: Mapping[str, Together] | None = None) -> dict[str, int]:
+        """Look at the logs of these containers; the bytes dropped now, of those that lost any. `owners` says
+        which of them share an allowance."""
+        owners = owners or {}
         self._logs = {key: log for key, log in self._logs.items() if key in logs}
+        known = {owner.id for owner in owners.values()}
+        self._together = {key: found for key, found in self._together.items() if key in known}
         dropped = {}
         for container_id, path in logs.items():
             with suppress(FileNotFoundError):
-                if lost := self._keep(container_id, path):
+                if lost := self._keep(container_id, path, owners.get(container_id)):
                     dropped[container_id] = lost
         self._began = True
         return dropped
 
-    def _keep(self, container_id: str, path: Path) -> int:
+    def _keep(self, container_id: str, path: Path, owner: Together | None) -> int:
         found, now = path.stat(), time.monotonic()
         if found.st_mode & 0o777 != 0o640:
             self._readable(path)
         judged = 0 if self._began else found.st_size
-        log = self._logs.setdefault(container_id, _Log(found.st_ino, judged, BURST, now))
+        fresh = _Log(found.st_ino, judged, _Allowance.fresh(BYTES_A_SECOND, now))
+        log = self._logs.setdefault(container_id, fresh)
         lost = log.follow(found)
-        log.allowance = min(BURST, log.allowance + (now - log.looked) * BYTES_A_SECOND)
-        log.allowance -= found.st_size - log.size
-        log.looked, log.size = now, found.st_size
-        if log.allowance < 0:
-            lost += self._cut(path, found.st_size + int(log.allowance))
-            log.allowance = 0
+        grown, log.size = found.st_size - log.size, found.st_size
+        over, reason = log.allowance.take(grown, BYTES_A_SECOND, now), _too_fast(BYTES_A_SECOND)
+        if owner is not None and (shared := self._over_together(owner, grown - over, now)):
+            over, reason = over + shared, f"{_too_fast(owner.rate)} of all containers of the tenant"
+        if over:
+            lost += self._cut(path, found.st_size - over)
         if lost:
-            self._remark(path, lost)
+            self._remark(path, lost, reason)
             log.size = path.stat().st_size
         if log.size >= ROTATE_AT:
             self._rotate(container_id, path)
             log.size = 0
         return lost
+
+    def _over_together(self, owner: Together, grown: int, now: float) -> int:
+        fresh = _Allowance.fresh(owner.rate, now)
+        return self._together.setdefault(owner.id, fresh).take(grown, owner.rate, now)
 
     def _cut(self, path: Path, size: int) -> int:
         """Drop what came beyond `size`, from the end of a line on."""
@@ -91,8 +131,8 @@ class LogKeeper:
             file.truncate(kept)
         return lost
 
-    def _remark(self, path: Path, lost: int) -> None:
-        text = f"{lost:,} bytes of output were dropped: more than {BYTES_A_SECOND // 1024} KiB a second"
+    def _remark(self, path: Path, lost: int, reason: str) -> None:
+        text = f"{lost:,} bytes of output were dropped: {reason}"
         with path.open("ab", buffering=0) as file:
             file.write(as_record(LogLine(datetime.now(UTC).isoformat(), "berth", text)))
 
@@ -112,3 +152,7 @@ class LogKeeper:
     def _readable(self, path: Path) -> None:
         os.chown(path, -1, self._group)
         path.chmod(0o640)
+
+
+def _too_fast(rate: int) -> str:
+    return f"more than {rate // 1024} KiB a second"

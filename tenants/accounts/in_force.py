@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from django.db.models import Sum
+
+from paas.templatetags.berth import size
 from tenants.accounts.models import Tenant
 
 Unit = Literal["bytes", "bytes a second", "cpu", "number", "number a second"]
@@ -56,8 +59,9 @@ def lines(tenant: Tenant) -> list[Line]:
     ]
     inodes = _kernel(found, "inodes", "Files", "number", tenant.disk_bytes // BYTES_PER_INODE)
     used = {"containers": _containers(tenant), "builds": _builds(tenant), "store": tenant.store_used}
+    why = {"log": _dropped(tenant)}
     ours = [
-        Line(name, label, unit, value, value, used.get(name))
+        Line(name, label, unit, value, value, used.get(name), why.get(name, ""))
         for name, label, unit, value in ((n, text, u, getattr(tenant, c)) for n, text, u, c in _OURS)
     ]
     return [*kernel, inodes, *ours]
@@ -76,6 +80,12 @@ def _containers(tenant: Tenant) -> int:
     rows = tenant.containers.exclude(status="stopped")
     processes = rows.filter(kind="process").values("app", "process_type", "index").distinct()
     return processes.count() + rows.filter(kind="command").count()
+
+
+def _dropped(tenant: Tenant) -> str:
+    rows = tenant.containers.exclude(status="stopped")
+    lost = rows.aggregate(lost=Sum("log_dropped_bytes"))["lost"]
+    return f"{size(lost)} of what runs now were dropped" if lost else ""
 
 
 def _builds(tenant: Tenant) -> int:

@@ -27,6 +27,7 @@ class ContainerOut(Schema):
     """One life of one container. Memory in bytes, cpu in 1/1000 core over the last sample.
 
     `limits` are those that the kernel holds it to, null for none; empty until they were read.
+    `output_dropped`: bytes of its output that came faster than a log may grow.
     """
 
     id: str
@@ -46,12 +47,14 @@ class ContainerOut(Schema):
     memory_limit: int
     cpu_millis: int
     limits: dict[str, int | None]
+    output_dropped: int
 
     @staticmethod
     def of(row: Container) -> ContainerOut:
         same = {name: getattr(row, name) for name in ContainerOut.model_fields if hasattr(row, name)}
         version = row.release.version if row.release else None
-        return ContainerOut(**same, process=row.process_type, version=version)
+        own = {"process": row.process_type, "version": version, "output_dropped": row.log_dropped_bytes}
+        return ContainerOut(**{**same, **own})
 
 
 class LineOut(Schema):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from paas.logs import LINE_MAX, Follower, LogLine, follow, older, parse, read_tail
-from paas.runtime import LogKeeper
+from paas.runtime import LogKeeper, Together
 from paas.runtime.conmon import LOG_SIZE_MAX
-from paas.runtime.log_keeper import BURST
+from paas.runtime.log_keeper import BURST, BURST_SECONDS
 from tests.runtime.conftest import Bed
 
 AT = "2026-11-23T21:39:00.123456789+00:00"
@@ -124,6 +124,26 @@ def test_what_a_new_log_begins_with_counts(tmp_path: Path) -> None:
     assert keeper.tick({"old": old}) == {}
     assert keeper.tick({"old": old, "new": new}).keys() == {"new"}
     assert "were dropped" in read_tail(new, 1)[0].text
+
+
+def test_containers_of_one_tenant_share_its_rate(tmp_path: Path) -> None:
+    """Each may have its own, and all of them together no more than the tenant's; a neighbour loses nothing."""
+    logs = {name: tmp_path / name for name in ("one", "two", "next")}
+    rate = Together("t", 16 * 1024)
+    owners = {"one": rate, "two": rate, "next": Together("n", 1024 * 1024)}
+    keeper = LogKeeper(tmp_path)
+    for log in logs.values():
+        log.touch()
+    assert keeper.tick(logs, owners) == {}
+    for log in logs.values():
+        log.write_bytes(record("x" * 1000) * 100)
+    most = rate.rate * BURST_SECONDS
+    dropped = keeper.tick(logs, owners)
+    assert dropped.keys() == {"two"}, "the first to be looked at had less than all of it"
+    assert sum(logs[name].stat().st_size for name in ("one", "two")) <= most + 1000
+    assert "more than 16 KiB a second of all containers of the tenant" in read_tail(logs["two"], 1)[0].text
+    assert logs["next"].read_bytes() == record("x" * 1000) * 100
+    assert keeper.tick(logs) == {}, "who owns them may not be known yet"
 
 
 @pytest.mark.kernel

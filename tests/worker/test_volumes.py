@@ -48,8 +48,8 @@ def roll_out(host: Host, **changes: Any) -> Release:
 
 
 def folder(host: Host) -> Path:
-    disks: Path = settings.PATHS.disks
-    return disks / host.cast.tenant.pk / "volumes" / Volume.objects.get().pk
+    place: Path = settings.PATHS.disks / host.cast.tenant.pk / "volumes" / Volume.objects.get().pk
+    return place
 
 
 def test_it_outlives_releases_commands_and_the_host(writer: Host) -> None:
