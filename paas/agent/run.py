@@ -25,7 +25,7 @@ from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
-from paas.worker import disk, engine, quota, routes, upkeep, volumes
+from paas.worker import disk, engine, kept, quota, routes, upkeep, volumes
 from paas.worker.sweep import clear_host, sweep
 from tenants.containers.models import Container
 from tenants.runs.models import Run
@@ -92,6 +92,7 @@ class Agent:
 def keep_store() -> None:
     """The image store's sizes into rows; a prune is asked for when the disk is filling up."""
     upkeep.observe()
+    kept.look()
     upkeep.at_night(timezone.now(), disk.used())
 
 

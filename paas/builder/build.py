@@ -67,7 +67,7 @@ def build(
     names = Names(store, pull)
     with Tree(source) as tree:
         inputs = read_inputs(tree, stage)
-        bases = Bases(store, suite, lines.line, names, check=partial(demand_wanted, cancelled))
+        bases = Bases(store.shared, suite, lines.line, names, check=partial(demand_wanted, cancelled))
         plan = make_plan(inputs, tree, bases, lines)
         processes = formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
         execution = Execution(

@@ -57,15 +57,27 @@ class _Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class StepAges:
+    """How long a build step is remembered that nobody uses, in seconds."""
+
+    usual: float
+    short: float
+    hurried: frozenset[str]  # layers, by DiffID, whose steps go after the short time
+
+    def of(self, diff_id: str) -> float:
+        return min(self.usual, self.short) if diff_id in self.hurried else self.usual
+
+
+@dataclass(frozen=True, slots=True)
 class Pruner:
-    """`step_age` and `grace` in seconds: a step not used for longer is forgotten; what is younger than `grace`
+    """`grace` in seconds: a step not used for longer than its age is forgotten; what is younger than `grace`
     stays even when unreferenced, for a build that has made it and not yet recorded its image."""
 
     root: Path
     blobs: Blobs
     layers: Layers
     steps: Steps
-    step_age: float
+    step_ages: StepAges
     grace: float
 
     def run(self, keep: Keep, *, dry_run: bool) -> PruneReport:
@@ -85,7 +97,7 @@ class Pruner:
         used_blobs, used_layers = self._reachable(keep)
         old_steps = []
         for path, diff_id, age in self.steps.all():
-            if not diff_id or age > self.step_age or not self.layers.has(diff_id):
+            if not diff_id or age > self.step_ages.of(diff_id) or not self.layers.has(diff_id):
                 old_steps.append(path)
             else:
                 used_layers.add(diff_id)

@@ -7,6 +7,7 @@
     steps/<kk>/<key>          the build cache
     incoming/                 images that are being read
     trash/                    what prune is removing
+    owners/<tenant>/<hex>     what a tenant brought (see paas.images.tenant_store)
     quarantine/               damaged layers that a container may still run on
 
 Every write is idempotent and atomic; what is half-written has a temporary name and is never looked at.
@@ -27,7 +28,7 @@ from paas.images.graph import all_blobs
 from paas.images.layers import LayerInfo, Layers
 from paas.images.load import Loaded, Loader, LoadLimits
 from paas.images.lock import adding
-from paas.images.prune import Keep, Pruner, PruneReport
+from paas.images.prune import Keep, Pruner, PruneReport, StepAges
 from paas.images.save import Checked, Saver, checked_name
 from paas.images.steps import Steps
 from paas.images.tags import Tags
@@ -72,6 +73,7 @@ class Store:
         self._saver = Saver(self._blobs, self._layers)
         self._tags = Tags(root / "tags")
         self._steps = Steps(root / "steps")
+        self.shared = self  # for what is nobody's: base images and languages
 
     # --- layers
     def commit_changeset(
@@ -242,11 +244,13 @@ class Store:
         dry_run: bool = False,
         step_age: float = 7 * DAY,
         grace: float = 3600,
+        hurried: Collection[str] = (),
     ) -> PruneReport:
         """Remove what is reachable neither from the images kept (manifest digests), nor from a tag, nor from a
         build step used within `step_age` seconds, nor named in `keep_layers` (DiffIDs), and is older than
-        `grace` seconds. A dry run only tells."""
-        pruner = Pruner(self.root, self._blobs, self._layers, self._steps, step_age, grace)
+        `grace` seconds. A dry run only tells. Steps that made a `hurried` layer (DiffIDs) go after `grace`."""
+        ages = StepAges(step_age, grace, frozenset(hurried))
+        pruner = Pruner(self.root, self._blobs, self._layers, self._steps, ages, grace)
         kept = Keep(frozenset((*keep, *self.tags().values())), frozenset(keep_layers))
         return pruner.run(kept, dry_run=dry_run)
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from paas.errors import BadInput
 from paas.images import Loaded, LoadLimits, UnpackReport
 from paas.oci.index import parse_archived
-from paas.worker import engine
+from paas.worker import kept
 from tenants.releases.models import Build, Source
 
 _LONGEST = 4 * 1024 * 1024
@@ -31,10 +31,11 @@ def load(build: Build, folder: Path, unpacked: UnpackReport, *, look: Callable[[
     """Into the store. From the archive itself where that has the files as they are: older versions of Docker
     wrote links, which nobody follows in a folder. `look` is called again and again meanwhile, and may raise."""
     limits = LoadLimits(max_bytes=settings.PULL_MAX_BYTES)
+    store = kept.store_for(build.app.tenant, "the image")
     if build.source.kind == Source.Kind.ZIP or unpacked.stripped:
-        return engine.store().load_layout(folder, limits=limits, look=look)
+        return store.load_layout(folder, limits=limits, look=look)
     with (settings.PATHS.sources / build.source_id).open("rb") as file:
-        return engine.store().load_archive(cast(BinaryIO, file), limits=limits, look=look)
+        return store.load_archive(cast(BinaryIO, file), limits=limits, look=look)
 
 
 def _read(path: Path) -> bytes | None:

@@ -21,7 +21,7 @@ from paas.images.archive import Kind as Archive
 from paas.images.durable import room_for
 from paas.queue import wake
 from paas.specs import BuildReport
-from paas.worker import archived, disk, engine, history, launch, lock, registry
+from paas.worker import archived, disk, history, kept, launch, lock, registry
 from paas.worker.build_log import BuildLog
 from paas.worker.build_queue import Waiting, next_build
 from paas.worker.config_vars import ConfigVars
@@ -156,6 +156,7 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     disk.demand_room("a build")
+    store = kept.store_for(build.app.tenant, "a build")
     started = time.monotonic()
     if build.source.kind == Source.Kind.IMAGE:
         return registry.deploy(build, write, stop)
@@ -180,7 +181,7 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
             folder / "source",
             tenant_id=build.app.tenant_id,
             stage=build.app.stage,
-            store=engine.store(),
+            store=store,
             sandbox=BuildSandbox(build, cancelled=stop),
             log=write,
             cancelled=stop,

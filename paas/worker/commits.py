@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paas.errors import StepFailed
 from paas.oci.config import History
-from paas.worker import disk, engine
+from paas.worker import disk, engine, kept
 from tenants.releases import observations, serial
 from tenants.releases.models import Release
 
@@ -19,7 +19,7 @@ def make_image(release: Release) -> None:
     ended meanwhile, BadInput when what it wrote cannot be in an image, HostProblem on a disk almost full.
     """
     disk.demand_room("the commit")
-    store, runtime = engine.store(), engine.runtime()
+    store, runtime = kept.store_for(release.app.tenant, "the commit"), engine.runtime()
     container_id = release.committed_from
     if runtime.state(container_id).status != "running":
         raise StepFailed(

@@ -18,7 +18,7 @@ from paas.oci.digest import is_digest, of_bytes
 from paas.oci.index import parse_index
 from paas.oci.reference import Reference, parse_reference
 from paas.specs import BuildReport, ImageSpec, ProcessSpec
-from paas.worker import engine, jobs, launch
+from paas.worker import engine, jobs, kept, launch
 from paas.worker.transfer import PROCESS, Transfer, demand_allowed
 from paas.worker.translate import tenant_spec
 from tenants.containers.models import Container
@@ -39,11 +39,12 @@ def pull(name: str, transfer: Transfer) -> str:
     """
     reference = parse_reference(name)
     demand_allowed(reference)
+    store = kept.store_for(transfer.app.tenant, "the pull")
     engine.runtime().prepare_tenant(tenant_spec(transfer.app.tenant))
     limits = LoadLimits(max_bytes=settings.PULL_MAX_BYTES)
     with transfer.fetched(reference) as folder:
         _demand_digest(reference, folder, transfer)
-        loaded = engine.store().load_layout(folder, limits=limits, look=transfer.check)
+        loaded = store.load_layout(folder, limits=limits, look=transfer.check)
     return loaded.digest
 
 

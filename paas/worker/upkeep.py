@@ -15,6 +15,7 @@ from paas.errors import HostProblem
 from paas.images import Damage, PruneReport, Store
 from paas.images.usage import Owner, Share, shares
 from paas.worker import disk, engine, jobs, lock
+from paas.worker import kept as held
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.releases import observations as releases
@@ -131,7 +132,12 @@ def prune(*, dry_run: bool) -> dict[str, Any]:
     """On a disk that is almost full, nothing stays but what is needed and what builds under way have made."""
     needed, (step_age, grace) = kept(), _ages()
     report = engine.store().prune(
-        needed.images, keep_layers=needed.layers, dry_run=dry_run, step_age=step_age, grace=grace
+        needed.images,
+        keep_layers=needed.layers,
+        dry_run=dry_run,
+        step_age=step_age,
+        grace=grace,
+        hurried=held.hurried(),
     )
     return {**_numbers(report), "kept_images": len(needed.images)}
 
@@ -167,10 +173,11 @@ def describe(damage: Damage) -> dict[str, Any]:
 
 # --- by itself
 def at_night(now: datetime, disk_used: float) -> None:
-    """Ask for a prune when the disk is filling up. `disk_used` is in percent."""
+    """Ask for a prune when the disk, or what a tenant may keep, is filling up; `disk_used` in percent."""
     last = Upkeep.objects.filter(kind=Upkeep.Kind.PRUNE).order_by("-created_at").first()
     since = now - last.created_at if last else None
-    if is_due(now, disk_used, since) and ask_by_itself():
+    full = bool(held.almost_full()) and (since is None or since >= AGAIN_WHEN_FULL)
+    if (full or is_due(now, disk_used, since)) and ask_by_itself():
         log.info("store.prune_by_itself", disk_used=round(disk_used))
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
-from paas.errors import Conflict
+from paas.errors import Conflict, Refused
 from paas.live import changed
 from paas.queue import wake
-from tenants.accounts.models import User
+from paas.templatetags.berth import size
+from tenants.accounts.models import Tenant, User
 from tenants.apps.models import App
 from tenants.audit.actions import record
 from tenants.checks import bad_field, one_line
@@ -33,11 +35,13 @@ def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterab
         raise bad_field("kind", f"{kind!r} is not a kind of source", hint="Use tar.gz, tar or zip.")
     shown = one_line("name", name, 200) if name else ""
     _check_queue(app)
+    _check_kept(app)
     pk = new_id()
     written = sources.write(pk, Source.Kind(kind), chunks)
     try:
         with transaction.atomic():
             following.lock(app)
+            Tenant.objects.filter(pk=app.tenant_id).update(store_used=F("store_used") + written.size)
             return Source.objects.create(
                 pk=pk,
                 app=app,
@@ -56,6 +60,18 @@ def _check_queue(app: App) -> None:
     waiting = app.builds.filter(status=Build.Status.QUEUED).count()
     if waiting >= MOST_WAITING:
         raise Conflict(f"{waiting} builds of {app} are waiting", hint="Wait for one to begin, or cancel one.")
+
+
+def _check_kept(app: App) -> None:
+    """As the worker saw it last, and what was uploaded since."""
+    tenant = Tenant.objects.get(pk=app.tenant_id)
+    if tenant.store_used >= tenant.store_bytes:
+        raise Refused(
+            f"{tenant} keeps {size(tenant.store_used)} of images, sources and logs on this machine, and may "
+            f"keep {size(tenant.store_bytes)}",
+            hint="Destroy an app that is not needed, or ask an administrator to prune the image store or to "
+            "raise the quota.",
+        )
 
 
 @transaction.atomic
