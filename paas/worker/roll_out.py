@@ -51,7 +51,8 @@ def roll_out(app: App, release: Release) -> None:
         if begun:
             _stop_leftovers(app, release)
         _check_quota(app, release)
-        volumes.wanted(app, release.volumes)
+        if release.volumes:
+            volumes.wanted(app, release.volumes)
         if release.committed_from:
             commits.make_image(release)
         if release.release_command:
