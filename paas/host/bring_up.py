@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paas.host import database, first_use, prepare, swap
+from paas.host import database, first_use, known_bad, prepare, swap
 from paas.host.installation import Installation
 from paas.host.prepare import Prepared
 from paas.host.progress import Progress
+from paas.isolation import installed
+
+WIDTH = 112
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,12 @@ class Images:
 def set_up(
     installation: Installation, environ: Mapping[str, str], progress: Progress, images: Images
 ) -> Prepared:
-    """All that the processes need to start."""
+    """All that the processes need to start. HostProblem where an installed version lets containers out."""
+    with progress.step("Versions of what Berth stands on"):
+        bad = installed.known_bad()
+        known_bad.demand_sound(bad)
+    for line in known_bad.summary(bad, WIDTH):
+        progress.say(line)
     with progress.step("User, folders, keys and code"):
         prepared = prepare.prepare(installation, environ)
     wanted = prepared.settings.get("BERTH_SWAP", "0")

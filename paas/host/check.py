@@ -11,20 +11,24 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from paas.host import known_bad
+from paas.isolation import installed
+from paas.isolation.versions import Finding
 from paas.linux import probe
 from paas.linux.probe import Capability
 
 
 def show() -> int:
-    """Print the table; the exit status is 1 when Berth cannot do without something that bin/up cannot mend."""
+    """Print the table, then known-bad versions; the exit status is 1 when bin/up would refuse to start."""
     state = Path(os.environ.get("BERTH_STATE") or "/var/lib/berth")
-    found = probe.survey(state)
+    found, bad = probe.survey(state), installed.known_bad()
     width = min(shutil.get_terminal_size((112, 24)).columns, 112)
     print("\n".join(table(found, width)))
     print(*verdict(found), sep="\n")
+    print(*versions(bad, width), sep="\n")
     if os.geteuid() != 0:
         print("Run as root for the whole picture: what only root may try is shown as missing.")
-    return 1 if any(row.in_the_way for row in found) else 0
+    return 1 if any(row.in_the_way for row in found) or known_bad.is_void(bad) else 0
 
 
 def table(found: Iterable[Capability], width: int) -> list[str]:
@@ -53,6 +57,13 @@ def verdict(found: Sequence[Capability]) -> list[str]:
     lines += [f"bin/up will install: {mended}."] if mended else []
     lines += [f"Without the gains of: {gains}."] if gains else []
     return lines
+
+
+def versions(bad: Sequence[Finding], width: int) -> list[str]:
+    if not bad:
+        return ["No installed version is among those known to be bad."]
+    head = ["", "Installed versions that are known to be bad:"]
+    return [*head, *known_bad.lines(bad, width)]
 
 
 def _names(rows: Iterable[Capability]) -> str:
