@@ -103,6 +103,11 @@ class Paths:
         return self.run / "bundles"
 
     @property
+    def transfers(self) -> Path:
+        """A registry's password for each container that pulls or pushes, in a folder of its own."""
+        return self.run / "transfers"
+
+    @property
     def locks(self) -> Path:
         return self.run / "locks"
 

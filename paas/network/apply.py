@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.network import addresses, links, nft, plan
+from paas.network import addresses, links, nft, plan, rules
 from paas.network.links import Pair, problems_with
 from paas.network.plan import Endpoint, Policy
 
@@ -110,6 +110,14 @@ class Network:
     def connected(self) -> set[str]:
         """The ids of the containers that have an interface now."""
         return addresses.containers_among(self.prefix, (name for _, name in socket.if_nameindex()))
+
+    def tenant_of(self, container_id: str, address: IPv4Address) -> str | None:
+        """The tenant as whose the rules take what the container sends from `address`; None for nobody's."""
+        return self._tenant_of(container_id, address)
+
+    def drift(self) -> str:
+        """What the kernel's rules lack of what `apply_base` makes; "" if nothing."""
+        return rules.drift(self.prefix, self.policy)
 
     def disconnect_all_of(self, gone: Container[str]) -> None:
         """Disconnect containers that nobody knows any more, by their ids."""

@@ -13,6 +13,7 @@ from typing import Any
 from paas.errors import HostProblem
 
 _NAME = "libnftables.so.1"
+STATELESS, TERSE = 1 << 2, 1 << 11  # without counters' values, without sets' elements (nftables/libnftables.h)
 # The library promises nothing about threads, and the kernel takes one change at a time anyway.
 _one_at_a_time = threading.Lock()
 
@@ -26,13 +27,14 @@ class Answer:
     done: bool
 
 
-def run(text: str) -> Answer:
+def run(text: str, *, flags: int = 0) -> Answer:
     """Carry out a ruleset in nft's language, as one transaction, in the calling thread's network namespace.
 
     HostProblem: without the library, or the right to.
     """
     library = _library()
     with _one_at_a_time, _context(library) as context:
+        library.nft_ctx_output_set_flags(context, flags)
         failed = library.nft_run_cmd_from_buffer(context, text.encode())
         output, error = (
             read(context).decode(errors="replace")
@@ -75,6 +77,7 @@ def _library() -> Any:
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
     _declare(library.nft_ctx_new, pointer, ctypes.c_uint32)
     _declare(library.nft_ctx_free, None, pointer)
+    _declare(library.nft_ctx_output_set_flags, None, pointer, ctypes.c_uint)
     _declare(library.nft_ctx_buffer_output, ctypes.c_int, pointer)
     _declare(library.nft_ctx_buffer_error, ctypes.c_int, pointer)
     _declare(library.nft_ctx_get_output_buffer, text, pointer)

@@ -150,7 +150,7 @@ def _auth_file(app: App, host: str, container_id: str, owner: int) -> Iterator[P
     if login is not None:
         word = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
         auths[host] = {"auth": word}
-    folder = settings.PATHS.run / "transfers" / container_id
+    folder = settings.PATHS.transfers / container_id
     folder.mkdir(parents=True, mode=0o711)
     folder.parent.chmod(0o711)
     folder.chmod(0o711)

@@ -1,0 +1,3 @@
+from tests.runtime.conftest import _bed, bed
+
+__all__ = ["_bed", "bed"]
