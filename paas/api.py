@@ -14,6 +14,7 @@ from tenants.apps.api import router as apps
 from tenants.audit.responses import as_json, of_the_database
 from tenants.containers.api import router as containers
 from tenants.inspections.api import router as inspections
+from tenants.isolation.api import router as isolation
 from tenants.registries.api import router as registries
 from tenants.releases.api import router as releases
 from tenants.runs.api import router as runs
@@ -27,7 +28,7 @@ api = NinjaAPI(
     description="Send a token as `Authorization: Bearer berth_…`. An app is named by its tenant: `demo/shop`.",
     auth=TokenAuth(),
 )
-for _router in (accounts, apps, volumes, releases, store, registries, containers, inspections, runs):
+for _router in (accounts, apps, volumes, releases, store, registries, containers, inspections, runs, isolation):
     api.add_router("", _router)
 
 

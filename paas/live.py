@@ -16,7 +16,9 @@ from django.conf import settings
 from django.db import transaction
 
 log = structlog.get_logger()
-What = Literal["app", "config", "build", "release", "containers", "usage", "run", "inspection", "push"]
+What = Literal[
+    "app", "config", "build", "release", "containers", "usage", "run", "inspection", "push", "isolation"
+]
 MACHINE = "live:machine"  # the administrator's channel
 
 

@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "tenants.releases",
     "tenants.containers",
     "tenants.inspections",
+    "tenants.isolation",
     "tenants.store",
     "tenants.registries",
     "tenants.runs",
@@ -116,6 +117,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "tenants.accounts.context.shell",
+                "tenants.isolation.context.alarm",
             ],
         },
     }
@@ -257,6 +259,7 @@ CELERY_TASK_ROUTES = {
     "berth.inspect": {"queue": "transfer"},
     "berth.volume": {"queue": "transfer"},
     "berth.measure": {"queue": "transfer"},
+    "berth.isolation": {"queue": "transfer"},
     "berth.*": {"queue": "deploy"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

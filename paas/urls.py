@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("tenants.registries.urls")),
     path("", include("tenants.containers.urls")),
     path("", include("tenants.inspections.urls")),
+    path("", include("tenants.isolation.urls")),
     path("", include("tenants.runs.urls")),
 ]
 handler404 = "tenants.audit.responses.not_found"

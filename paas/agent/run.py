@@ -28,10 +28,12 @@ from paas.queue import wake
 from paas.worker import disk, engine, kept, quota, routes, upkeep, volumes
 from paas.worker.sweep import clear_host, sweep
 from tenants.containers.models import Container
+from tenants.isolation.actions import look_by_itself
 from tenants.runs.models import Run
 
 log = structlog.get_logger()
 HEARTBEAT = "berth:agent"
+SETTLED_SECONDS = 60.0
 EXPECTED = (DatabaseError, InterfaceError, BerthError, redis.RedisError, OSError)
 
 
@@ -60,6 +62,8 @@ class Agent:
             Duty("quotas", quota.look, 20.0),
             Duty("store", keep_store, 300.0),
             Duty("volumes", volumes.look, 120.0),
+            # Once what a restart of the machine took down is up again, and then every hour.
+            Duty("isolation", look_by_itself, 3600.0, due=time.monotonic() + SETTLED_SECONDS),
         ]
 
     def run(self) -> None:

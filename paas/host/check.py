@@ -12,23 +12,25 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from paas.host import known_bad
-from paas.isolation import installed
+from paas.isolation import installed, standing
+from paas.isolation.standing import Standing
 from paas.isolation.versions import Finding
 from paas.linux import probe
 from paas.linux.probe import Capability
 
 
 def show() -> int:
-    """Print the table, then known-bad versions; the exit status is 1 when bin/up would refuse to start."""
+    """Print the table, known-bad versions and what the last look at the containers found; the exit status is 1
+    when bin/up would refuse to start, or a promise is broken."""
     state = Path(os.environ.get("BERTH_STATE") or "/var/lib/berth")
-    found, bad = probe.survey(state), installed.known_bad()
+    found, bad, looked = probe.survey(state), installed.known_bad(), standing.read(state)
     width = min(shutil.get_terminal_size((112, 24)).columns, 112)
-    print("\n".join(table(found, width)))
-    print(*verdict(found), sep="\n")
-    print(*versions(bad, width), sep="\n")
+    lines = [*table(found, width), *verdict(found), *versions(bad, width), *isolation(looked)]
+    print("\n".join(lines))
     if os.geteuid() != 0:
         print("Run as root for the whole picture: what only root may try is shown as missing.")
-    return 1 if any(row.in_the_way for row in found) or known_bad.is_void(bad) else 0
+    is_broken = looked is not None and looked.broken > 0
+    return 1 if any(row.in_the_way for row in found) or known_bad.is_void(bad) or is_broken else 0
 
 
 def table(found: Iterable[Capability], width: int) -> list[str]:
@@ -64,6 +66,17 @@ def versions(bad: Sequence[Finding], width: int) -> list[str]:
         return ["No installed version is among those known to be bad."]
     head = ["", "Installed versions that are known to be bad:"]
     return [*head, *known_bad.lines(bad, width)]
+
+
+def isolation(looked: Standing | None) -> list[str]:
+    """What the last look at the containers found; nothing where none was taken."""
+    if looked is None:
+        return []
+    when = looked.looked_at.astimezone().strftime("%d %b %Y, %H:%M %Z")
+    if not looked.broken:
+        return ["", f"Isolation: every promise held when Berth last looked, {when}."]
+    some = "1 promise is" if looked.broken == 1 else f"{looked.broken} promises are"
+    return ["", f"Isolation: {some} BROKEN, as of {when}. See Machine, Isolation, in the dashboard."]
 
 
 def _names(rows: Iterable[Capability]) -> str:

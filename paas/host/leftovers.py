@@ -10,13 +10,12 @@ import signal
 import time
 from collections.abc import Iterable, Set
 from contextlib import suppress
-from pathlib import Path
 
 from paas.host.installation import Installation
 from paas.host.programs import INGRESS
+from paas.linux import processes
 
 GRACE_SECONDS = 3.0
-NAME = "SUPERVISOR_PROCESS_NAME="
 
 
 def end(installation: Installation) -> None:
@@ -39,15 +38,7 @@ def _end(installation: Installation, these: Set[int]) -> None:
 
 def found(installation: Installation) -> dict[int, str]:
     """Process -> the program that it is of, of those that a supervisord started for this installation."""
-    state = f"BERTH_STATE={installation.paths.state}"
-    processes = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it ended meanwhile
-            variables = os.fsdecode((process / "environ").read_bytes()).split("\0")
-            names = [v.removeprefix(NAME) for v in variables if v.startswith(NAME)]
-            if state in variables and names:
-                processes[int(process.name)] = names[0]
-    return processes
+    return processes.of_installation(installation.paths.state)
 
 
 def _signal(these: Iterable[int], number: signal.Signals) -> None:

@@ -12,16 +12,20 @@ from paas.host.installation import ACCOUNT, Installation
 INGRESS, BROKER = "caddy", "valkey"
 # If supervisord dies, its programs end as if asked: those that a next one starts would meet them otherwise. Not
 # the ingress: apps are reached through it all the while, and a next bin/up ends it (leftovers).
-_MORTAL = ("/usr/bin/setpriv", "--pdeathsig=TERM", "--")
+_MORTAL = "--pdeathsig=TERM"
+# What not even a program that has to be root is for: the machine's power, clock, ports and policies.
+_NOT_EVEN_ROOT = "-sys_boot,-sys_time,-sys_rawio,-mac_admin,-mac_override,-wake_alarm"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`user` None is root. `stop_seconds` pass between TERM and KILL."""
+    """`user` None is root. `keeps` are the capabilities that another user has. `stop_seconds` pass between TERM
+    and KILL."""
 
     name: str
     argv: tuple[str, ...]
     user: str | None = None
+    keeps: tuple[str, ...] = ()
     stop_seconds: int = 10
     priority: int = 20
     # KILL reaches the whole process group: Celery's children would outlive their parent otherwise.
@@ -75,9 +79,7 @@ def render(installation: Installation, parts: tuple[Program, ...]) -> str:
 
 def _section(part: Program, logs: Path) -> dict[str, object]:
     section: dict[str, object] = {
-        "command": shlex.join((*(_MORTAL if part.dies_with_supervisord else ()), *part.argv)).replace(
-            "%", "%%"
-        ),
+        "command": shlex.join((*_privileges(part), *part.argv)).replace("%", "%%"),
         "priority": part.priority,
         "autorestart": "true",
         # A process that fails at once is tried for about two minutes: a database may be restarting.
@@ -91,7 +93,18 @@ def _section(part: Program, logs: Path) -> dict[str, object]:
         "stdout_logfile_backups": 3,
     }
     # A container's first process passes through folders that the workers make, under mapped ids.
-    return {**section, **({"user": part.user} if part.user else {"umask": "022"})}
+    return section if part.user else {**section, "umask": "022"}
+
+
+def _privileges(part: Program) -> tuple[str, ...]:
+    """By setpriv(1), as root: supervisord could change the user, and nothing else that a program gains by."""
+    mortal = (_MORTAL,) if part.dies_with_supervisord else ()
+    if part.user is None:
+        return ("/usr/bin/setpriv", *mortal, f"--bounding-set={_NOT_EVEN_ROOT}", "--")
+    kept = ",".join(("-all", *(f"+{name}" for name in part.keeps)))
+    sets = (f"--{kind}={kept}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))
+    user = (f"--reuid={part.user}", f"--regid={part.user}", "--clear-groups")
+    return ("/usr/bin/setpriv", *mortal, *user, *sets, "--no-new-privs", "--")
 
 
 def _ini(name: str, values: Mapping[str, object]) -> str:
@@ -129,15 +142,8 @@ def ingress(installation: Installation, port: int) -> Program:
     """Caddy, as `berth`. For a port below 1024 it gets that one right and no other of root's."""
     caddy = str(installation.venv / "bin" / "caddy")
     argv = _without_settings(installation, "caddy", caddy, "run", "--config", str(installation.caddy_config))
-    if port >= 1024:
-        return Program(INGRESS, argv, ACCOUNT, priority=15, dies_with_supervisord=False)
-    right = (
-        "--inh-caps=+net_bind_service",
-        "--ambient-caps=+net_bind_service",
-        "--bounding-set=-all,+net_bind_service",
-    )
-    drop = ("/usr/bin/setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--clear-groups", *right, "--")
-    return Program(INGRESS, (*drop, *argv), priority=15, dies_with_supervisord=False)
+    keeps = ("net_bind_service",) if port < 1024 else ()
+    return Program(INGRESS, argv, ACCOUNT, keeps, priority=15, dies_with_supervisord=False)
 
 
 def _gunicorn(installation: Installation, socket: Path, *options: str) -> tuple[str, ...]:

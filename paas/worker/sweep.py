@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from paas.queue import wake
-from paas.worker import engine, exports, registry, upkeep, volumes
+from paas.worker import engine, exports, isolation, registry, upkeep, volumes
 from paas.worker.builds import requeue_interrupted
 from paas.worker.plan import slots
 from paas.worker.plan import upkeep as upkeep_of
@@ -36,6 +36,8 @@ def sweep() -> None:
         wake("run", run_id)
     for inspection_id in forgotten_inspections():
         wake("inspect", inspection_id)
+    for report_id in isolation.requeue_interrupted():
+        wake("isolation", report_id)
     for tenant_id in forgotten_quotas():
         wake("quota", tenant_id)
     for volume_id in volumes.waiting():

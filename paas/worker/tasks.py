@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from paas.worker import builds, exports, inspections, quota, registry, runs, volumes
+from paas.worker import builds, exports, inspections, isolation, quota, registry, runs, volumes
 from paas.worker import reconcile as apps
 from paas.worker import upkeep as store
 
@@ -28,6 +28,11 @@ def run(run_id: str) -> None:
 @shared_task(name="berth.inspect")  # type: ignore[untyped-decorator]
 def inspect(inspection_id: str) -> None:
     inspections.inspect(inspection_id)
+
+
+@shared_task(name="berth.isolation")  # type: ignore[untyped-decorator]
+def look_at_isolation(report_id: str) -> None:
+    isolation.settle(report_id)
 
 
 @shared_task(name="berth.quota")  # type: ignore[untyped-decorator]

@@ -1,6 +1,6 @@
 // Hears what changed and tells the page; parts that care fetch themselves again (hx-trigger="live:release from:body").
 // Only a page that is looked at listens: over HTTP/1.1 a browser has six connections for all of its tabs.
-const KINDS = ["app", "config", "build", "release", "containers", "usage", "run", "push"];
+const KINDS = ["app", "config", "build", "release", "containers", "usage", "run", "push", "isolation"];
 const { app, tenant } = document.body.dataset;
 const about = tenant ? `?${new URLSearchParams({ tenant, app: app ?? "" })}` : "";
 const badge = document.getElementById("offline");

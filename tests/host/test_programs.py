@@ -17,6 +17,7 @@ from paas.host.programs import Program, ingress, programs, render
 from paas.host.supervisor import Supervisor
 from paas.paths import Paths
 from tenants.inspections import actions as inspections
+from tenants.isolation import actions as isolation
 from tenants.registries import actions as registries
 
 HERE = Installation(Path("/clone"), Paths(state=Path("/state"), run=Path("/run/b")))
@@ -55,7 +56,7 @@ def test_what_waits_for_registries_and_files_holds_up_no_build_and_no_roll_out()
     tasks = {task for task in celery.tasks if task.startswith("berth.")}
     queues = {task: celery.amqp.router.route({}, task)["queue"].name for task in tasks}
     assert {task for task in tasks if queues[task] == "build"} == {"berth.build"}
-    transfers = {"berth.push", "berth.export", "berth.upkeep", "berth.inspect"}
+    transfers = {"berth.push", "berth.export", "berth.upkeep", "berth.inspect", "berth.isolation"}
     assert {task for task in tasks if queues[task] == "transfer"} == transfers
     words = {word for part in PARTS.values() for word in part.argv}
     assert {f"--queues={queue}" for queue in queues.values()} == {w for w in words if w.startswith("--queues=")}
@@ -63,7 +64,8 @@ def test_what_waits_for_registries_and_files_holds_up_no_build_and_no_roll_out()
 
 def test_one_tenant_cannot_take_all_of_the_threads_for_transfers() -> None:
     (threads,) = (word for word in PARTS["worker-transfer"].argv if word.startswith("--concurrency="))
-    most = registries.MOST_AT_ONCE + registries.MOST_EXPORTS + inspections.MOST_WAITING
+    most = registries.MOST_AT_ONCE + registries.MOST_EXPORTS
+    most += inspections.MOST_WAITING + isolation.MOST_AT_ONCE
     assert most < int(threads.partition("=")[2])
 
 
@@ -91,14 +93,37 @@ def test_the_ingress_alone_outlives_supervisord() -> None:
     assert {name for name, part in PARTS.items() if not part.dies_with_supervisord} == {"caddy"}
 
 
+def command(part: Program) -> list[str]:
+    """As supervisord runs it."""
+    parser = RawConfigParser()
+    parser.read_string(render(HERE, (part,)))
+    return shlex.split(parser[f"program:{part.name}"]["command"])
+
+
+@pytest.mark.parametrize("name", ["web", "streams", "valkey", "caddy"])
+def test_what_answers_the_network_has_no_privilege_and_can_gain_none(name: str) -> None:
+    part = PARTS[name]
+    words = command(part)[: -len(part.argv)]
+    assert words == [
+        "/usr/bin/setpriv", *(["--pdeathsig=TERM"] if name != "caddy" else []), "--reuid=berth",
+        "--regid=berth", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all",
+        "--no-new-privs", "--",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["worker-deploy", "worker-build", "worker-transfer", "agent"])
+def test_not_even_root_restarts_the_machine_or_sets_its_clock(name: str) -> None:
+    dropped = "--bounding-set=-sys_boot,-sys_time,-sys_rawio,-mac_admin,-mac_override,-wake_alarm"
+    assert command(PARTS[name])[:4] == ["/usr/bin/setpriv", "--pdeathsig=TERM", dropped, "--"]
+
+
 def test_caddy_gets_one_right_for_a_low_port_and_no_other() -> None:
-    part = ingress(HERE, 80)
-    assert part.user is None
-    assert part.argv[:8] == (
-        "/usr/bin/setpriv", "--reuid=berth", "--regid=berth", "--clear-groups", "--inh-caps=+net_bind_service",
-        "--ambient-caps=+net_bind_service", "--bounding-set=-all,+net_bind_service", "--",
-    )  # fmt: skip
-    assert part.argv[8:] == ingress(HERE, 1024).argv
+    kept = "-all,+net_bind_service"
+    assert command(ingress(HERE, 80))[1:9] == [
+        "--reuid=berth", "--regid=berth", "--clear-groups", f"--inh-caps={kept}", f"--ambient-caps={kept}",
+        f"--bounding-set={kept}", "--no-new-privs", "--",
+    ]  # fmt: skip
+    assert ingress(HERE, 80).argv == ingress(HERE, 1024).argv
 
 
 def test_supervisor_reads_back_what_was_meant(tmp_path: Path) -> None:
@@ -115,7 +140,7 @@ def test_supervisor_reads_back_what_was_meant(tmp_path: Path) -> None:
     options.realize(["-c", str(file)])
     [group] = options.process_group_configs
     [process] = group.process_configs
-    assert tuple(shlex.split(process.command)) == ("/usr/bin/setpriv", "--pdeathsig=TERM", "--", *argv)
+    assert tuple(shlex.split(process.command))[-len(argv) :] == argv
     assert (process.stopwaitsecs, process.killasgroup) == (7, True)
 
 

@@ -14,8 +14,8 @@ import pytest
 from paas.isolation import gather, judge, tenant
 from paas.isolation.facts import Here, Seen, Status, Wanted
 from paas.isolation.gather import Gone, Place
-from paas.linux.cgroups import Cgroup, host_tree
-from paas.runtime import runtime
+from paas.linux.cgroups import Cgroup, host_tree, swap_accounting
+from paas.runtime.bundle import oci_config
 from paas.runtime.seccomp import PROGRAM_ANNOTATION
 from paas.specs import ContainerSpec
 from tests.runtime.conftest import BASE, UID_BASE, Bed
@@ -23,6 +23,7 @@ from tests.runtime.conftest import BASE, UID_BASE, Bed
 pytestmark = pytest.mark.kernel
 
 Config = dict[str, Any]
+MAKES_CONFIGS = "paas.runtime.runtime.oci_config"
 ALL = {promise.id for promise in judge.CONTRACT}
 
 
@@ -130,7 +131,7 @@ WEAK = {
 def weak(_bed: Bed) -> Iterator[dict[str, str]]:
     """What fails of it. A process of it and its conmon are moved out of their control groups as well."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "oci_config", changed(weaken))
+        patch.setattr(MAKES_CONFIGS, changed(weaken))
         spec = running(_bed, _bed.spec("sleep 60"))
     elsewhere = Cgroup(f"{_bed.runtime.cgroup_root}/elsewhere")
     elsewhere.create()
@@ -152,13 +153,12 @@ def changed(change: Callable[[Config], None]) -> Callable[..., Config]:
         change(config)
         return config
 
-    oci_config = runtime.oci_config
     return made
 
 
 @pytest.mark.parametrize("row", WEAK)
 def test_what_is_really_weaker_fails(weak: dict[str, str], row: str) -> None:
-    if row == "swap" and not gather.swap_accounting(host_tree()):
+    if row == "swap" and not swap_accounting(host_tree()):
         assert row not in weak
     else:
         assert re.match(WEAK[row], weak.get(row, "it passed")), weak.get(row)
@@ -171,7 +171,7 @@ def test_every_promise_is_broken_somewhere(weak: dict[str, str]) -> None:
 
 def test_a_root_file_system_that_is_no_overlay(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = bed.paths.layer_views / bed.tenant.id / BASE.removeprefix("sha256:")
-    monkeypatch.setattr(runtime, "oci_config", changed(lambda config: config["root"].update(path=str(layer))))
+    monkeypatch.setattr(MAKES_CONFIGS, changed(lambda config: config["root"].update(path=str(layer))))
     found = failing(bed, running(bed, bed.spec("sleep 60")))
     assert found["root"] == "its root is ext4, not an overlay"
 

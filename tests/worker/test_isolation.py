@@ -1,0 +1,155 @@
+"""The isolation report on the real engine: a look at a tenant and at the machine, and what makes it fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+import structlog
+
+from paas.isolation import control_plane, standing
+from paas.specs import ProcessSpec
+from paas.worker import engine, isolation, sweep
+from paas.worker.roll_out import start_process
+from tenants.containers.models import Container
+from tenants.isolation import actions, observations, selectors
+from tenants.isolation.models import Report
+from tests.isolation.planes import plane
+from tests.worker.host import Host
+
+pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
+
+
+def running(host: Host, index: int = 1) -> Container:
+    process = ProcessSpec(name="web", args=("/bin/sh", "-c", "sleep 60"), memory_bytes=64 << 20)
+    return start_process(host.cast.app, host.release, process, index)
+
+
+def look(host: Host) -> Report:
+    report = actions.look_at(actor=host.cast.viewer, tenant=host.cast.tenant)
+    isolation.settle(report.pk)
+    report.refresh_from_db()
+    assert report.status == "done", report.error
+    return report
+
+
+def broken(report: Report) -> dict[str, str]:
+    containers = (report.answer or {})["containers"]
+    return {r["id"]: r["found"] for it in containers for r in it["rows"] if r["outcome"] == "fail"}
+
+
+def test_a_tenants_report(host: Host) -> None:
+    row = running(host)
+    report = look(host)
+    answer: dict[str, Any] = report.answer or {}
+    assert (report.failed, broken(report)) == (0, {})
+    (listed,) = answer["containers"]
+    assert (listed["id"], listed["app"], listed["name"], listed["failed"]) == (row.pk, "shop", "web.1", 0)
+    network = next(it for it in listed["rows"] if it["id"] == "network")
+    assert network["found"] == "eth0 with 10.207.0.16 and nothing else"
+    assert {it["id"] for it in answer["promises"]} == {r["id"] for r in (*listed["rows"], *answer["tenant"])}
+    assert all(counts["pass"] + counts["n/a"] == 1 for counts in answer["summary"].values())
+    assert report.passed + report.unavailable == len(listed["rows"]) + len(answer["tenant"])
+
+
+def test_a_regress_is_told_everywhere(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules are gone, and the container has got a second address: its page, the log and bin/up say so."""
+    row = running(host)
+    pid = engine.runtime().state(row.pk).pid
+    inside = ["nsenter", f"--target={pid}", "--net", "--", "ip", "address", "add", "10.1.2.3/32", "dev", "eth0"]
+    subprocess.run(inside, check=True)
+    subprocess.run(["nft", "flush chain inet bwberth forward"], check=True)
+    subprocess.run(["nft", "flush set inet bwberth bindings"], check=True)
+    monkeypatch.setattr(control_plane, "look", lambda paths, account, rules: plane(rules=rules))
+    with structlog.testing.capture_logs() as logs:
+        isolation.settle(actions.look_by_itself().pk)
+    report = selectors.of_tenant(host.cast.tenant)
+    assert broken(report) == {
+        "network": "addresses 10.1.2.3, 10.207.0.16, not 10.207.0.16",
+        "network-rules": "the nftables table bwberth lacks rules: chain forward; "
+        "10.207.0.16 is not bound to its interface",
+    }
+    said = [entry for entry in logs if entry["event"] == "isolation.broken"]
+    assert {entry["log_level"] for entry in said} == {"error"}
+    assert {(entry["of"], entry["promise"]) for entry in said} == {
+        ("demo", "network"), ("demo", "network-rules"), ("control plane", "fences"),
+    }  # fmt: skip
+    machine = selectors.of_machine()
+    assert (machine.status, machine.failed, selectors.broken()) == ("done", 1, 3)
+    told = standing.read(isolation.settings.PATHS.state)
+    assert told is not None and told.broken == 3
+    engine.network().apply_base()  # changes nothing: the ruleset's name is right
+    subprocess.run(["nft", "delete table inet bwberth"], check=True)
+    engine.network().apply_base()
+    subprocess.run([*inside[:-4], "del", *inside[-3:]], check=True)
+    assert (look(host).failed, selectors.broken()) == (0, 1)
+
+
+def test_what_is_weaker_for_a_moment_only_is_looked_at_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running(host)
+    real, looks = isolation.judge.judge, list[int]()
+
+    def first_wrong(*args: Any) -> Any:
+        looks.append(1)
+        rows = real(*args)
+        return (isolation.Row("init", "fail", "not yet"), *rows) if len(looks) == 1 else rows
+
+    monkeypatch.setattr(isolation.judge, "judge", first_wrong)
+    assert look(host).failed == 0
+    assert len(looks) == 2
+
+
+def test_only_so_many_are_listed_and_broken_ones_first(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "MOST_LISTED", 1)
+    running(host)
+    second = running(host, 2)
+    pid = engine.runtime().state(second.pk).pid
+    pair = ["ip", "link", "add", "odd0", "type", "veth", "peer", "name", "odd1"]
+    subprocess.run(["nsenter", f"--target={pid}", "--net", "--", *pair], check=True)
+    report = look(host)
+    answer = report.answer or {}
+    assert [it["name"] for it in answer["containers"]] == ["web.2"]
+    assert (answer["count"], answer["more"]) == (2, 1)
+    assert broken(report) == {"network": "interfaces eth0, lo, odd0, odd1"}
+    assert answer["summary"]["network"] == {"pass": 1, "fail": 1, "n/a": 0}
+
+
+def test_a_tenant_of_which_nothing_runs(host: Host) -> None:
+    report = look(host)
+    answer = report.answer or {}
+    assert (answer["count"], answer["containers"], report.failed) == (0, [], 0)
+    assert {row["outcome"] for row in answer["tenant"]} == {"n/a"}
+
+
+def test_one_look_at_a_time_and_none_is_lost(host: Host) -> None:
+    report = actions.look_at(actor=host.cast.viewer, tenant=host.cast.tenant)
+    assert isolation.requeue_interrupted() == [report.pk]
+    assert observations.claim(report.pk) is not None
+    again = actions.look_at(actor=host.cast.owner, tenant=host.cast.tenant)
+    assert (again.status, again.asked_by) == ("running", host.cast.viewer)
+    isolation.settle(report.pk)  # claimed by somebody who has died since
+    assert isolation.requeue_interrupted() == [report.pk]
+    sweep.sweep()
+    isolation.settle(report.pk)
+    report.refresh_from_db()
+    assert report.status == "done"
+
+
+def test_a_look_that_fails_keeps_what_was_found(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = look(host)
+    report = actions.look_at(actor=host.cast.viewer, tenant=host.cast.tenant)
+
+    def fails(*args: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(isolation, "_tenant", fails)
+    with pytest.raises(RuntimeError):
+        isolation.settle(report.pk)
+    report.refresh_from_db()
+    assert report.status == "failed" and report.error
+    assert (report.answer, report.checked_at) == (before.answer, before.checked_at)
+    assert "worker's log" in json.dumps(report.error)
