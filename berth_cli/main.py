@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from berth_cli import apps, deploy, inside, output, quota, registries, releases, run, store, volumes
+from berth_cli import apps, deploy, inside, isolation, output, quota, registries, releases, run, store, volumes
 from berth_cli.errors import CliError
 
 cli = typer.Typer(
@@ -39,6 +39,7 @@ cli.command("scale")(releases.scale)
 cli.command("restart")(releases.restart)
 cli.command("open")(apps.open_app)
 cli.command("destroy")(apps.destroy)
+cli.command("isolation")(isolation.isolation)
 cli.add_typer(store.store, name="store")
 cli.command("quota")(quota.quota)
 

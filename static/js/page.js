@@ -40,6 +40,7 @@ document.addEventListener("click", (event) => {
   if (at("[data-reveal]")) reveal(at("[data-reveal]"));
   if (at("[data-opens]")) document.getElementById(at("[data-opens]").dataset.opens)?.showModal();
   if (at("[data-closes]")) at("dialog")?.close();
+  if (at("[data-prints]")) print();
   document.querySelectorAll("details.menu[open]").forEach((menu) => {
     if (!menu.contains(event.target)) menu.open = false;
   });
@@ -89,6 +90,8 @@ addEventListener("pageshow", (event) => {
     button.removeAttribute("aria-busy");
   });
 });
+// On paper nothing can be opened.
+addEventListener("beforeprint", () => document.querySelectorAll("main details").forEach((it) => { it.open = true; }));
 document.querySelector("[data-opens-now]")?.showModal();
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.querySelectorAll("[data-must-equal]").forEach((input) => {

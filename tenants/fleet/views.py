@@ -25,6 +25,7 @@ from tenants.fleet.forms import QuotaForm
 from tenants.fleet.models import Machine
 from tenants.fleet.quota import Quota
 from tenants.fleet.selectors import Use
+from tenants.isolation.views import summary as isolation_summary
 from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
 from tenants.store.views import context as store_context
 
@@ -60,6 +61,7 @@ def machine(request: SignedInRequest) -> HttpResponse:
         **_figures(),
         **_table(request),
         **store_context(),
+        **isolation_summary(),
         "first_steps": first_steps,
         "history": usage.history(usage.MACHINE),
     }

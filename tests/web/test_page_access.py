@@ -43,7 +43,9 @@ MATRIX = {
         DEVELOPER, 200, 302, body={"host": "registry.example", "username": "sailor", "password": "x"}
     ),
     "tenants/<slug:slug>/registries/<str:host>/remove/": Row(DEVELOPER, 405, 302),
+    "tenants/<slug:slug>/isolation/": Row(VIEWER, 200, 302),
     "machine/": Row(ADMIN),
+    "machine/isolation/": Row(ADMIN, 200, 302),
     "machine/people/": Row(ADMIN),
     "machine/store/": Row(ADMIN),
     "machine/store/<slug:kind>/": Row(ADMIN, 405, 302),

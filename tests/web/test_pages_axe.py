@@ -18,7 +18,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from paas import usage
 from tenants.accounts.models import Role, Tenant, User
 from tenants.apps.models import App
-from tests.web import seed, seed_inside, seed_store
+from tests.web import seed, seed_inside, seed_isolation, seed_store
 from tests.web.failing_urls import FAILURES
 from tests.web.pages import Browser
 
@@ -58,6 +58,10 @@ PAGES = {
         "/t/harbor/archive/",  # scaled to nothing
         "/t/nova/docs/",  # waits for a builder
         "/machine/store/",
+        "/machine/isolation/",
+        "/tenants/acme/isolation/",  # broken
+        "/tenants/harbor/isolation/",  # whole
+        "/tenants/nova/isolation/",  # never looked at
         *seed_store.EMPTY,
     ),
     "dev": (*seed_inside.PATHS, *seed_store.PATHS),
@@ -84,6 +88,7 @@ def world() -> None:
     seed.fill()
     seed_inside.fill()
     seed_store.fill()
+    seed_isolation.fill()
     User.objects.create_user("new@example.org")  # no password, no tenant
     fresh = Tenant.objects.create(slug="fresh", name="Fresh Start", range_index=9)
     fresh.members.create(user=User.objects.create_user("fresh@example.org"), role=Role.OWNER)

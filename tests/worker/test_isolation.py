@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import structlog
+from django.conf import settings
 
-from paas.isolation import control_plane, standing
+from paas.isolation import control_plane, judge, standing
+from paas.isolation.rows import Row
 from paas.specs import ProcessSpec
 from paas.worker import engine, isolation, sweep
 from paas.worker.roll_out import start_process
@@ -78,7 +80,7 @@ def test_a_regress_is_told_everywhere(host: Host, monkeypatch: pytest.MonkeyPatc
     }  # fmt: skip
     machine = selectors.of_machine()
     assert (machine.status, machine.failed, selectors.broken()) == ("done", 1, 3)
-    told = standing.read(isolation.settings.PATHS.state)
+    told = standing.read(settings.PATHS.state)
     assert told is not None and told.broken == 3
     engine.network().apply_base()  # changes nothing: the ruleset's name is right
     subprocess.run(["nft", "delete table inet bwberth"], check=True)
@@ -91,14 +93,14 @@ def test_what_is_weaker_for_a_moment_only_is_looked_at_again(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running(host)
-    real, looks = isolation.judge.judge, list[int]()
+    real, looks = judge.judge, list[int]()
 
     def first_wrong(*args: Any) -> Any:
         looks.append(1)
         rows = real(*args)
-        return (isolation.Row("init", "fail", "not yet"), *rows) if len(looks) == 1 else rows
+        return (Row("init", "fail", "not yet"), *rows) if len(looks) == 1 else rows
 
-    monkeypatch.setattr(isolation.judge, "judge", first_wrong)
+    monkeypatch.setattr(judge, "judge", first_wrong)
     assert look(host).failed == 0
     assert len(looks) == 2
 
