@@ -14,7 +14,7 @@ INGRESS, BROKER = "caddy", "valkey"
 # the ingress: apps are reached through it all the while, and a next bin/up ends it (leftovers).
 _MORTAL = "--pdeathsig=TERM"
 # What not even a program that has to be root is for: the machine's power, clock, ports and policies.
-_NOT_EVEN_ROOT = "-sys_boot,-sys_time,-sys_rawio,-mac_admin,-mac_override,-wake_alarm"
+NOT_EVEN_ROOT = "-sys_boot,-sys_time,-sys_rawio,-mac_admin,-mac_override,-wake_alarm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _privileges(part: Program) -> tuple[str, ...]:
     """By setpriv(1), as root: supervisord could change the user, and nothing else that a program gains by."""
     mortal = (_MORTAL,) if part.dies_with_supervisord else ()
     if part.user is None:
-        return ("/usr/bin/setpriv", *mortal, f"--bounding-set={_NOT_EVEN_ROOT}", "--")
+        return ("/usr/bin/setpriv", *mortal, f"--bounding-set={NOT_EVEN_ROOT}", "--")
     kept = ",".join(("-all", *(f"+{name}" for name in part.keeps)))
     sets = (f"--{kind}={kept}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))
     user = (f"--reuid={part.user}", f"--regid={part.user}", "--clear-groups")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from paas.host import systemd
+from paas.host import programs, systemd
 from paas.host.installation import Installation
+from paas.isolation.capabilities import mask
+from paas.isolation.control_plane import NOT_EVEN_ROOT
 from paas.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +41,13 @@ def test_it_is_this_installations() -> None:
 
 def test_containers_outlive_it() -> None:
     assert unit()["KillMode"] == "process"
+
+
+def test_it_has_no_right_that_its_programs_may_not_have() -> None:
+    refused = unit()["CapabilityBoundingSet"].removeprefix("~").split()
+    assert mask(refused) == NOT_EVEN_ROOT
+    words = {f"-{name.removeprefix('CAP_').lower()}" for name in refused}
+    assert set(programs.NOT_EVEN_ROOT.split(",")) == words
 
 
 @pytest.mark.parametrize(
