@@ -130,6 +130,8 @@ def _valkey(installation: Installation, binary: Path) -> tuple[str, ...]:
         "appendfsync": "everysec",
         "save": "",
         "daemonize": "no",
+        # It would write the title over its environment, by which it is known (see paas.linux.processes).
+        "set-proc-title": "no",
         # A full broker refuses new messages, which is seen; it never drops one, which is not.
         "maxmemory": "256mb",
         "maxmemory-policy": "noeviction",

@@ -17,6 +17,7 @@ from paas.paths import Paths
 
 PROC = Path("/proc")
 INGRESS = "caddy"
+OF_BERTH = ("web", "streams", "valkey", "caddy")
 OF_ROOT = ("worker-deploy", "worker-build", "worker-transfer", "agent")
 # Which a process keeps that has to be root; see paas.host.programs.
 NOT_EVEN_ROOT = capabilities.mask(
@@ -97,7 +98,15 @@ def _doors(*paths: Path) -> tuple[Door, ...]:
 
 # --- judging
 def _without_privileges(seen: ControlPlane) -> Found:
-    return verdict(_privilege_problems(seen), "user berth, no capability, none to be gained")
+    problems, missing = list(_privilege_problems(seen)), _missing(OF_BERTH, seen)
+    if missing and not problems:
+        return Found("n/a", f"not running at that moment: {missing}")
+    return verdict(problems, f"{', '.join(OF_BERTH)}: user berth, no capability, none to be gained")
+
+
+def _missing(names: tuple[str, ...], seen: ControlPlane) -> str:
+    """A program that is being restarted is no broken promise, and none that holds."""
+    return ", ".join(sorted(set(names) - {program.name for program in seen.programs}))
 
 
 def _privilege_problems(seen: ControlPlane) -> Iterator[str]:

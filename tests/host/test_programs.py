@@ -81,6 +81,11 @@ def test_web() -> None:
     )  # fmt: skip
 
 
+def test_valkey_leaves_its_environment_as_it_was() -> None:
+    words = PARTS["valkey"].argv
+    assert words[words.index("--set-proc-title") + 1] == "no"
+
+
 @pytest.mark.parametrize("name", ["valkey", "caddy"])
 def test_foreign_programs_see_none_of_the_settings_but_whose_they_are(name: str) -> None:
     assert PARTS[name].argv[:7] == (

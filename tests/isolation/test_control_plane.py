@@ -25,6 +25,12 @@ def test_a_whole_one_keeps_every_promise() -> None:
     assert failing(plane()) == {}
 
 
+def test_what_is_being_restarted_is_told_and_not_blamed() -> None:
+    fewer = tuple(it for it in plane().programs if it.name != "valkey")
+    rows = {row.id: row for row in control_plane.judge(plane(programs=fewer))}
+    assert rows["web-processes"].outcome == "n/a" and rows["web-processes"].found.endswith(": valkey")
+
+
 def with_one(**changes: Any) -> ControlPlane:
     """A whole one and a second `web`, or what `name` says."""
     one = program(changes.pop("name", "web"), **changes)
