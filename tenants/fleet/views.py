@@ -19,7 +19,6 @@ from paas.errors import NotFound
 from tenants.accounts.access import admin, memberships
 from tenants.accounts.in_force import lines
 from tenants.accounts.models import Role, Tenant
-from tenants.apps.models import App
 from tenants.fleet import actions, selectors
 from tenants.fleet.forms import QuotaForm
 from tenants.fleet.models import Machine
@@ -56,9 +55,10 @@ def machine(request: SignedInRequest) -> HttpResponse:
         if request.GET.get("part") == "table":
             return render(request, "fleet/table.html", _table(request))
         return render(request, "fleet/usage.html", _figures())
-    first_steps = App.objects.count() < 2 and memberships(request.user).exists()
+    figures = _figures()
+    first_steps = figures["app_count"] < 2 and memberships(request.user).exists()
     context = {
-        **_figures(),
+        **figures,
         **_table(request),
         **store_context(),
         **isolation_summary(),

@@ -23,8 +23,12 @@ def of_machine() -> Report:
 
 def of_all() -> QuerySet[Report]:
     """Of each tenant that was looked at, broken promises first; without what was found in it."""
-    rows = Report.objects.exclude(tenant=None).select_related("tenant").defer("answer")
-    return rows.order_by("-failed", "tenant__slug")
+    return everything().exclude(tenant=None)
+
+
+def everything() -> QuerySet[Report]:
+    """The machine's among them, which has no tenant."""
+    return Report.objects.select_related("tenant").defer("answer").order_by("-failed", "tenant__slug")
 
 
 def broken() -> int:
