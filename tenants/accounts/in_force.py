@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from django.db.models import Sum
@@ -57,6 +57,8 @@ def lines(tenant: Tenant) -> list[Line]:
     kernel = [
         _kernel(found, name, label, unit, getattr(tenant, column)) for name, label, unit, column in _KERNEL
     ]
+    now = _used_now(tenant)
+    kernel = [replace(line, used=now.get(line.name, line.used)) for line in kernel]
     inodes = _kernel(found, "inodes", "Files", "number", tenant.disk_bytes // BYTES_PER_INODE)
     used = {"containers": _containers(tenant), "builds": _builds(tenant), "store": tenant.store_used}
     why = {"log": _dropped(tenant)}
@@ -73,6 +75,13 @@ def _kernel(found: Mapping[str, Mapping[str, Any]], name: str, label: str, unit:
     if seen is None:
         return Line(name, label, unit, wanted, None, known=False)
     return Line(name, label, unit, wanted, seen["value"], seen["used"], seen["why"])
+
+
+def _used_now(tenant: Tenant) -> dict[str, int]:
+    """As the agent sampled it last, of all that runs: a build's steps too."""
+    columns = {"memory": "memory_bytes", "cpu": "cpu_millis", "pids": "pids"}
+    sums = {name: Sum(column, default=0) for name, column in columns.items()}
+    return dict(tenant.containers.exclude(status="stopped").aggregate(**sums))
 
 
 def _containers(tenant: Tenant) -> int:

@@ -223,7 +223,7 @@ def test_both_are_shown_to_members_administrators_and_programs(cast: Cast) -> No
     by_name = {limit["name"]: limit for limit in limits}
     assert by_name["memory"] | {"why": ""} == {
         **{"name": "memory", "unit": "bytes", "asked": 2 * GIB, "effective": GIB},
-        **{"used": None, "known": True, "why": ""},
+        **{"used": 0, "known": True, "why": ""},
     }
     assert (by_name["inodes"]["used"], by_name["store"]["used"]) == (7, 3 * GIB)
     assert (by_name["io"]["asked"], by_name["io"]["effective"]) == (None, None)
