@@ -8,7 +8,7 @@ interface name (15 bytes), a cgroup name and a path without quoting.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -36,7 +36,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TenantSpec:
-    """A tenant as the kernel knows it: user ids `[uid_base, uid_base + 65536)`, a slice, a disk."""
+    """A tenant as the kernel knows it: user ids `[uid_base, uid_base + 65536)`, a slice, a disk.
+
+    `uid_base` is its name in the network's rules too: no other tenant ever has it, and it fits a packet's mark.
+    """
 
     id: str
     uid_base: int
@@ -145,6 +148,58 @@ class ContainerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """What an egress list names: every port of a network, or one."""
+
+    network: IPv4Network
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a name stands for: TCP to port 80 or `port` of `address` goes to `port` of one of `targets`."""
+
+    address: IPv4Address
+    port: int
+    targets: tuple[IPv4Address, ...] = ()
+
+
+Egress: TypeAlias = Literal["open", "list", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What the network lets one tenant do. `tenant` is its uid_base; `rate` is what all of its containers
+    together may send out of the machine, in bytes a second, 0 for no limit."""
+
+    tenant: int
+    egress: Egress = "open"
+    allowed: tuple[Destination, ...] = ()  # of "list"
+    rate: int = 0
+    services: tuple[Service, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the kernel says that it holds of a fence; None where it knows no such tenant."""
+
+    egress: Egress | None
+    rate: int
+
+
+REFUSALS = ("closed", "policy", "rate", "connections")  # why the network dropped or refused a packet
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """A tenant's packets and bytes since its counters began: out of its containers, into them, and refused."""
+
+    sent: tuple[int, int] = (0, 0)  # (packets, bytes)
+    received: tuple[int, int] = (0, 0)
+    refused: tuple[tuple[str, int], ...] = ()  # (one of REFUSALS, packets)
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerState:
     """A container as observed on the host."""
 
@@ -197,13 +252,18 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """A process type, from berth.toml, the Procfile or the image. `args` are executed, never a host shell."""
+    """A process type, from berth.toml, the Procfile or the image. `args` are executed, never a host shell.
+
+    A web process that is `private` is reached by name only. `port` takes the place of the image's.
+    """
 
     name: str
     args: tuple[str, ...]
     count: int = 1
     memory_bytes: int = 256 * MIB
     cpu_millis: int = 1000
+    private: bool = False
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

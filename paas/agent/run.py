@@ -25,8 +25,9 @@ from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
-from paas.worker import disk, engine, kept, quota, routes, upkeep, volumes
+from paas.worker import disk, engine, fences, kept, names, quota, routes, upkeep, volumes
 from paas.worker.sweep import clear_host, sweep
+from tenants.accounts.models import Tenant
 from tenants.containers.models import Container
 from tenants.isolation.actions import look_by_itself
 from tenants.runs.models import Run
@@ -57,6 +58,8 @@ class Agent:
             Duty("adopt", adopt, 5.0, once=True),
             Duty("beat", beat, 5.0),
             Duty("sweep", sweep, 5.0),
+            Duty("names", names.tell_everybody, 15.0),
+            Duty("traffic", fences.count, 10.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._logs.observe, 1.0),
             Duty("quotas", quota.look, 20.0),
@@ -104,7 +107,7 @@ def adopt() -> None:
     """After a start: what no row knows is cleared, what runs is routed to again."""
     for pk in clear_host():
         log.info("agent.stray_cleared", container=pk)
-    routes.sync()
+    routes.sync(*Tenant.objects.all())
 
 
 def ended(container_id: str) -> None:

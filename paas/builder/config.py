@@ -47,6 +47,8 @@ class ProcessConfig:
     memory_bytes: int | None = None
     cpu_millis: int | None = None
     count: int | None = None
+    private: bool | None = None
+    port: int | None = None
 
     def overlaid(self, other: ProcessConfig) -> ProcessConfig:
         return ProcessConfig(
@@ -54,6 +56,8 @@ class ProcessConfig:
             memory_bytes=self.memory_bytes if other.memory_bytes is None else other.memory_bytes,
             cpu_millis=self.cpu_millis if other.cpu_millis is None else other.cpu_millis,
             count=self.count if other.count is None else other.count,
+            private=self.private if other.private is None else other.private,
+            port=other.port or self.port,
         )
 
 
@@ -142,6 +146,8 @@ def _process(table: Table) -> ProcessConfig:
         memory_bytes=_memory(table),
         cpu_millis=_cpu_millis(table),
         count=table.whole("count", None, 0, MOST_OF_A_TYPE),
+        private=table.truth("private"),
+        port=table.whole("port", None, 1, 65_535),
     )
     table.finish()
     return process

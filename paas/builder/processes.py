@@ -49,6 +49,8 @@ def _spec(name: str, args: tuple[str, ...], config: Config, counts: Mapping[str,
         count=counts.get(name, 1) if process.count is None else process.count,
         memory_bytes=process.memory_bytes or DEFAULT_MEMORY,
         cpu_millis=process.cpu_millis or DEFAULT_CPU,
+        private=bool(process.private),
+        port=process.port,
     )
 
 

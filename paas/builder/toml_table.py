@@ -108,6 +108,11 @@ class Table:
         value = self._number(key, default, low, high, (int,))
         return None if value is None else int(value)
 
+    def truth(self, key: str) -> bool | None:
+        """None when the key is missing."""
+        value: bool | None = self._take(key, (bool,))
+        return value
+
     def _number(
         self, key: str, default: float | None, low: float, high: float, kinds: tuple[type, ...]
     ) -> float | None:

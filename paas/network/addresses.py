@@ -1,7 +1,8 @@
 """Names and numbers of the container network: pure, all derived from the container's id and address.
 
 The first 16 addresses of the prefix are the host's: 0 is the network, 1 the host's own address towards
-containers (what an app sees as its peer), the others are spare. The last one is the broadcast address.
+containers (what an app sees as its peer), the others are spare. The last quarter belongs to services, so that a
+rule can tell their addresses from containers'; its last one is the broadcast address.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from paas.errors import BadInput
 
 RESERVED = 16
+LONGEST = 26  # a prefix has room for some containers and some services
 # Every container's gateway. Nobody owns it: the container has a permanent neighbour entry for it, and the
 # host, which routes whatever arrives by that veth, never answers at this address itself.
 GATEWAY = IPv4Address("169.254.1.1")
@@ -40,9 +42,26 @@ def offset_of(prefix: IPv4Network, address: IPv4Address) -> int:
 
 def offsets(prefix: IPv4Network) -> range:
     """Every offset that a container may have."""
-    if prefix.num_addresses <= RESERVED + 1:
-        raise BadInput(f"container prefix {prefix} has no room", hint="use a prefix of /26 or shorter")
-    return range(RESERVED, prefix.num_addresses - 1)
+    if prefix.prefixlen > LONGEST:
+        raise BadInput(f"container prefix {prefix} has no room", hint=f"use a prefix of /{LONGEST} or shorter")
+    return range(RESERVED, prefix.num_addresses // 4 * 3)
+
+
+def services(prefix: IPv4Network) -> IPv4Network:
+    """Where the addresses of services are: nothing has one, the rules lead from there to containers."""
+    return tuple(prefix.subnets(prefixlen_diff=2))[-1]
+
+
+def service_offsets(prefix: IPv4Network) -> range:
+    """Every offset that a service may have."""
+    return range(offsets(prefix).stop, prefix.num_addresses - 1)
+
+
+def service_address(prefix: IPv4Network, offset: int) -> IPv4Address:
+    """The address of a service whose row holds `offset`."""
+    if offset not in service_offsets(prefix):
+        raise BadInput(f"address offset {offset} is no service's in {prefix}")
+    return prefix[offset]
 
 
 def host_address(prefix: IPv4Network) -> IPv4Address:

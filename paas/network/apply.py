@@ -1,7 +1,8 @@
 """Connecting containers to the network: what plan and addresses say, made true in the kernel.
 
-The kernel is the record: a link's alias holds its tenant and address, so the whole ruleset can be made
-again from the links alone, after a `nft flush ruleset` or an upgrade, with every container connected.
+The kernel is the record: a link's alias holds its tenant and address. With each tenant's fence, which is kept
+in the run folder, the whole ruleset can be made again from the links after a `nft flush ruleset` or an upgrade,
+with every container connected. A tenant whose fence is not known reaches nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.network import addresses, links, nft, plan, rules
+from paas.network import addresses, fence, links, nft, plan, rules
+from paas.network.fences import Fences
 from paas.network.links import Pair, problems_with
 from paas.network.plan import Endpoint, Policy
+from paas.specs import Fence, Held, Traffic
 
 SYSCTLS = Path("/proc/sys/net/ipv4")
 WANTED = {"ip_forward": "1"}
@@ -31,8 +34,8 @@ class Network:
     """The container network of one installation.
 
     `prefix` (two letters) starts the name of each interface and of the nftables table; `state_file` is in
-    the run folder and remembers the host's settings from before; `same_tenant` lets the containers of one
-    tenant reach each other. Any number of processes may use it at once.
+    the run folder and remembers the host's settings from before. A tenant is the first of its user ids. Any
+    number of processes may use it at once.
     """
 
     prefix: str
@@ -40,11 +43,14 @@ class Network:
     egress_allow: Sequence[IPv4Network]
     resolvers: Sequence[IPv4Address]
     state_file: Path
-    same_tenant: bool = False
 
     @property
     def policy(self) -> Policy:
-        return Policy(self.container_prefix, tuple(self.egress_allow), tuple(self.resolvers), self.same_tenant)
+        return Policy(self.container_prefix, tuple(self.egress_allow), tuple(self.resolvers))
+
+    @property
+    def fences(self) -> Fences:
+        return Fences(self.state_file.with_name("fences"))
 
     @property
     def host_address(self) -> IPv4Address:
@@ -69,27 +75,61 @@ class Network:
             nft.demand(plan.drop_table(self.prefix))
             links.let_go(self.container_prefix, self.host_address)
             self._restore_sysctls()
+            self.fences.forget_all()
         self._lock_file.unlink(missing_ok=True)
+
+    # --- tenants
+
+    def set_fence(self, wanted: Fence) -> bool:
+        """Bring a tenant's fence to `wanted`, at one moment, for what runs and is under way as well; False if
+        it was that. The caller sees to it that there is one call for a tenant at a time.
+        """
+        with self._locked(fcntl.LOCK_SH):
+            before = self.fences.of(wanted.tenant)
+            if before == wanted:
+                return False
+            lines = fence.change(plan.table(self.prefix), before, wanted)
+            done = nft.run("\n".join(lines) + "\n").done if lines else True
+            self.fences.keep(wanted)
+        if not done:  # somebody flushed the rules, or died between the two steps
+            with self._locked(fcntl.LOCK_EX):
+                self._replace_table()
+        return True
+
+    def is_fenced(self, tenant: int) -> bool:
+        """Whether `set_fence` was called for the tenant since this host started; it reaches nothing before."""
+        return self.fences.has(tenant)
+
+    def held(self, tenant: int) -> Held:
+        """What the kernel holds of the tenant's fence, as it says itself."""
+        name = plan.table(self.prefix)
+        policies = nft.demand(f"list map inet {name} policies\n")
+        return fence.held(policies, nft.demand(f"list limits table inet {name}\n"), tenant)
+
+    def traffic(self) -> dict[int, Traffic]:
+        """Each tenant's counters. They begin anew when the rules are made again."""
+        name = plan.table(self.prefix)
+        return fence.traffic({of: nft.demand(f"list set inet {name} {of}\n") for of in plan.COUNTED})
 
     # --- containers
 
-    def connect(self, container_id: str, tenant_id: str, address: IPv4Address, pid: int) -> None:
+    def connect(self, container_id: str, tenant: int, address: IPv4Address, pid: int) -> None:
         """Give the container whose first process is `pid` its `eth0`. Again is fine; a failure leaves nothing.
 
         Raises Conflict where another container has the address.
         """
-        with self.connecting(container_id, tenant_id, address) as connect:
+        with self.connecting(container_id, tenant, address) as connect:
             connect(pid)
 
     @contextmanager
     def connecting(
-        self, container_id: str, tenant_id: str, address: IPv4Address
+        self, container_id: str, tenant: int, address: IPv4Address
     ) -> Iterator[Callable[[int], None]]:
         """`connect` in two halves: the rules let the container's packets in while the caller makes it, and then
         gives the id of its first process to what this gives. It is connected at the end of the `with`, or
         where that fails, by whatever, nothing is left.
         """
-        endpoint = Endpoint(container_id, tenant_id, address)
+        endpoint = Endpoint(container_id, tenant, address)
         try:
             with self._admitting(endpoint):
                 yield lambda pid: self._join(endpoint, pid)
@@ -104,8 +144,8 @@ class Network:
             links.delete_link(self._interface(container_id))
             with self._locked(fcntl.LOCK_SH):
                 # A late call must not touch an address that another container has by now.
-                if tenant_id := self._tenant_of(container_id, address):
-                    nft.demand(plan.remove(self.prefix, Endpoint(container_id, tenant_id, address)))
+                if tenant := self._tenant_of(container_id, address):
+                    nft.demand(plan.remove(self.prefix, Endpoint(container_id, tenant, address)))
 
     def connected(self) -> set[str]:
         """The ids of the containers that have an interface now."""
@@ -148,17 +188,18 @@ class Network:
             links.join_host(pair, netns)
             links.join_container(pair, netns)
 
-    def _tenant_of(self, container_id: str, address: IPv4Address) -> str | None:
+    def _tenant_of(self, container_id: str, address: IPv4Address) -> int | None:
         answer = nft.run(plan.look_up(self.prefix, container_id, address))
         return plan.tenant_in(answer.output) if answer.done else None
 
     def _replace_table(self) -> None:
-        nft.demand(plan.replace(self.prefix, self.policy, self._endpoints()))
+        nft.demand(plan.replace(self.prefix, self.policy, self._endpoints(), self.fences.all()))
 
     def _endpoints(self) -> list[Endpoint]:
         labels = links.labels()
         mine = sorted(addresses.containers_among(self.prefix, labels))
-        return [_from_label(container_id, labels[self._interface(container_id)]) for container_id in mine]
+        found = (_from_label(container_id, labels[self._interface(container_id)]) for container_id in mine)
+        return [endpoint for endpoint in found if endpoint]
 
     def _ruleset_is_current(self) -> bool:
         listing = f"list chain inet {plan.table(self.prefix)} {plan.version(self.prefix, self.policy)}\n"
@@ -212,12 +253,13 @@ class Network:
 
 
 def _label(endpoint: Endpoint) -> str:
-    return f"{endpoint.tenant_id} {endpoint.address}"
+    return f"{endpoint.tenant} {endpoint.address}"
 
 
-def _from_label(container_id: str, label: str) -> Endpoint:
-    tenant_id, address = label.split(" ")
-    return Endpoint(container_id, tenant_id, IPv4Address(address))
+def _from_label(container_id: str, label: str) -> Endpoint | None:
+    """None for what another version of Berth wrote: that container is closed until it is restarted."""
+    tenant, _, address = label.partition(" ")
+    return Endpoint(container_id, int(tenant), IPv4Address(address)) if tenant.isdecimal() else None
 
 
 @contextmanager

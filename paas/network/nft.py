@@ -43,8 +43,8 @@ def run(text: str, *, flags: int = 0) -> Answer:
     return Answer(output, error, not failed)
 
 
-def demand(text: str) -> None:
-    """`run`, where a failure is HostProblem with what nftables says."""
+def demand(text: str) -> str:
+    """`run`, where a failure is HostProblem with what nftables says. Gives the output."""
     answer = run(text)
     if not answer.done:
         raise HostProblem(
@@ -52,6 +52,7 @@ def demand(text: str) -> None:
             hint="see bin/up --check for what this host lacks",
             retryable=True,
         )
+    return answer.output
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """The nftables ruleset as text: pure, read by `nft -f`, one transaction each.
 
-One table holds everything and judges only packets from or to Berth's own interfaces; an accept here
-leaves the last word to the host's other tables. A tenant's id is 48 bits and a packet mark 32, so
-"same tenant" is looked up in two halves of 24 bits.
+One table holds everything and judges only packets from or to Berth's own interfaces; an accept here leaves
+the last word to the host's other tables. While a packet is judged its mark says whose it is: the tenant's first
+user id, looked up by its address. It is 0 again when the packet goes on, so that no rule of others sees it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
-from paas.network.addresses import interface_of
+from paas.network.addresses import host_address, interface_of, services
+from paas.network.fence import additions, mark
+from paas.specs import MOST_OF_A_TYPE, REFUSALS, Fence
 
 # What is not the public internet (IANA's special-purpose registry, RFC 6890), multicast and class E.
 PRIVATE = tuple(
@@ -24,28 +26,31 @@ PRIVATE = tuple(
     )
 )  # fmt: skip
 
-# One container may not fill the machine's connection table, which is everybody's.
+# Neither one container nor one tenant may fill the machine's connection table, which is everybody's.
 FLOWS_PER_CONTAINER = 4096
+FLOWS_PER_TENANT = 16_384
+NEW_FLOWS_PER_SECOND = 500  # of a tenant; as many again and twice that at once, after a rest
+NEW_FLOWS_BURST = 1000
 
 _ICMP_ERRORS = "icmp type { destination-unreachable, time-exceeded, parameter-problem }"
+_DYNAMIC = ["size 65535", "flags dynamic"]
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What containers may reach. `same_tenant` opens containers of one tenant to each other."""
+    """What is the same for all tenants: where containers are, what they may reach at the most."""
 
     container_prefix: IPv4Network
     egress_allow: tuple[IPv4Network, ...] = ()
     resolvers: tuple[IPv4Address, ...] = ()
-    same_tenant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A connected container: ids of 12 hexadecimal digits."""
+    """A connected container: an id of 12 hexadecimal digits, its tenant's first user id, its address."""
 
     container_id: str
-    tenant_id: str
+    tenant: int
     address: IPv4Address
 
 
@@ -58,7 +63,7 @@ def version(prefix: str, policy: Policy) -> str:
     return f"ruleset_{hashlib.sha256(_body(prefix, policy).encode()).hexdigest()[:16]}"
 
 
-def replace(prefix: str, policy: Policy, endpoints: Iterable[Endpoint]) -> str:
+def replace(prefix: str, policy: Policy, endpoints: Iterable[Endpoint], fences: Iterable[Fence] = ()) -> str:
     """The whole table with its elements, in place of whatever was there."""
     lines = [
         drop_table(prefix).rstrip(),
@@ -67,6 +72,7 @@ def replace(prefix: str, policy: Policy, endpoints: Iterable[Endpoint]) -> str:
         _body(prefix, policy),
         "}",
         *(add(prefix, endpoint).rstrip() for endpoint in endpoints),
+        *(line for fence in fences for line in additions(table(prefix), fence)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -87,47 +93,62 @@ def remove(prefix: str, endpoint: Endpoint) -> str:
 
 
 def look_up(prefix: str, container_id: str, address: IPv4Address) -> str:
-    """Ask whether the container has `address`, and for the two halves of its tenant; fails where it has not."""
+    """Ask whether the container has `address`, and for its tenant; fails where it has not."""
     name = table(prefix)
     return (
         f'get element inet {name} bindings {{ "{interface_of(prefix, container_id)}" . {address} }}\n'
-        f"get element inet {name} tenant_high {{ {address} }}\n"
-        f"get element inet {name} tenant_low {{ {address} }}\n"
+        f"get element inet {name} tenants {{ {address} }}\n"
     )
 
 
-def tenant_in(answer: str) -> str | None:
-    """The tenant's id in nft's answer to `look_up`."""
-    halves = re.findall(r": 0x00([0-9a-f]{6})\b", answer)
-    return "".join(halves) if len(halves) == 2 else None
+def tenant_in(answer: str) -> int | None:
+    """The tenant in nft's answer to `look_up`."""
+    found = re.search(r": 0x([0-9a-f]{8})\b", answer)
+    return int(found[1], 16) if found else None
 
 
 def _elements(prefix: str, endpoint: Endpoint) -> list[str]:
-    address, tenant = endpoint.address, endpoint.tenant_id
-    high, low = f"0x{tenant[:6]}", f"0x{tenant[6:]}"
+    address, tenant = endpoint.address, mark(endpoint.tenant)
     return [
         f'bindings {{ "{interface_of(prefix, endpoint.container_id)}" . {address} }}',
-        f"tenant_high {{ {address} : {high} }}",
-        f"tenant_low {{ {address} : {low} }}",
-        f"member_high {{ {address} . {high} }}",
-        f"member_low {{ {address} . {low} }}",
+        f"tenants {{ {address} : {tenant} }}",
+        f"members {{ {address} . {tenant} }}",
     ]
 
 
 def _body(prefix: str, policy: Policy) -> str:
     blocks = [
         ("set bindings", ["type ifname . ipv4_addr"]),
-        ("map tenant_high", ["type ipv4_addr : mark"]),
-        ("map tenant_low", ["type ipv4_addr : mark"]),
-        ("set member_high", ["type ipv4_addr . mark"]),
-        ("set member_low", ["type ipv4_addr . mark"]),
-        ("set flows", ["type ipv4_addr", "size 65535", "flags dynamic"]),
+        ("map tenants", ["type ipv4_addr : mark"]),
+        ("set members", ["type ipv4_addr . mark"]),  # services too
+        ("map policies", ["type mark : verdict"]),
+        ("set resolving", ["type mark"]),
+        ("set listed", ["type mark . ipv4_addr . inet_service", "flags interval"]),
+        ("map rates", ["type mark : limit"]),
+        ("map spread", ["type ipv4_addr : verdict"]),
+        ("map targets", ["type ipv4_addr . inet_service . mark : ipv4_addr . inet_service"]),
+        ("set flows", ["type ipv4_addr", *_DYNAMIC]),
+        *((f"set {name}", ["type mark", *_DYNAMIC]) for name in ("tenant_flows", "tenant_pace", *COUNTED)),
+        *((f"chain refuse_{reason}", _refuse(reason)) for reason in REFUSALS),
+        ("chain leave", _leave()),
+        ("chain received_by", _received_by()),
+        ("chain arrive", ["jump received_by", "accept"]),
+        ("chain new_flows", _new_flows()),
         ("chain dns", _dns(policy.resolvers)),
-        ("chain between", _between(policy.same_tenant)),
+        ("chain egress_open", _egress_open(policy)),
+        ("chain egress_list", _egress_list()),
+        ("chain egress_none", ["goto refuse_policy"]),
+        ("chain between", _between()),
         ("chain egress", _egress(policy)),
-        ("chain ingress", _ingress()),
+        ("chain ingress", _answers("arrive", "drop")),
+        ("chain answer", _answers("leave", "goto refuse_closed")),
+        *((f"chain spread_{number}", _spread(number)) for number in range(1, MOST_OF_A_TYPE + 1)),
+        ("chain translate", _translate()),
         ("chain prerouting", _prerouting(prefix)),
+        ("chain services", _services(prefix, policy)),
+        ("chain unserved", _unserved(prefix, policy)),
         ("chain input", _input(prefix)),
+        ("chain output", _output(prefix)),
         ("chain forward", _forward(prefix)),
         ("chain postrouting", _postrouting(prefix, policy)),
     ]
@@ -136,47 +157,110 @@ def _body(prefix: str, policy: Policy) -> str:
     )
 
 
-def _dns(resolvers: Sequence[IPv4Address]) -> list[str]:
-    if not resolvers:
-        return []
-    return [f"ip daddr {_one_of(sorted(set(resolvers)))} meta l4proto {{ tcp, udp }} th dport 53 accept"]
+COUNTED = ("sent", "received", *(f"refused_{reason}" for reason in REFUSALS))
 
 
-def _between(same_tenant: bool) -> list[str]:
-    """From one container to another."""
-    if not same_tenant:
-        return ["drop"]
-    halves = (
-        f"meta mark set ip saddr map @tenant_{half} ip daddr . meta mark @member_{half}"
-        for half in ("high", "low")
-    )
-    return [f"{' '.join(halves)} accept", "drop"]
+def _refuse(reason: str) -> list[str]:
+    """Said at once where a tenant's own policy forbids it; what it has no business with gets no answer."""
+    count = f"update @refused_{reason} {{ meta mark counter }}"
+    if reason != "policy":
+        return [count, "drop"]
+    return [count, "meta l4proto tcp reject with tcp reset", "reject with icmpx admin-prohibited"]
 
 
-def _egress(policy: Policy) -> list[str]:
-    """From a container out of the machine."""
-    allowed = list(collapse_addresses(policy.egress_allow))
+def _leave() -> list[str]:
+    """Out of the machine: to the internet, or as an answer to whoever asked through the ingress."""
     return [
-        "ct state established accept",
-        f"ct state related {_ICMP_ERRORS} accept",
-        "ct state invalid drop",
-        f"ip daddr {policy.container_prefix} drop",
-        f"ct state new add @flows {{ ip saddr ct count over {FLOWS_PER_CONTAINER} }} drop",
-        "jump dns",
-        "tcp dport 25 drop",
-        *([f"ip daddr {_one_of(allowed)} accept"] if allowed else []),
-        f"ip daddr {_one_of(PRIVATE)} drop",
+        "limit name meta mark map @rates goto refuse_rate",
+        "update @sent { meta mark counter }",
+        "meta mark set 0",
         "accept",
     ]
 
 
-def _ingress() -> list[str]:
-    """To a container, from the host's input hook or from outside: answers only."""
+def _received_by() -> list[str]:
     return [
-        "ct direction reply ct state established accept",
-        f"ct state related {_ICMP_ERRORS} accept",
-        "drop",
+        "meta mark set ip daddr map @tenants",
+        "update @received { meta mark counter }",
+        "meta mark set 0",
     ]
+
+
+def _new_flows() -> list[str]:
+    pace = f"limit rate over {NEW_FLOWS_PER_SECOND}/second burst {NEW_FLOWS_BURST} packets"
+    return [
+        f"add @flows {{ ip saddr ct count over {FLOWS_PER_CONTAINER} }} goto refuse_connections",
+        f"add @tenant_flows {{ meta mark ct count over {FLOWS_PER_TENANT} }} goto refuse_connections",
+        f"add @tenant_pace {{ meta mark {pace} }} goto refuse_connections",
+    ]
+
+
+def _dns(resolvers: Sequence[IPv4Address]) -> list[str]:
+    if not resolvers:
+        return []
+    servers = _one_of(sorted(set(resolvers)))
+    return [f"meta mark @resolving ip daddr {servers} meta l4proto {{ tcp, udp }} th dport 53 goto leave"]
+
+
+def _egress_open(policy: Policy) -> list[str]:
+    allowed = list(collapse_addresses(policy.egress_allow))
+    return [
+        *([f"ip daddr {_one_of(allowed)} goto leave"] if allowed else []),
+        f"ip daddr {_one_of(PRIVATE)} goto refuse_closed",
+        "goto leave",
+    ]
+
+
+def _egress_list() -> list[str]:
+    """What is named, where the operator has not closed it."""
+    return [
+        "meta l4proto { tcp, udp } meta mark . ip daddr . th dport @listed goto egress_open",
+        "goto refuse_policy",
+    ]
+
+
+def _between() -> list[str]:
+    """From one container to another: by a service's address only, and by one of the same tenant's."""
+    return [
+        "ct state invalid drop",
+        "ip daddr . meta mark != @members goto refuse_closed",
+        "ct status & dnat == 0 goto refuse_closed",
+        "ct state new jump new_flows",
+        "meta mark set 0",
+        "accept",
+    ]
+
+
+def _egress(policy: Policy) -> list[str]:
+    """From a container out of the machine. No packet passes because an earlier one did: a policy that changes
+    ends what is under way."""
+    return [
+        "ct state invalid drop",
+        f"ip daddr {policy.container_prefix} goto refuse_closed",
+        "tcp dport 25 goto refuse_closed",
+        "ct state new jump new_flows",
+        "jump dns",
+        "meta mark vmap @policies",
+        "goto refuse_policy",
+    ]
+
+
+def _answers(passing: str, otherwise: str) -> list[str]:
+    return [
+        f"ct direction reply ct state established goto {passing}",
+        f"ct state related {_ICMP_ERRORS} goto {passing}",
+        otherwise,
+    ]
+
+
+def _spread(number: int) -> list[str]:
+    """To one of so many containers; the mark is the place of the one that was drawn."""
+    place = f"numgen random mod {number}" if number > 1 else "0"
+    return [f"meta mark set {place}", "dnat ip to ip daddr . tcp dport . meta mark map @targets"]
+
+
+def _translate() -> list[str]:
+    return ["meta mark set ip saddr map @tenants", "ip daddr . meta mark @members ip daddr vmap @spread"]
 
 
 def _prerouting(prefix: str) -> list[str]:
@@ -188,18 +272,46 @@ def _prerouting(prefix: str) -> list[str]:
     ]
 
 
+def _services(prefix: str, policy: Policy) -> list[str]:
+    return [
+        "type nat hook prerouting priority dstnat; policy accept;",
+        f'iifname "{prefix}*" ip daddr {services(policy.container_prefix)} meta l4proto tcp jump translate',
+    ]
+
+
+def _unserved(prefix: str, policy: Policy) -> list[str]:
+    """What still has a service's address leads nowhere. The answer is the same whether the service has no
+    container, is another tenant's, or is none."""
+    here = f'iifname "{prefix}*" ip daddr {services(policy.container_prefix)}'
+    return [
+        "type filter hook prerouting priority dstnat + 5; policy accept;",
+        f'iifname "{prefix}*" ct state new ct status & dnat != 0 meta mark set 0',
+        f"{here} meta l4proto tcp reject with tcp reset",
+        f"{here} reject with icmpx port-unreachable",
+    ]
+
+
 def _input(prefix: str) -> list[str]:
     """To the host itself: answers, and the resolver where it is one of the host's own addresses."""
     return [
         "type filter hook input priority filter - 10; policy accept;",
+        f'iifname "{prefix}*" meta mark set ip saddr map @tenants',
         f'iifname "{prefix}*" jump dns',
-        f'iifname "{prefix}*" goto ingress',
+        f'iifname "{prefix}*" goto answer',
+    ]
+
+
+def _output(prefix: str) -> list[str]:
+    return [
+        "type filter hook output priority filter - 10; policy accept;",
+        f'oifname "{prefix}*" jump received_by',
     ]
 
 
 def _forward(prefix: str) -> list[str]:
     return [
         "type filter hook forward priority filter - 10; policy accept;",
+        f'iifname "{prefix}*" meta mark set ip saddr map @tenants',
         f'iifname "{prefix}*" oifname "{prefix}*" goto between',
         f'iifname "{prefix}*" goto egress',
         f'oifname "{prefix}*" goto ingress',
@@ -207,9 +319,12 @@ def _forward(prefix: str) -> list[str]:
 
 
 def _postrouting(prefix: str, policy: Policy) -> list[str]:
+    """Out of the machine as the host; and a container that calls its own service hears the host call, because
+    it would take a packet from its own address for a forgery."""
     return [
         "type nat hook postrouting priority srcnat; policy accept;",
         f'ip saddr {policy.container_prefix} oifname != "{prefix}*" masquerade',
+        f"oifname . ip saddr @bindings snat ip to {host_address(policy.container_prefix)}",
     ]
 
 

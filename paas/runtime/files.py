@@ -11,13 +11,15 @@ from typing import Any
 from paas.runtime.space import Space
 from paas.specs import BindMount, ContainerSpec
 
+Hosts = tuple[tuple[str, str], ...]  # (address, name)
+
 
 def write(spec: ContainerSpec, bundle: Path) -> list[BindMount]:
     """resolv.conf, hosts and hostname, to be shown read-only in /etc."""
     hosts = spec.hosts or (("127.0.0.1", "localhost"), (str(spec.address), spec.hostname))
     texts = {
         "resolv.conf": spec.resolver,
-        "hosts": "".join(f"{address}\t{name}\n" for address, name in hosts),
+        "hosts": _hosts_text(hosts),
         "hostname": f"{spec.hostname}\n",
     }
     binds = []
@@ -27,6 +29,24 @@ def write(spec: ContainerSpec, bundle: Path) -> list[BindMount]:
         file.chmod(0o644)
         binds.append(BindMount(file, f"/etc/{name}"))
     return binds
+
+
+def rewrite_hosts(bundle: Path, hosts: Hosts) -> bool:
+    """In place, because it is this very file that the container has mounted; False if it said so already.
+
+    It never gets shorter: who reads at this moment must not find half a line at the end.
+    """
+    text = _hosts_text(hosts)
+    with (bundle / "hosts").open("r+b", buffering=0) as file:
+        before = file.read()
+        if before.rstrip(b"\n") == text.encode().rstrip(b"\n"):
+            return False
+        os.pwrite(file.fileno(), text.encode().ljust(len(before), b"\n"), 0)
+    return True
+
+
+def _hosts_text(hosts: Hosts) -> str:
+    return "".join(f"{address}\t{name}\n" for address, name in hosts)
 
 
 def through_view(space: Space, bind: BindMount) -> BindMount:

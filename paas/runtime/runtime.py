@@ -234,6 +234,14 @@ class Runtime:
         with rootfs.plain(self._space(tenant.id), layers, scratch_id, target) as plain:
             yield plain
 
+    def set_hosts(self, container_id: str, hosts: files.Hosts) -> bool:
+        """What its /etc/hosts says from now on; False if it said so. NotFound when it is not there."""
+        life, _ = self._known(container_id)
+        try:
+            return files.rewrite_hosts(life.bundle, hosts)
+        except FileNotFoundError:
+            raise NotFound(f"container {container_id} has no hosts file yet") from None
+
     # --- beside the first process
     def exec(
         self,

@@ -6,7 +6,7 @@ import structlog
 from django.conf import settings
 
 from paas.logs import older
-from paas.worker import launch, routes, volumes
+from paas.worker import fences, launch, names, routes, volumes
 from tenants.apps.models import App
 from tenants.containers.models import Container
 
@@ -24,11 +24,14 @@ def destroy(app: App) -> None:
     files += [settings.PATHS.build_log(pk) for pk in app.builds.values_list("pk", flat=True)]
     files += [settings.PATHS.sources / pk for pk in app.sources.values_list("pk", flat=True)]
     App.objects.filter(pk=app.pk).update(serving_release_id="")
-    routes.sync()
+    routes.sync(app.tenant)
     volumes.remove_all(app)
     for path in files:
         path.unlink(missing_ok=True)
     app.releases.all().delete()
     app.builds.all().delete()
+    tenant = app.tenant
     app.delete()
+    fences.sync(tenant)
+    names.tell(tenant)
     log.info("app.destroyed", app=str(app))

@@ -14,7 +14,7 @@ from paas.errors import BerthError, Conflict
 from paas.linux import cgroups
 from paas.network import address_of
 from paas.specs import ContainerSpec, ContainerState
-from paas.worker import engine
+from paas.worker import engine, fences
 from tenants.containers import observations
 from tenants.containers.models import Container
 
@@ -28,7 +28,7 @@ def bring_up(row: Container, spec: ContainerSpec) -> None:
     try:
         engine.runtime().prepare_tenant(spec.tenant)
         _open_log(path)
-        with _connecting(spec) as connect:
+        with _connecting(row, spec) as connect:
             pid = engine.runtime().create(spec, path)
             observations.created(row)
             connect(pid)
@@ -42,11 +42,12 @@ def bring_up(row: Container, spec: ContainerSpec) -> None:
 
 
 @contextmanager
-def _connecting(spec: ContainerSpec) -> Iterator[Callable[[int], None]]:
+def _connecting(row: Container, spec: ContainerSpec) -> Iterator[Callable[[int], None]]:
     if not spec.network:
         yield lambda pid: None
         return
-    with engine.network().connecting(spec.id, spec.tenant.id, spec.address) as connect:
+    fences.ensure(row.tenant)
+    with engine.network().connecting(spec.id, spec.tenant.uid_base, spec.address) as connect:
         yield connect
 
 

@@ -93,7 +93,7 @@ def observe(app: App) -> None:
             launch.take_down(row, reason="its start was interrupted")
             changed = True
     if changed:
-        routes.sync()
+        routes.sync(app.tenant)
     for row in ended_but_there().filter(app=app, stopped_at__lt=timezone.now() - CLEARING):
         launch.clear(row)
 
@@ -118,14 +118,14 @@ def keep_running(app: App) -> None:
         for slot in todo.start:
             _restart(app, release, processes[slot[0]], slot)
     if todo.start or todo.stop or len(mine) != len(rows):
-        routes.sync()
+        routes.sync(app.tenant)
 
 
 def _restart(app: App, release: Release, process: ProcessSpec, slot: Slot) -> None:
     try:
         row = start_process(app, release, process, slot[1])
         wait_until_ready(app, release, [row])
-        routes.sync()  # now, not after the slots that are still to start
+        routes.sync(app.tenant)  # now, not after the slots that are still to start
     except BerthError as error:
         log.warning("restart.failed", app=str(app), slot=slot, error=error.summary)
 

@@ -14,7 +14,7 @@ from paas.linux.command import Completed
 from paas.logs import read_tail
 from paas.network import address_of
 from paas.specs import MIB, HealthCheck, ProcessSpec
-from paas.worker import commits, drain, engine, launch, routes
+from paas.worker import commits, drain, engine, launch, names, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
 from paas.worker.readiness import answers, pause, succeeds, until_it_listens
@@ -55,6 +55,7 @@ def roll_out(app: App, release: Release) -> None:
             volumes.wanted(app, release.volumes)
         if release.committed_from:
             commits.make_image(release)
+        names.prepare(app, release)
         if release.release_command:
             run_command(app, release)
         for process, index in _slots(release):
@@ -74,7 +75,7 @@ def roll_out(app: App, release: Release) -> None:
 
 def finish(app: App, release: Release) -> None:
     """The switch: whoever reads "live" finds the new release answering."""
-    routes.sync()
+    routes.sync(app.tenant)
     observations.release_live(release)
     _drain(app, release)
 
@@ -122,7 +123,7 @@ def _pause(waiting: Sequence[Container], release: Release, seconds: float) -> No
     if not web:
         time.sleep(seconds)
         return
-    until_it_listens(address_of(settings.CONTAINER_PREFIX, web[0]), port_of(serial.image(release)), seconds)
+    until_it_listens(address_of(settings.CONTAINER_PREFIX, web[0]), port_of(release, "web"), seconds)
 
 
 def _look(row: Container, release: Release) -> str | None:
@@ -140,7 +141,7 @@ def _look(row: Container, release: Release) -> str | None:
     assert row.address is not None
     address = address_of(settings.CONTAINER_PREFIX, row.address)
     check = serial.health(release)
-    ready, seen = answers(address, port_of(serial.image(release)), check)
+    ready, seen = answers(address, port_of(release, "web"), check)
     if ready and check.command:  # asked of what listens only: a process for nothing costs more than a packet
         ready, seen = succeeds(lambda check: _executed(row, release, check), check)
     return None if ready else seen

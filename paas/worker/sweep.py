@@ -42,6 +42,8 @@ def sweep() -> None:
         wake("quota", tenant_id)
     for volume_id in volumes.waiting():
         wake("volume", volume_id)
+    for tenant_id in forgotten_egress():
+        wake("egress", tenant_id)
     for push_id in registry.requeue_interrupted():
         wake("push", push_id)
     for export_id in exports.requeue_interrupted():
@@ -120,6 +122,12 @@ def forgotten_quotas() -> list[str]:
     """Quotas that were set and neither applied nor refused."""
     waiting = Tenant.objects.filter(quota_applied_at=None, quota_error="")
     return list(waiting.filter(quota_set_at__lt=timezone.now() - LOST_AFTER).values_list("pk", flat=True))
+
+
+def forgotten_egress() -> list[str]:
+    """Policies that were set and neither applied nor refused."""
+    waiting = Tenant.objects.filter(egress_applied_at=None, egress_error="")
+    return list(waiting.filter(egress_set_at__lt=timezone.now() - LOST_AFTER).values_list("pk", flat=True))
 
 
 def clear_host() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from paas.worker import builds, exports, inspections, isolation, quota, registry, runs, volumes
+from paas.worker import builds, exports, fences, inspections, isolation, quota, registry, runs, volumes
 from paas.worker import reconcile as apps
 from paas.worker import upkeep as store
 
@@ -48,6 +48,11 @@ def delete_volume(volume_id: str) -> None:
 @shared_task(name="berth.measure")  # type: ignore[untyped-decorator]
 def measure_volumes(tenant_id: str) -> None:
     volumes.measure(tenant_id)
+
+
+@shared_task(name="berth.egress")  # type: ignore[untyped-decorator]
+def apply_egress(tenant_id: str) -> None:
+    fences.apply_egress(tenant_id)
 
 
 @shared_task(name="berth.upkeep")  # type: ignore[untyped-decorator]

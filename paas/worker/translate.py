@@ -19,9 +19,11 @@ from paas.specs import (
     TenantSpec,
     VolumeMount,
 )
+from paas.worker import names
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container
+from tenants.releases import serial
 from tenants.releases.models import Release
 
 DEFAULT_PORT = 8000
@@ -31,7 +33,7 @@ APP_PIDS = 256
 def tenant_spec(tenant: Tenant) -> TenantSpec:
     return TenantSpec(
         id=tenant.pk,
-        uid_base=settings.UID_BASE + tenant.range_index * ID_RANGE_SIZE,
+        uid_base=uid_base(tenant),
         quota=Limits(
             memory_bytes=tenant.memory_bytes,
             swap_bytes=tenant.swap_bytes,
@@ -44,9 +46,14 @@ def tenant_spec(tenant: Tenant) -> TenantSpec:
     )
 
 
-def port_of(image: ImageSpec) -> int:
-    """The port that an app is told to listen on: what its image exposes, or 8000."""
-    return image.exposed_port or DEFAULT_PORT
+def uid_base(tenant: Tenant) -> int:
+    return int(settings.UID_BASE) + tenant.range_index * ID_RANGE_SIZE
+
+
+def port_of(release: Release, process_type: str) -> int:
+    """The port that a process is told to listen on: berth.toml's for it, what its image exposes, or 8000."""
+    own = next((p.port for p in serial.processes(release) if p.name == process_type), None)
+    return own or serial.image(release).exposed_port or DEFAULT_PORT
 
 
 def starts_as_root(user: str) -> bool:
@@ -58,7 +65,7 @@ def app_env(app: App, release: Release, image: ImageSpec, process_type: str) -> 
     return {
         **dict(image.env),
         **release.config,
-        "PORT": str(port_of(image)),
+        "PORT": str(port_of(release, process_type)),
         "BERTH_APP": app.name,
         "BERTH_TENANT": app.tenant.slug,
         "BERTH_RELEASE": f"v{release.version}",
@@ -116,7 +123,6 @@ def container_spec(
 ) -> ContainerSpec:
     assert row.address is not None, "a container without an address is never started"
     address = address_of(settings.CONTAINER_PREFIX, row.address)
-    hostname = f"{row.process_type or row.kind}-{row.index}"
     return ContainerSpec(
         id=row.pk,
         tenant=tenant_spec(row.tenant),
@@ -128,11 +134,11 @@ def container_spec(
         limits=replace(limits, io_bytes=settings.IO_BYTES, io_operations=settings.IO_OPERATIONS),
         workdir=workdir,
         user=user,
-        hostname=hostname,
+        hostname=names.hostname_of(row),
         root_capable=starts_as_root(user),
         stop_signal=stop_signal,
         mounts=mounts,
         network=network,
         resolver=resolv_conf(host_resolvers()),
-        hosts=(("127.0.0.1", "localhost"), (str(address), hostname)),
+        hosts=names.hosts_of(row),
     )

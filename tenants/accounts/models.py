@@ -43,6 +43,12 @@ class Role(models.TextChoices):
     VIEWER = "viewer", "Viewer"
 
 
+class Egress(models.TextChoices):
+    OPEN = "open", "Open"
+    LIST = "list", "Only what is listed"
+    NONE = "none", "None"
+
+
 class IdRange(models.Model):
     """A user-id range that was given out. Its row outlives the tenant, so that no range is given twice."""
 
@@ -81,11 +87,23 @@ class Tenant(models.Model):
     # Kept for it on the machine's own disk: layers that its builds and pulls brought, sources, logs.
     store_bytes = models.PositiveBigIntegerField(default=10 * 1024 * MIB)
     quota_set_at = models.DateTimeField(null=True)  # null: as it was made
+    egress = models.CharField(max_length=4, choices=Egress.choices, default=Egress.OPEN)
+    egress_list = models.JSONField(default=list)  # ["192.0.2.0/24:443"], of "list"
+    egress_rate = models.PositiveBigIntegerField(
+        default=0
+    )  # bytes a second, all containers together; 0: no limit
+    egress_set_at = models.DateTimeField(null=True)  # null: as it was made
     # --- observed
     quota_applied_at = models.DateTimeField(null=True)  # the host holds the quota of `quota_set_at`
     quota_error = models.CharField(max_length=300, blank=True)  # why it does not
     in_force = models.JSONField(default=dict)  # as read from the kernel, see tenants.accounts.in_force
     store_used = models.PositiveBigIntegerField(default=0)  # of `store_bytes`
+    egress_applied_at = models.DateTimeField(null=True)  # the kernel holds what was set at `egress_set_at`
+    egress_error = models.CharField(max_length=300, blank=True)  # why it does not
+    egress_held = models.CharField(
+        max_length=4, blank=True
+    )  # the policy and the rate that the kernel says it has
+    egress_rate_held = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

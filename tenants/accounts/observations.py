@@ -32,3 +32,18 @@ def store_seen(tenant_id: str, used: int) -> None:
 def _same_quota(tenant: Tenant, **columns: object) -> bool:
     same = Tenant.objects.filter(pk=tenant.pk, quota_set_at=tenant.quota_set_at)
     return bool(same.update(**columns))
+
+
+def egress_applied(tenant: Tenant, *, policy: str, rate: int) -> bool:
+    """What the kernel says it holds; False if another policy was set meanwhile."""
+    held = {"egress_held": policy, "egress_rate_held": rate}
+    return _same_egress(tenant, egress_applied_at=timezone.now(), egress_error="", **held)
+
+
+def egress_refused(tenant: Tenant, reason: str) -> bool:
+    return _same_egress(tenant, egress_applied_at=None, egress_error=reason[:300])
+
+
+def _same_egress(tenant: Tenant, **columns: object) -> bool:
+    same = Tenant.objects.filter(pk=tenant.pk, egress_set_at=tenant.egress_set_at)
+    return bool(same.update(**columns))

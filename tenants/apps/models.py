@@ -28,6 +28,7 @@ class App(models.Model):
     destroyed_at = models.DateTimeField(null=True)  # asked for; the row goes when the host is clean
     # --- observed
     serving_release_id = models.CharField(max_length=12, blank=True)  # what traffic goes to now
+    is_private = models.BooleanField(default=False)  # its web process has no public address
 
     class Meta:
         ordering = ["tenant__slug", "name"]
@@ -40,6 +41,11 @@ class App(models.Model):
     def host(self) -> str:
         """The app's own host name; unique, because a tenant's slug has no hyphen."""
         return f"{self.name}-{self.tenant.slug}.{settings.DOMAIN}"
+
+    @property
+    def internal_name(self) -> str:
+        """Of its web process, for the tenant's other containers."""
+        return f"{self.name}.internal"
 
     @property
     def address(self) -> str:

@@ -58,3 +58,22 @@ class Container(models.Model):
 
     def __str__(self) -> str:
         return f"{self.process_type or self.kind}.{self.index}"
+
+
+class ServiceAddress(models.Model):
+    """Where a process type of an app is reached by name, for as long as the app has it: web of api as
+    api.internal, another one as worker.api.internal."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="service_addresses")
+    process_type = models.CharField(max_length=40)
+    # Offset into the container prefix, in the last quarter of it.
+    address = models.PositiveIntegerField(unique=True)
+
+    class Meta:
+        ordering = ["app__name", "process_type"]
+        constraints = [models.UniqueConstraint(fields=["app", "process_type"], name="one_address_per_service")]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        own = f"{self.process_type.lower()}.{self.app.internal_name}"
+        return (self.app.internal_name, own) if self.process_type == "web" else (own,)

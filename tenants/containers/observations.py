@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -10,17 +11,18 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from paas.errors import HostProblem
+from paas.errors import HostProblem, Refused
 from paas.live import changed
 from paas.specs import Effective
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
-from tenants.containers.models import Container
+from tenants.containers.models import Container, ServiceAddress
 from tenants.containers.selectors import LIVE
 from tenants.releases.models import Build, Release
 from tenants.releases.room import demand_room
 
 FIRST_ADDRESS = 16  # below it the host's own: gateway, resolver
+MOST_SERVICES = 1000  # of a tenant: their addresses are everybody's
 _ADDRESS_TRIES = 20
 _USAGE = ("memory_bytes", "cpu_usec", "cpu_millis", "pids", "sampled_at")
 
@@ -50,7 +52,7 @@ def new_container(
             process_type=process_type,
             index=index,
             memory_limit=memory_limit,
-            address=_lowest_free(),
+            address=_lowest_free_of_containers(),
         )
         try:
             with transaction.atomic():
@@ -78,19 +80,59 @@ def _demand_room(row: Container) -> None:
     demand_room(tenant, 1, len(taken), what=f"start {row} of {row.app.name}", hint=hint)
 
 
-def _lowest_free() -> int:
+def allot_services(app: App, process_types: Collection[str], keep: Collection[str] = ()) -> bool:
+    """Give each of the process types an address, and take it from those that are neither in this nor in
+    `keep`. False if nothing changed."""
+    rows = app.service_addresses.all()
+    gone = rows.exclude(process_type__in={*process_types, *keep})
+    changes = bool(gone.delete()[0])
+    missing = sorted(set(process_types) - set(rows.values_list("process_type", flat=True)))
+    if not missing:
+        return changes
+    has = ServiceAddress.objects.filter(app__tenant=app.tenant_id).count()
+    if has + len(missing) > MOST_SERVICES:
+        raise Refused(
+            f"{app} needs {len(missing)} more internal names, and its tenant has {has} of {MOST_SERVICES}",
+            hint="Every process type of every app has one: merge some, or destroy an app.",
+        )
+    for process_type in missing:
+        _allot(app, process_type)
+    return True
+
+
+def _allot(app: App, process_type: str) -> None:
+    for _ in range(_ADDRESS_TRIES):
+        address = _lowest_free_of_services()
+        row = ServiceAddress(app=app, process_type=process_type, address=address)
+        with suppress(IntegrityError), transaction.atomic():
+            row.save(force_insert=True)
+            return
+    raise HostProblem("no address could be allocated: too many apps start at once", retryable=True)
+
+
+def _lowest_free_of_containers() -> int:
+    taken = Container.objects.filter(address__gte=FIRST_ADDRESS).order_by("address")
+    return _lowest_free(taken.values_list("address", flat=True), range(FIRST_ADDRESS, _services_begin()))
+
+
+def _lowest_free_of_services() -> int:
+    taken = ServiceAddress.objects.order_by("address").values_list("address", flat=True)
+    return _lowest_free(taken, range(_services_begin(), settings.CONTAINER_PREFIX.num_addresses - 1))
+
+
+def _services_begin() -> int:
+    """The last quarter of the prefix is theirs, see paas.network.addresses."""
+    return int(settings.CONTAINER_PREFIX.num_addresses) // 4 * 3
+
+
+def _lowest_free(taken: Iterable[int | None], places: range) -> int:
     """Offset into the container prefix."""
-    taken = (
-        Container.objects.filter(address__gte=FIRST_ADDRESS)
-        .order_by("address")
-        .values_list("address", flat=True)
-    )
-    free = FIRST_ADDRESS
+    free = places.start
     for address in taken:
         if address != free:
             break
         free += 1
-    if free >= settings.CONTAINER_PREFIX.num_addresses - 1:
+    if free not in places:
         raise HostProblem(
             f"all addresses of {settings.CONTAINER_PREFIX} are in use",
             hint="Ask the administrator for a larger BERTH_CONTAINER_PREFIX.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from paas.errors import NotFound
 from tenants.apps.models import App
@@ -36,6 +36,17 @@ def container_for(app: App, container_id: str) -> Container:
 def containers_to_read(app: App) -> list[Container]:
     """Whose logs tell of the app now: the live ones, or else the last that ended."""
     return list(live_containers(app)) or list(past_containers(app, 1))
+
+
+def serving_containers() -> QuerySet[Container]:
+    """Those that traffic goes to: ready, and of the release that serves."""
+    return Container.objects.filter(
+        kind=Container.Kind.PROCESS,
+        status__in=(Container.Status.RUNNING, Container.Status.SLEEPING),
+        ready=True,
+        address__isnull=False,
+        app__serving_release_id=F("release_id"),
+    )
 
 
 def _processes(app: App) -> QuerySet[Container]:

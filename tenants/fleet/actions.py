@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from paas.queue import wake
 from tenants.accounts.access import admin
-from tenants.accounts.models import Tenant, User
+from tenants.accounts.egress import Rules, check_list, check_rate
+from tenants.accounts.models import Egress, Tenant, User
 from tenants.audit.actions import record
+from tenants.checks import bad_field
 from tenants.fleet.models import Machine
 from tenants.fleet.quota import Quota, check_quota
 
@@ -30,4 +33,31 @@ def set_quota(*, actor: User, tenant: Tenant, quota: Quota) -> bool:
     )
     record("tenant.quota", actor=actor, tenant_id=tenant.pk, slug=tenant.slug, changes=changes)
     wake("quota", tenant.pk)
+    return True
+
+
+@transaction.atomic
+def set_egress(*, actor: User, tenant: Tenant, rules: Rules) -> bool:
+    """False if it was that already. The worker brings the kernel to it, for what is under way as well."""
+    admin(actor)
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    listed = check_list(rules.egress_list, operator_allows=settings.EGRESS_ALLOW)
+    check_rate(rules.egress_rate)
+    if rules.egress == Egress.LIST and not listed:
+        raise bad_field("listed", "nothing is listed", hint="Name a network, or choose None.")
+    rules, before = Rules(rules.egress, listed, rules.egress_rate), Rules.of(tenant)
+    if rules == before and not tenant.egress_error:
+        return False
+    Tenant.objects.filter(pk=tenant.pk).update(
+        **rules.columns(), egress_set_at=timezone.now(), egress_applied_at=None, egress_error=""
+    )
+    record(
+        "tenant.egress",
+        actor=actor,
+        tenant_id=tenant.pk,
+        slug=tenant.slug,
+        before=before.columns(),
+        now=rules.columns(),
+    )
+    wake("egress", tenant.pk)
     return True

@@ -1,10 +1,14 @@
-"""What the agent sees of the machine."""
+"""What the agent sees of the machine, and of its tenants' traffic."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from django.db import transaction
 from django.utils import timezone
 
-from tenants.fleet.models import Machine
+from paas.specs import Traffic as Reading
+from tenants.fleet.models import Machine, Traffic
 
 
 def machine_sampled(
@@ -28,3 +32,30 @@ def machine_sampled(
             "sampled_at": timezone.now(),
         },
     )
+
+
+@transaction.atomic
+def traffic_counted(readings: Mapping[str, Reading]) -> None:
+    """Add to each tenant's row, by its id, what the kernel has counted since the last reading."""
+    rows = {row.pk: row for row in Traffic.objects.select_for_update(no_key=True).filter(pk__in=readings)}
+    for tenant_id, reading in readings.items():
+        row = rows.get(tenant_id) or Traffic(tenant_id=tenant_id)
+        now = _columns(reading)
+        if now == row.seen:
+            continue
+        for name, count in now.items():
+            before = row.seen.get(name, 0)
+            # Less than before: the rules were made again, and it began at nothing.
+            setattr(row, name, getattr(row, name) + (count - before if count >= before else count))
+        row.seen, row.counted_at = now, timezone.now()
+        row.save()
+
+
+def _columns(reading: Reading) -> dict[str, int]:
+    return {
+        "sent_packets": reading.sent[0],
+        "sent_bytes": reading.sent[1],
+        "received_packets": reading.received[0],
+        "received_bytes": reading.received[1],
+        **{f"refused_{reason}": packets for reason, packets in reading.refused},
+    }

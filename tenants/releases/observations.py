@@ -145,7 +145,7 @@ def release_serving(release: Release) -> bool:
     app = App.objects.select_for_update(no_key=True).filter(pk=release.app_id, destroyed_at=None).first()
     if app is None or not app.releases.filter(pk=release.pk, status__in=_UNDER_WAY).exists():
         return False
-    App.objects.filter(pk=app.pk).update(serving_release_id=release.pk)
+    _serve(app, release)
     return True
 
 
@@ -165,8 +165,13 @@ def release_live(release: Release) -> bool:
     if brings_config:
         config_vars.put(app, config_vars.of_release(release))
     app.releases.filter(status=Release.Status.LIVE).exclude(pk=release.pk).update(status=Release.Status.RETIRED)
-    App.objects.filter(pk=app.pk).update(serving_release_id=release.pk)
+    _serve(app, release)
     return True
+
+
+def _serve(app: App, release: Release) -> None:
+    private = any(process["name"] == "web" and process.get("private", False) for process in release.processes)
+    App.objects.filter(pk=app.pk).update(serving_release_id=release.pk, is_private=private)
 
 
 @transaction.atomic

@@ -34,8 +34,8 @@ def test_the_documented_example_is_read_as_documented() -> None:
             args=(("GREETING", "hello"),),
         ),
         processes={
-            "web": ProcessConfig(sh("gunicorn app:app"), 256 * MIB, 500, 2),
-            "worker": ProcessConfig(("python", "-m", "worker"), 128 * MIB),
+            "web": ProcessConfig(sh("gunicorn app:app"), 256 * MIB, 500, 2, private=False),
+            "worker": ProcessConfig(("python", "-m", "worker"), 128 * MIB, port=5432),
         },
         release=sh("python -m app migrate"),
         health=HealthCheck(path="/healthz", timeout=30.0),
@@ -51,8 +51,8 @@ def test_the_documented_example_is_read_as_documented() -> None:
 
 def test_a_stage_changes_only_what_it_names() -> None:
     staging = parse(EXAMPLE.read_text()).for_stage("staging")
-    assert staging.processes["web"] == ProcessConfig(sh("gunicorn app:app"), 128 * MIB, 500, 1)
-    assert staging.processes["worker"] == ProcessConfig(("python", "-m", "worker"), 128 * MIB)
+    assert staging.processes["web"] == ProcessConfig(sh("gunicorn app:app"), 128 * MIB, 500, 1, private=False)
+    assert staging.processes["worker"] == ProcessConfig(("python", "-m", "worker"), 128 * MIB, port=5432)
     assert staging.env == (("LOG_LEVEL", "debug"),)
 
 

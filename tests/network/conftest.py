@@ -77,6 +77,11 @@ def network(own_netns: None, tmp_path: Path) -> Network:
     return network
 
 
+def uid(number: int) -> int:
+    """A tenant, by the first of its user ids."""
+    return 1_879_048_192 + number * 65_536
+
+
 @pytest.fixture
 def container(own_netns: None) -> Iterator[Callable[[], Peer]]:
     """Make containers' processes: root in a user and a network namespace of their own."""

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,6 +60,7 @@ def raw_udp(source: str, address: str, port: int) -> str:
 
 
 heard: list[str] = []
+held: list[socket.socket] = []
 
 
 def serve_tcp(port: int) -> None:
@@ -106,6 +108,75 @@ def serve_http(port: int, pages: dict[str, list[str]]) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
+def serve_echo(port: int) -> None:
+    """Say back whatever is said, after our own address."""
+    server = socket.create_server(("", port))
+
+    def talk(connection: socket.socket) -> None:
+        with connection:
+            while data := connection.recv(100):
+                connection.sendall(connection.getsockname()[0].encode() + b" " + data)
+
+    def loop() -> None:
+        while True:
+            threading.Thread(target=talk, args=[server.accept()[0]], daemon=True).start()
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def serve_sink(port: int) -> None:
+    """Take what is sent, and say how many bytes it was when the sender is done."""
+    server = socket.create_server(("", port))
+
+    def take(connection: socket.socket) -> None:
+        with connection:
+            size = 0
+            while data := connection.recv(1 << 16):
+                size += len(data)
+            connection.sendall(str(size).encode())
+
+    def loop() -> None:
+        while True:
+            threading.Thread(target=take, args=[server.accept()[0]], daemon=True).start()
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def pour(address: str, port: int, seconds: float) -> tuple[int, float]:
+    """Send as much as goes in so many seconds: bytes that arrived, and how long that really took."""
+    with socket.create_connection((address, port), timeout=30) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        began, piece = time.monotonic(), bytes(1 << 14)
+        while time.monotonic() - began < seconds:
+            sock.sendall(piece)
+        sock.shutdown(socket.SHUT_WR)
+        arrived = int(sock.recv(100))
+        return arrived, time.monotonic() - began
+
+
+def hold(address: str, port: int) -> str:
+    """Open a connection that stays."""
+    held.append(socket.create_connection((address, port), timeout=PATIENCE))
+    return "held"
+
+
+def say(text: str) -> str:
+    """On the latest connection that is held: the answer, or why there is none."""
+    try:
+        held[-1].sendall(text.encode())
+        return held[-1].recv(100).decode()
+    except OSError as error:
+        return type(error).__name__
+
+
+def spray(address: str, port: int, number: int) -> str:
+    """So many datagrams, each a flow of its own."""
+    for _ in range(number):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"?", (address, port))
+    return "sprayed"
+
+
 def has_heard() -> list[str]:
     return list(heard)
 
@@ -130,6 +201,12 @@ ACTIONS: dict[str, Callable[..., object]] = {
     "serve_tcp": serve_tcp,
     "serve_udp": serve_udp,
     "serve_http": serve_http,
+    "serve_echo": serve_echo,
+    "serve_sink": serve_sink,
+    "pour": pour,
+    "hold": hold,
+    "say": say,
+    "spray": spray,
     "has_heard": has_heard,
     "run": run,
     "write": write,

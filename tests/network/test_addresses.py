@@ -13,18 +13,20 @@ PREFIX = IPv4Network("10.208.0.0/16")
 
 
 def test_first_and_last_address() -> None:
-    assert addresses.offsets(PREFIX) == range(16, 65_535)
+    assert addresses.offsets(PREFIX) == range(16, 49_152)
     assert addresses.address_of(PREFIX, 16) == IPv4Address("10.208.0.16")
-    assert addresses.address_of(PREFIX, 65_534) == IPv4Address("10.208.255.254")
+    assert addresses.address_of(PREFIX, 49_151) == IPv4Address("10.208.191.255")
 
 
-@pytest.mark.parametrize("offset", [-1, 0, 1, 15, 65_535, 65_536])
+@pytest.mark.parametrize("offset", [-1, 0, 1, 15, 49_152, 65_535, 65_536])
 def test_reserved_addresses_are_refused(offset: int) -> None:
-    with pytest.raises(BadInput, match="offsets go from 16 to 65534"):
+    with pytest.raises(BadInput, match="offsets go from 16 to 49151"):
         addresses.address_of(PREFIX, offset)
 
 
-@pytest.mark.parametrize("address", ["10.208.0.0", "10.208.0.1", "10.208.255.255", "10.209.0.16", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "address", ["10.208.0.0", "10.208.0.1", "10.208.192.0", "10.208.255.255", "10.209.0.16", "127.0.0.1"]
+)
 def test_foreign_addresses_have_no_offset(address: str) -> None:
     with pytest.raises(BadInput, match="no container address"):
         addresses.offset_of(PREFIX, IPv4Address(address))
@@ -73,3 +75,15 @@ def test_macs_are_local_unicast_and_tell_the_ends_apart() -> None:
     assert addresses.host_mac(address) == "b2:00:0a:d0:01:10"
     assert addresses.container_mac(address) == "b2:01:0a:d0:01:10"
     assert 0xB2 & 0b11 == 0b10
+
+
+@given(st.integers(8, 26))
+def test_services_have_the_last_quarter(length: int) -> None:
+    prefix = IPv4Network((0x0A000000, length))
+    quarter, places = addresses.services(prefix), addresses.service_offsets(prefix)
+    assert quarter.num_addresses * 4 == prefix.num_addresses
+    assert prefix[addresses.offsets(prefix)[-1]] not in quarter
+    assert addresses.service_address(prefix, places[0]) == quarter[0]
+    assert addresses.service_address(prefix, places[-1]) == quarter[-2]
+    with pytest.raises(BadInput, match="no service's"):
+        addresses.service_address(prefix, places[0] - 1)

@@ -6,78 +6,21 @@ error. One small world serves the whole file: two tenants, the host, and an outs
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
-from paas.network.apply import Network
-from tests.network.conftest import PREFIX, Peer, own_network
+from tests.network.conftest import PREFIX, Peer
+from tests.network.world import ALLOWED, MAIL, PRIVATE, PUBLIC, RESOLVER, UPLINK, World, ip, world
+
+__all__ = ["world"]
 
 pytestmark = pytest.mark.kernel
-
-UPLINK, PUBLIC = "203.0.113.1", "203.0.113.2"
-RESOLVER = "10.77.0.53"  # as so often, in a private range
-MAIL = "198.51.100.25"
-PRIVATE = ["10.77.0.1", "172.16.0.9", "192.168.77.1", "100.64.0.9", "169.254.169.254", "198.18.0.9"]
-ALLOWED = "10.88.0.1"
-
-
-@dataclass
-class World:
-    network: Network
-    outside: Peer
-    ours: Peer  # 10.208.0.16
-    ours_too: Peer  # 10.208.0.17, same tenant
-    theirs: Peer  # 10.208.0.18
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    state_file = tmp_path_factory.mktemp("network") / "network.json"
-    peers: list[Peer] = []
-    with own_network():
-        try:
-            peers += [_outside(), *(Peer("--user", "--map-root-user", "--net") for _ in range(3))]
-            network = Network("bx", PREFIX, [IPv4Network("10.88.0.0/16")], [IPv4Address(RESOLVER)], state_file)
-            network.apply_base()
-            for number, tenant in enumerate(("a" * 12, "a" * 12, "aaaaaabbbbbb")):
-                network.connect(f"{number:012x}", tenant, PREFIX[16 + number], peers[1 + number].pid)
-                peers[1 + number]("serve_tcp", 8000)
-            yield World(network, *peers)
-        finally:
-            for peer in peers:
-                peer.end()
-
-
-def _outside() -> Peer:
-    peer = Peer("--net")
-    _ip(f"link add up0 type veth peer name eth0 netns {peer.pid}")
-    _ip(f"address add {UPLINK}/24 dev up0")
-    _ip("link set up0 up")
-    _ip(f"route add default via {PUBLIC}")
-    peer("run", "ip", "link", "set", "lo", "up")
-    peer("run", "ip", "address", "add", f"{PUBLIC}/24", "dev", "eth0")
-    for address in (RESOLVER, MAIL, ALLOWED, *PRIVATE):
-        peer("run", "ip", "address", "add", f"{address}/32", "dev", "lo")
-    peer("run", "ip", "link", "set", "eth0", "up")
-    peer("run", "ip", "route", "add", str(PREFIX), "via", UPLINK)  # an outsider who knows the way in
-    for port in (25, 53, 80):
-        peer("serve_tcp", port)
-    peer("serve_udp", 53, RESOLVER)
-    peer("serve_udp", 9000)
-    return peer
-
-
-def _ip(arguments: str) -> None:
-    subprocess.run(["ip", *arguments.split()], check=True)
 
 
 def _greet(server: socket.socket) -> None:
@@ -236,19 +179,7 @@ def test_another_tenants_container_is_out_of_reach(world: World) -> None:
     assert str(PREFIX[16]) not in world.theirs("has_heard")
 
 
-def test_so_is_another_container_of_ones_own(world: World) -> None:
-    assert world.ours("tcp", str(PREFIX[17]), 8000) == "TimeoutError"
-
-
-def test_unless_the_policy_opens_a_tenants_containers_to_each_other(world: World) -> None:
-    dataclasses.replace(world.network, same_tenant=True).apply_base()
-    try:
-        assert world.ours("tcp", str(PREFIX[17]), 8000) == str(PREFIX[16])
-        # Half of the two tenants' ids is the same.
-        assert world.ours("tcp", str(PREFIX[18]), 8000) == "TimeoutError"
-        assert world.theirs("tcp", str(PREFIX[16]), 8000) == "TimeoutError"
-    finally:
-        world.network.apply_base()
+def test_so_is_another_container_of_ones_own_by_its_address(world: World) -> None:
     assert world.ours("tcp", str(PREFIX[17]), 8000) == "TimeoutError"
 
 
@@ -290,10 +221,10 @@ def test_ipv6_is_dropped_even_where_both_ends_speak_it(world: World) -> None:
     veth = "bx000000000000"
     Path(f"/proc/sys/net/ipv6/conf/{veth}/disable_ipv6").write_text("0")
     world.ours("write", "/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "0")
-    _ip(f"-6 address add fd00::1/64 dev {veth} nodad")
+    ip(f"-6 address add fd00::1/64 dev {veth} nodad")
     world.ours("run", "ip", "-6", "address", "add", "fd00::2/64", "dev", "eth0", "nodad")
     world.ours("run", "ip", "-6", "neighbour", "add", "fd00::1", "lladdr", "b2:00:0a:d0:00:10", "dev", "eth0")
-    _ip(f"-6 neighbour add fd00::2 lladdr b2:01:0a:d0:00:10 dev {veth}")
+    ip(f"-6 neighbour add fd00::2 lladdr b2:01:0a:d0:00:10 dev {veth}")
     with socket.create_server(("::", 0), family=socket.AF_INET6) as server:
         threading.Thread(target=_greet, args=[server]).start()
         port = server.getsockname()[1]

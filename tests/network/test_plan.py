@@ -7,24 +7,24 @@ import pytest
 
 from paas.network import plan
 from paas.network.plan import Endpoint, Policy
+from paas.specs import Fence
+from tests.network.conftest import uid
 
 PREFIX = IPv4Network("10.208.0.0/16")
 POLICY = Policy(PREFIX, resolvers=(IPv4Address("192.0.2.53"),))
-ENDPOINT = Endpoint("0123456789ab", "abcdef012345", IPv4Address("10.208.0.16"))
+ENDPOINT = Endpoint("0123456789ab", uid(7), IPv4Address("10.208.0.16"))
 
 
 def test_the_whole_ruleset() -> None:
     golden = Path(__file__).with_name("ruleset.nft").read_text()
-    assert plan.replace("bx", POLICY, [ENDPOINT]) == golden
+    assert plan.replace("bx", POLICY, [ENDPOINT], [Fence(uid(7))]) == golden
 
 
 def test_adding_a_container() -> None:
     assert plan.add("bx", ENDPOINT).splitlines() == [
         'add element inet bxberth bindings { "bx0123456789ab" . 10.208.0.16 }',
-        "add element inet bxberth tenant_high { 10.208.0.16 : 0xabcdef }",
-        "add element inet bxberth tenant_low { 10.208.0.16 : 0x012345 }",
-        "add element inet bxberth member_high { 10.208.0.16 . 0xabcdef }",
-        "add element inet bxberth member_low { 10.208.0.16 . 0x012345 }",
+        "add element inet bxberth tenants { 10.208.0.16 : 0x70070000 }",
+        "add element inet bxberth members { 10.208.0.16 . 0x70070000 }",
     ]
 
 
@@ -35,30 +35,17 @@ def test_removing_a_container() -> None:
 def test_looking_up_a_tenant() -> None:
     assert plan.look_up("bx", ENDPOINT.container_id, ENDPOINT.address).splitlines() == [
         'get element inet bxberth bindings { "bx0123456789ab" . 10.208.0.16 }',
-        "get element inet bxberth tenant_high { 10.208.0.16 }",
-        "get element inet bxberth tenant_low { 10.208.0.16 }",
+        "get element inet bxberth tenants { 10.208.0.16 }",
     ]
-    answer = "elements = { 10.208.0.16 : 0x00abcdef }\nelements = { 10.208.0.16 : 0x00012345 }"
-    assert plan.tenant_in(answer) == "abcdef012345"
+    assert plan.tenant_in("elements = { 10.208.0.16 : 0x70070000 }") == uid(7)
     assert plan.tenant_in("") is None
 
 
-def test_containers_of_one_tenant_may_be_opened_to_each_other() -> None:
-    text = plan.replace("bx", Policy(PREFIX, same_tenant=True), [])
-    assert (
-        "\tchain between {\n"
-        "\t\tmeta mark set ip saddr map @tenant_high ip daddr . meta mark @member_high "
-        "meta mark set ip saddr map @tenant_low ip daddr . meta mark @member_low accept\n"
-        "\t\tdrop\n\t}\n"
-    ) in text
-
-
-def test_allowed_private_networks_come_before_the_private_ranges_and_after_port_25() -> None:
+def test_allowed_private_networks_come_before_the_private_ranges() -> None:
     allowed = (IPv4Network("10.1.0.0/16"), IPv4Network("10.0.0.0/16"), IPv4Network("172.20.0.0/24"))
     text = plan.replace("bx", Policy(PREFIX, egress_allow=allowed), [])
     rules = [line.strip() for line in text.splitlines()]
-    position = rules.index("ip daddr { 10.0.0.0/15, 172.20.0.0/24 } accept")
-    assert rules[position - 1] == "tcp dport 25 drop"
+    position = rules.index("ip daddr { 10.0.0.0/15, 172.20.0.0/24 } goto leave")
     assert rules[position + 1].startswith("ip daddr { 0.0.0.0/8, 10.0.0.0/8,")
 
 
@@ -70,7 +57,6 @@ def test_without_resolvers_nothing_goes_to_port_53_of_private_addresses() -> Non
     "other",
     [
         Policy(PREFIX),
-        Policy(PREFIX, resolvers=POLICY.resolvers, same_tenant=True),
         Policy(PREFIX, resolvers=POLICY.resolvers, egress_allow=(IPv4Network("10.1.0.0/16"),)),
         Policy(IPv4Network("10.207.0.0/16"), resolvers=POLICY.resolvers),
     ],

@@ -1,0 +1,87 @@
+"""A tenant's fence, from rows to the kernel: where its internal names lead, what it may send out, how fast."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from ipaddress import IPv4Address
+
+import structlog
+from django.conf import settings
+
+from paas.errors import BerthError
+from paas.network import address_of, service_address
+from paas.specs import MOST_OF_A_TYPE, Fence, Service
+from paas.worker import engine, lock
+from paas.worker.translate import DEFAULT_PORT, port_of, uid_base
+from tenants.accounts import observations
+from tenants.accounts.egress import destinations
+from tenants.accounts.models import Tenant
+from tenants.containers.models import ServiceAddress
+from tenants.containers.selectors import serving_containers
+from tenants.fleet import observations as fleet
+
+log = structlog.get_logger()
+
+
+def sync(tenant: Tenant) -> None:
+    """Idempotent. One at a time for a tenant, so that an older look never overwrites a newer one."""
+    with lock.held(f"fence-{tenant.pk}", wait=True):
+        engine.network().set_fence(fence_of(Tenant.objects.get(pk=tenant.pk)))
+
+
+def ensure(tenant: Tenant) -> None:
+    """Before its first container since the host started: until then it would reach nothing."""
+    if not engine.network().is_fenced(uid_base(tenant)):
+        sync(tenant)
+
+
+def apply_egress(tenant_id: str) -> None:
+    """What an administrator has set, for what runs as well; what the kernel then holds goes into the row."""
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is None:
+        return
+    try:
+        sync(tenant)
+        held = engine.network().held(uid_base(tenant))
+    except BerthError as error:
+        log.warning("egress.refused", tenant=tenant.slug, error=error.summary)
+        observations.egress_refused(tenant, error.summary)
+        return
+    observations.egress_applied(tenant, policy=held.egress or "", rate=held.rate)
+
+
+def count() -> None:
+    """The kernel's counters into rows."""
+    tenants = {uid_base(tenant): tenant.pk for tenant in Tenant.objects.all()}
+    readings = engine.network().traffic()
+    fleet.traffic_counted({tenants[uid]: found for uid, found in readings.items() if uid in tenants})
+
+
+def fence_of(tenant: Tenant) -> Fence:
+    return Fence(
+        tenant=uid_base(tenant),
+        egress=tenant.egress,  # type: ignore[arg-type]  # one of its choices
+        allowed=destinations(tenant.egress_list),
+        rate=tenant.egress_rate,
+        services=_services(tenant),
+    )
+
+
+def _services(tenant: Tenant) -> tuple[Service, ...]:
+    targets: dict[tuple[str, str], list[IPv4Address]] = defaultdict(list)
+    ports: dict[tuple[str, str], int] = {}
+    rows = serving_containers().filter(tenant=tenant).select_related("release").defer("release__config")
+    for row in rows.order_by("process_type", "index", "pk"):
+        assert row.address is not None and row.release is not None
+        key = (row.app_id, row.process_type)
+        targets[key].append(address_of(settings.CONTAINER_PREFIX, row.address))
+        if key not in ports:
+            ports[key] = port_of(row.release, row.process_type)
+    return tuple(
+        Service(
+            address=service_address(settings.CONTAINER_PREFIX, row.address),
+            port=ports.get((row.app_id, row.process_type), DEFAULT_PORT),
+            targets=tuple(targets[row.app_id, row.process_type][:MOST_OF_A_TYPE]),
+        )
+        for row in ServiceAddress.objects.filter(app__tenant=tenant)
+    )
