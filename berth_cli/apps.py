@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,10 +41,14 @@ def list_apps(json: Json = False) -> None:
         output.note("No apps yet. Make one: berth create NAME")
     else:
         rows = [
-            (f"{a['tenant']}/{a['name']}", a["state"], f"v{a['version']}" if a["version"] else "", a["address"])
+            (f"{a['tenant']}/{a['name']}", a["state"], f"v{a['version']}" if a["version"] else "", _address(a))
             for a in found
         ]
         output.table(("APP", "STATE", "RELEASE", "ADDRESS"), rows)
+
+
+def _address(app: dict[str, Any]) -> str:
+    return app["address"] or f"{app['internal_address']} (private)"
 
 
 def create(
@@ -72,7 +76,13 @@ def create(
 def open_app(app: AppName = None, json: Json = False) -> None:
     """Open the app in a browser."""
     client, target = connect_to(app)
-    address = client.get(target.path())["address"]
+    found = client.get(target.path())
+    address = found["address"]
+    if address is None:
+        raise CliError(
+            f"{target} is private: it has no public address",
+            f"Other containers of the tenant reach it as {found['internal_address']}.",
+        )
     if json:
         output.as_json({"address": address})
         return

@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from berth_cli import apps, deploy, inside, isolation, output, quota, registries, releases, run, store, volumes
+from berth_cli import (
+    apps,
+    deploy,
+    inside,
+    isolation,
+    network,
+    output,
+    quota,
+    registries,
+    releases,
+    run,
+    store,
+    volumes,
+)
 from berth_cli.errors import CliError
 
 cli = typer.Typer(
@@ -42,6 +55,7 @@ cli.command("destroy")(apps.destroy)
 cli.command("isolation")(isolation.isolation)
 cli.add_typer(store.store, name="store")
 cli.command("quota")(quota.quota)
+cli.command("network")(network.network)
 
 
 def app() -> None:

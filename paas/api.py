@@ -13,6 +13,7 @@ from tenants.accounts.tokens import TokenAuth, Unauthorized
 from tenants.apps.api import router as apps
 from tenants.audit.responses import as_json, of_the_database
 from tenants.containers.api import router as containers
+from tenants.fleet.api import router as fleet
 from tenants.inspections.api import router as inspections
 from tenants.isolation.api import router as isolation
 from tenants.registries.api import router as registries
@@ -28,7 +29,19 @@ api = NinjaAPI(
     description="Send a token as `Authorization: Bearer berth_…`. An app is named by its tenant: `demo/shop`.",
     auth=TokenAuth(),
 )
-for _router in (accounts, apps, volumes, releases, store, registries, containers, inspections, runs, isolation):
+for _router in (
+    accounts,
+    apps,
+    volumes,
+    releases,
+    store,
+    registries,
+    containers,
+    inspections,
+    runs,
+    fleet,
+    isolation,
+):
     api.add_router("", _router)
 
 

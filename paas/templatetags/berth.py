@@ -40,6 +40,12 @@ def size(value: int | None) -> str:
 
 
 @register.filter
+def mbits(rate: int | None) -> str:
+    """Bytes a second as networks are sold: 10 Mbit/s."""
+    return f"{(rate or 0) * 8 / 1_000_000:g} Mbit/s" if rate else "no limit"
+
+
+@register.filter
 def cores(millis: int | None) -> str:
     """Thousandths of a core: 0.25, 2."""
     return f"{(millis or 0) / 1000:.2f}".rstrip("0").rstrip(".")

@@ -23,14 +23,16 @@ class LatestBuildOut(Schema):
 
 
 class AppOut(Schema):
-    """`version` is that of the release that serves, if one does. Memory in bytes, cpu in 1/1000 core."""
+    """`version` is that of the release that serves, if one does. `address` is null for a private web process;
+    `internal_address` is for the tenant's own containers. Memory in bytes, cpu in 1/1000 core."""
 
     id: str
     tenant: str
     name: str
     stage: str
     state: str
-    address: str
+    address: str | None
+    internal_address: str
     version: int | None
     latest_build: LatestBuildOut | None
     containers_ready: int

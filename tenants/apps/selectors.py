@@ -34,7 +34,8 @@ class AppCard:
     name: str
     stage: str
     state: State
-    address: str
+    address: str | None  # None: its web process is private
+    internal_address: str
     version: int | None  # of the release that serves
     latest_build: LatestBuild | None
     containers_ready: int
@@ -113,7 +114,8 @@ def _card(app: App, containers: Row, build: Row | None, release: Row | None, ser
         name=app.name,
         stage=app.stage,
         state=state_of(facts),
-        address=app.address,
+        address=None if app.is_private else app.address,
+        internal_address=f"http://{app.internal_name}",
         version=serving["releases__version"] if serving else None,
         latest_build=LatestBuild(build["id"], build["status"], build["at"]) if build else None,
         containers_ready=containers["ready"],

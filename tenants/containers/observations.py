@@ -80,6 +80,7 @@ def _demand_room(row: Container) -> None:
     demand_room(tenant, 1, len(taken), what=f"start {row} of {row.app.name}", hint=hint)
 
 
+@transaction.atomic
 def allot_services(app: App, process_types: Collection[str], keep: Collection[str] = ()) -> bool:
     """Give each of the process types an address, and take it from those that are neither in this nor in
     `keep`. False if nothing changed."""

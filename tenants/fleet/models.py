@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from paas.specs import REFUSALS
 from tenants.accounts.models import Tenant
 
 
@@ -33,3 +34,7 @@ class Traffic(models.Model):
     refused_connections = models.PositiveBigIntegerField(default=0)
     seen = models.JSONField(default=dict)  # the kernel's counters at the last look, which may begin anew
     counted_at = models.DateTimeField(null=True)
+
+    @property
+    def refused(self) -> dict[str, int]:
+        return {reason: getattr(self, f"refused_{reason}") for reason in REFUSALS}

@@ -11,11 +11,12 @@ from typing import Any
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from paas.errors import NotFound
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
-from tenants.fleet.models import Machine
+from tenants.fleet.models import Machine, Traffic
 
 _LIVE = Q(containers__status__in=LIVE)
 # What a list can be sorted by, the largest first; names the other way.
@@ -62,6 +63,19 @@ def tenants(words: str = "", sort: str = "memory") -> QuerySet[Any]:
     order = () if sort == "name" else (f"-{_column(sort)}",)
     found: QuerySet[Any] = rows.order_by(*order, "slug")
     return found
+
+
+def tenant(slug: str) -> Any:
+    """One of `tenants()`."""
+    found = tenants().filter(slug=slug).first()
+    if found is None:
+        raise NotFound(f"there is no tenant {slug!r}", hint="Look at the list of tenants.")
+    return found
+
+
+def traffic_of(tenant: Tenant) -> Traffic:
+    """Of a tenant that has sent nothing yet, zeros."""
+    return Traffic.objects.filter(tenant=tenant).first() or Traffic(tenant=tenant)
 
 
 def apps(words: str = "", sort: str = "memory", tenant: Tenant | None = None) -> QuerySet[Any]:

@@ -1,8 +1,9 @@
 from django.urls import path
 
-from tenants.fleet import views
+from tenants.fleet import network_views, views
 
 urlpatterns = [
     path("machine/", views.machine, name="machine"),
     path("machine/tenants/<slug:slug>/", views.tenant, name="machine_tenant"),
+    path("machine/tenants/<slug:slug>/network/", network_views.network, name="machine_network"),
 ]

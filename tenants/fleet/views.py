@@ -15,10 +15,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from paas import usage
-from paas.errors import NotFound
 from tenants.accounts.access import admin, memberships
 from tenants.accounts.in_force import lines
-from tenants.accounts.models import Role, Tenant
+from tenants.accounts.models import Role
 from tenants.fleet import actions, selectors
 from tenants.fleet.forms import QuotaForm
 from tenants.fleet.models import Machine
@@ -91,7 +90,7 @@ def _table(request: SignedInRequest) -> dict[str, Any]:
 @signed_in
 def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
     """One tenant: what it uses, its quota to change, its apps; for htmx one of the parts."""
-    actor, found = admin(request.user), _tenant(slug)
+    actor, found = admin(request.user), selectors.tenant(slug)
     form = QuotaForm(Quota.of(found), request.POST if request.method == "POST" else None)
     if form.is_valid():
         with errors_in(form):
@@ -111,13 +110,6 @@ def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
         part = "tenant_apps" if request.GET.get("part") == "apps" else "tenant_use"
         return render(request, f"fleet/{part}.html", context)
     return form_page(request, "fleet/tenant.html", form, context)
-
-
-def _tenant(slug: str) -> Tenant:
-    found: Tenant | None = selectors.tenants().filter(slug=slug).first()
-    if found is None:
-        raise NotFound(f"there is no tenant {slug!r}", hint="Look at the list of tenants.")
-    return found
 
 
 def memory_parts(seen: Machine, uses: list[Use]) -> list[Segment]:

@@ -58,6 +58,7 @@ MATRIX = {
             **{"operations": "0", "containers": "9", "builds": "1", "log": "64", "store": "1"},
         },
     ),
+    "machine/tenants/<slug:slug>/network/": Row(ADMIN, 200, 302, body={"egress": "none"}),
     "machine/tenants/": Row(ADMIN, 200, 302, body={"name": "Third", "slug": "third"}),
     "machine/people/<int:user_id>/link/": Row(ADMIN, 405, 404),
     "": Row(SIGNED_IN),

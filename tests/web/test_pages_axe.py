@@ -38,6 +38,7 @@ PAGES = {
         "/machine/?by=app",
         "/machine/tenants/",
         "/machine/tenants/acme/",
+        "/machine/tenants/acme/network/",
         "/machine/people/",
         "/account/",
         "/account/password/",

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0003_egress'),
+        ('accounts', '0004_egress'),
         ('fleet', '0001_initial'),
     ]
 

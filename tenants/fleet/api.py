@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+
+from tenants.accounts.access import admin, tenant_for
+from tenants.accounts.egress import Rules
+from tenants.accounts.models import Egress, Tenant
+from tenants.accounts.tokens import person
+from tenants.containers.models import ServiceAddress
+from tenants.fleet import actions, selectors
+from tenants.schemas import ERRORS, Input
+
+router = Router(tags=["network"])
+
+
+class HeldOut(Schema):
+    """What the kernel says that it holds; `policy` is empty until the agent or a worker has asked it."""
+
+    policy: str
+    rate: int
+
+
+class TrafficOut(Schema):
+    """Since the tenant's beginning. `refused` are packets, by reason."""
+
+    sent_bytes: int
+    sent_packets: int
+    received_bytes: int
+    received_packets: int
+    refused: dict[str, int]
+
+
+class NetworkOut(Schema):
+    """`policy` is "open", "list" or "none"; `rate` in bytes a second, 0 for no limit. `names` are internal."""
+
+    tenant: str
+    policy: str
+    listed: list[str]
+    rate: int
+    held: HeldOut
+    error: str
+    traffic: TrafficOut
+    names: list[str]
+
+
+class NetworkIn(Input):
+    policy: Egress
+    listed: list[str] = []
+    rate: int = 0
+
+
+@router.get(
+    "/tenants/{tenant}/network",
+    response={200: NetworkOut, **ERRORS},
+    summary="What a tenant may send, what the kernel holds, what it sent, and its internal names",
+)
+def show(request: HttpRequest, tenant: str) -> NetworkOut:
+    return _out(tenant_for(person(request), tenant))
+
+
+@router.get(
+    "/machine/tenants/{tenant}/network",
+    response={200: NetworkOut, **ERRORS},
+    summary="The same of any tenant (administrator)",
+)
+def show_any(request: HttpRequest, tenant: str) -> NetworkOut:
+    admin(person(request))
+    return _out(selectors.tenant(tenant))
+
+
+@router.put(
+    "/machine/tenants/{tenant}/network",
+    response={200: NetworkOut, **ERRORS},
+    summary="Set what a tenant may send (administrator)",
+)
+def set_network(request: HttpRequest, tenant: str, body: NetworkIn) -> NetworkOut:
+    actor = admin(person(request))
+    rules = Rules(body.policy, tuple(body.listed), body.rate)
+    actions.set_egress(actor=actor, tenant=selectors.tenant(tenant), rules=rules)
+    return _out(selectors.tenant(tenant))
+
+
+def _out(tenant: Tenant) -> NetworkOut:
+    traffic = selectors.traffic_of(tenant)
+    rows = ServiceAddress.objects.filter(app__tenant=tenant, app__destroyed_at=None).select_related("app")
+    return NetworkOut(
+        tenant=tenant.slug,
+        policy=tenant.egress,
+        listed=tenant.egress_list,
+        rate=tenant.egress_rate,
+        held=HeldOut(policy=tenant.egress_held, rate=tenant.egress_rate_held),
+        error=tenant.egress_error,
+        traffic=TrafficOut(
+            sent_bytes=traffic.sent_bytes,
+            sent_packets=traffic.sent_packets,
+            received_bytes=traffic.received_bytes,
+            received_packets=traffic.received_packets,
+            refused=traffic.refused,
+        ),
+        names=[name for row in rows for name in row.names],
+    )
