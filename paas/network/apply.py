@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.network import addresses, fence, links, nft, plan, rules
+from paas.network import addresses, beside, fence, links, nft, plan, rules
 from paas.network.fences import Fences
 from paas.network.links import Pair, problems_with
 from paas.network.plan import Endpoint, Policy
@@ -59,19 +59,22 @@ class Network:
     # --- the base
 
     def apply_base(self) -> None:
-        """Blackhole, rules and forwarding; changes nothing where they are there, cuts no connection."""
+        """Blackhole, rules, forwarding, a way through other firewalls; changes nothing where they are there,
+        cuts no connection."""
         with self._locked(fcntl.LOCK_EX), problems_with("set up the container network"):
             self._refuse_taken_prefix()
             links.keep_within(self.container_prefix, self.host_address)
             if not self._ruleset_is_current():
                 self._replace_table()
             self._set_sysctls()
+            beside.let_pass(self.prefix, plan.table(self.prefix))
 
     def remove_all(self) -> None:
         """Disconnect every container and leave the host as it was before `apply_base`."""
         with self._locked(fcntl.LOCK_EX), problems_with("take down the container network"):
             for container_id in self.connected():
                 links.delete_link(self._interface(container_id))
+            beside.withdraw(self.prefix, plan.table(self.prefix))
             nft.demand(plan.drop_table(self.prefix))
             links.let_go(self.container_prefix, self.host_address)
             self._restore_sysctls()
@@ -230,8 +233,9 @@ class Network:
     def _restore_sysctls(self) -> None:
         if not self.state_file.exists():
             return
-        for name, value in json.loads(self.state_file.read_text()).items():
-            (SYSCTLS / name).write_text(value)
+        if not beside.somebody_else_forwards(plan.table(self.prefix)):  # Docker, say, that came after us
+            for name, value in json.loads(self.state_file.read_text()).items():
+                (SYSCTLS / name).write_text(value)
         self.state_file.unlink()
 
     # --- locking

@@ -13,7 +13,8 @@ from typing import Any
 from paas.errors import HostProblem
 
 _NAME = "libnftables.so.1"
-STATELESS, TERSE = 1 << 2, 1 << 11  # without counters' values, without sets' elements (nftables/libnftables.h)
+# nftables/libnftables.h: without counters' values, with each rule's handle, without sets' elements
+STATELESS, HANDLES, TERSE = 1 << 2, 1 << 3, 1 << 11
 # The library promises nothing about threads, and the kernel takes one change at a time anyway.
 _one_at_a_time = threading.Lock()
 

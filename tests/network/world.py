@@ -40,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     peers: list[Peer] = []
     with own_network():
         try:
-            peers += [_outside(), *(Peer("--user", "--map-root-user", "--net") for _ in range(3))]
+            peers += [make_outside(), *(Peer("--user", "--map-root-user", "--net") for _ in range(3))]
             network = Network("bx", PREFIX, [IPv4Network("10.88.0.0/16")], [IPv4Address(RESOLVER)], state_file)
             network.apply_base()
             for number in (1, 2):
@@ -57,7 +57,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 peer.end()
 
 
-def _outside() -> Peer:
+def make_outside() -> Peer:
     peer = Peer("--net")
     ip(f"link add up0 type veth peer name eth0 netns {peer.pid}")
     ip(f"address add {UPLINK}/24 dev up0")

@@ -62,7 +62,7 @@ def test_the_options_of_all_commands() -> None:
         options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, names
         of_all = names.startswith(("registries ", "store ")) and names != "store app"
-            of_an_app = names not in ("login", "apps", "create", "quota", "isolation", "network") and not of_all
+        of_an_app = names not in ("login", "apps", "create", "quota", "isolation", "network") and not of_all
         assert ("--app" in options) == of_an_app, names
 
 
