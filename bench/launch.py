@@ -45,7 +45,7 @@ class Bench:
         self.tenant = TenantSpec("be0c40000001", UID_BASE + 4000 * ID_RANGE_SIZE, quota, 2048 * MIB)
 
     def spec(self, number: int) -> ContainerSpec:
-        address = address_of(self.network.container_prefix, 60_000 + number)
+        address = address_of(self.network.container_prefix, 40_000 + number)
         return ContainerSpec(
             id=f"be0c4{number:07x}", tenant=self.tenant, app_id="be0c40000002", layers=self.layers, args=ARGS,
             env=(("PATH", "/usr/sbin:/usr/bin"),), address=address, resolver=resolv_conf(host_resolvers()),
@@ -66,7 +66,7 @@ class Bench:
         cgroups.expect_moves()
         self.runtime.prepare_tenant(self.tenant)
         mark("prepare tenant")
-        with self.network.connecting(spec.id, spec.tenant.id, spec.address) as connect:
+        with self.network.connecting(spec.id, spec.tenant.uid_base, spec.address) as connect:
             pid = self.runtime.create(spec, log)
             mark("create")
             connect(pid)

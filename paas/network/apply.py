@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.network import addresses, beside, fence, links, nft, plan, rules
+from paas.network import addresses, beside, fence, links, nfnetlink, nft, plan, rules
 from paas.network.fences import Fences
 from paas.network.links import Pair, problems_with
 from paas.network.plan import Endpoint, Policy
@@ -205,8 +205,8 @@ class Network:
         return [endpoint for endpoint in found if endpoint]
 
     def _ruleset_is_current(self) -> bool:
-        listing = f"list chain inet {plan.table(self.prefix)} {plan.version(self.prefix, self.policy)}\n"
-        return nft.run(listing).done
+        wanted = plan.table(self.prefix), plan.version(self.prefix, self.policy)
+        return any((chain.table, chain.name) == wanted for chain in nfnetlink.chains())
 
     def _interface(self, container_id: str) -> str:
         return addresses.interface_of(self.prefix, container_id)

@@ -13,12 +13,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from paas.network import nft
+from paas.network import nfnetlink, nft
 
 FIREWALLD = "firewalld"  # its zones end in a reject of their own, in chains that it goes to
-_CHAIN = re.compile(r"^\tchain (\S+) \{.*?^\t\}", re.MULTILINE | re.DOTALL)
-_TABLE = re.compile(r"^table (ip|inet) (\S+) \{.*?^\}", re.MULTILINE | re.DOTALL)
-_HOOK = re.compile(r"type filter hook forward priority [^;]+; policy (accept|drop);")
 _RULE = re.compile(r"^\t\t(?P<text>.*) # handle (?P<handle>\d+)$", re.MULTILINE)
 _END = re.compile(r"(counter packets \d+ bytes \d+ )?(drop|reject( with .*)?)")
 
@@ -61,22 +58,15 @@ def withdraw(prefix: str, own_table: str) -> None:
 
 def somebody_else_forwards(own_table: str) -> bool:
     """Whether another program has rules for what this host forwards, and so needs forwarding."""
-    return any(True for _ in chains(own_table))
+    return any(chain.hook == nfnetlink.FORWARD and chain.table != own_table for chain in nfnetlink.chains())
 
 
 def chains(own_table: str) -> Iterator[Chain]:
-    for family, table, name, drops in forward_chains(nft.run("list chains\n").output):
-        if table != own_table:
-            listing = nft.run(f"list chain {family} {table} {name}\n", flags=nft.HANDLES).output
-            yield Chain(family, table, name, drops, tuple(rules(listing)))
-
-
-def forward_chains(listing: str) -> Iterator[tuple[str, str, str, bool]]:
-    """(family, table, chain, drops by policy) of nft's list of all chains: pure."""
-    for table in _TABLE.finditer(listing):
-        for chain in _CHAIN.finditer(table[0]):
-            if hook := _HOOK.search(chain[0]):
-                yield table[1], table[2], chain[1], hook[1] == "drop"
+    for chain in nfnetlink.chains():
+        if chain.hook == nfnetlink.FORWARD and chain.table != own_table:
+            place = f"{chain.family} {chain.table} {chain.name}"
+            listing = nft.run(f"list chain {place}\n", flags=nft.HANDLES).output
+            yield Chain(chain.family, chain.table, chain.name, chain.drops, tuple(rules(listing)))
 
 
 def rules(listing: str) -> Iterator[Rule]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ _NAME = "libnftables.so.1"
 STATELESS, HANDLES, TERSE = 1 << 2, 1 << 3, 1 << 11
 # The library promises nothing about threads, and the kernel takes one change at a time anyway.
 _one_at_a_time = threading.Lock()
+_used: deque[tuple[float, int]] = deque()
+CLOSE_AFTER_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,13 @@ def demand(text: str) -> str:
 
 @contextmanager
 def _context(library: Any) -> Iterator[int]:
-    """A context has a netlink socket and a cache of its own: one for each call."""
+    """A context has a netlink socket and a cache of its own: one for each call.
+
+    To close that socket waits until the kernel is rid of what was deleted, 15 ms: a later call does it, when
+    that has long been.
+    """
+    while _used and _used[0][0] < time.monotonic() - CLOSE_AFTER_SECONDS:
+        library.nft_ctx_free(_used.popleft()[1])
     context = library.nft_ctx_new(0)
     if not context:
         raise HostProblem("cannot open nftables' netlink socket", hint="see bin/up --check")
@@ -67,7 +77,7 @@ def _context(library: Any) -> Iterator[int]:
         library.nft_ctx_buffer_error(context)
         yield context
     finally:
-        library.nft_ctx_free(context)
+        _used.append((time.monotonic(), context))
 
 
 @cache

@@ -20,18 +20,18 @@ NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH = 28
 # linux/netlink.h
 CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
-_REQUEST, _ACKNOWLEDGE, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
+REQUEST, _ACKNOWLEDGE, DUMP = 0x1, 0x4, 0x300
+ERROR, DONE = 2, 3
 _SOL_NETLINK, _CAP_ACK = 270, 10
 
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
+HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
 _ATTRIBUTE = struct.Struct("=HH")  # length, type
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, dst and src length, tos, table, protocol, scope, type, flags
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
-_BUFFER = 1 << 16
-_TIMEOUT_SECONDS = 30.0
+BUFFER = 1 << 16
+TIMEOUT_SECONDS = 30.0
 
 Attributes = Mapping[int, bytes]
 
@@ -109,44 +109,44 @@ def send(*requests: Request) -> None:
 def links() -> list[Attributes]:
     """Each link's attributes (IFLA_*)."""
     every = Request(GETLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-    return [_attributes(body[_LINK.size :]) for body in _answers(every, _DUMP)]
+    return [read_attributes(body[_LINK.size :]) for body in _answers(every, DUMP)]
 
 
 def link_attributes(index: int) -> Attributes:
     """One link's attributes (IFLA_*). OSError: there is none with this index."""
     (body,) = _answers(Request(GETLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)), _ACKNOWLEDGE)
-    return _attributes(body[_LINK.size :])
+    return read_attributes(body[_LINK.size :])
 
 
 def routes() -> list[Route]:
     """Every IPv4 route of every table."""
     found = []
     every = Request(GETROUTE, 0, _ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))
-    for body in _answers(every, _DUMP):
+    for body in _answers(every, DUMP):
         _, length, _, _, table, *_ = _ROUTE.unpack_from(body)
-        found.append(Route(length, table, _attributes(body[_ROUTE.size :])))
+        found.append(Route(length, table, read_attributes(body[_ROUTE.size :])))
     return found
 
 
 def _opened() -> socket.socket:
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    sock.settimeout(_TIMEOUT_SECONDS)
+    sock.settimeout(TIMEOUT_SECONDS)
     sock.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
     return sock
 
 
 def _pack(request: Request, flags: int, sequence: int) -> bytes:
-    head = (request.kind, _REQUEST | request.flags | flags, sequence, 0)
-    return _HEADER.pack(_HEADER.size + len(request.body), *head) + request.body
+    head = (request.kind, REQUEST | request.flags | flags, sequence, 0)
+    return HEADER.pack(HEADER.size + len(request.body), *head) + request.body
 
 
 def _acknowledged(sock: socket.socket, wanted: int) -> Iterator[int]:
     """The errno, or 0, of so many requests."""
     while wanted > 0:
-        for kind, body in _messages(sock.recv(_BUFFER)):
-            if kind == _ERROR:
+        for kind, body in messages(sock.recv(BUFFER)):
+            if kind == ERROR:
                 wanted -= 1
-                yield _failure(body)
+                yield failure(body)
 
 
 def _answers(request: Request, flags: int) -> Iterator[bytes]:
@@ -154,28 +154,27 @@ def _answers(request: Request, flags: int) -> Iterator[bytes]:
     with _opened() as sock:
         sock.send(_pack(request, flags, 0))
         while True:
-            for kind, body in _messages(sock.recv(_BUFFER)):
-                failure = _failure(body) if kind == _ERROR else 0
-                if failure:
-                    raise OSError(failure, os.strerror(failure))
-                if kind in (_DONE, _ERROR):
+            for kind, body in messages(sock.recv(BUFFER)):
+                if kind == ERROR and (number := failure(body)):
+                    raise OSError(number, os.strerror(number))
+                if kind in (DONE, ERROR):
                     return
                 yield body
 
 
-def _failure(body: bytes) -> int:
+def failure(body: bytes) -> int:
     """The errno of an acknowledgement, 0 for success."""
     return -int.from_bytes(body[:4], sys.byteorder, signed=True)
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     while data:
-        length, kind, *_ = _HEADER.unpack_from(data)
-        yield kind, data[_HEADER.size : length]
+        length, kind, *_ = HEADER.unpack_from(data)
+        yield kind, data[HEADER.size : length]
         data = data[length + -length % 4 :]
 
 
-def _attributes(data: bytes) -> Attributes:
+def read_attributes(data: bytes) -> Attributes:
     found = {}
     while len(data) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(data)

@@ -147,3 +147,28 @@ def _workers(platform: Platform) -> list[int]:
         check=True,
     )
     return [int(pid) for pid in found.stdout.split()]
+
+
+CALL = "import urllib.request as u; print(u.urlopen('http://hello.internal/', timeout=10).status)"
+SEND = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=20)"  # an address of nobody's
+
+
+def test_a_command_calls_its_app_by_name_and_sends_what_the_tenant_may(platform: Platform) -> None:
+    """From the rows to the kernel and back: the policy that the API shows is what the kernel says it holds."""
+    run = start(platform, "/app/.venv/bin/python", "-c", CALL)
+    assert until(platform, run, is_over)["exit_code"] == 0, output(platform, run)
+    assert output(platform, run) == ["200"]
+    assert "hello.internal" in platform.api("/tenants/demo/network").json["names"]
+    place = "/machine/tenants/demo/network"
+    try:
+        platform.api(place, "PUT", {"policy": "none"})
+        end = time.monotonic() + 30
+        while platform.api("/tenants/demo/network").json["held"]["policy"] != "none":
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        run = start(platform, "/app/.venv/bin/python", "-c", SEND)
+        assert until(platform, run, is_over)["exit_code"] == 1
+        assert "ConnectionRefusedError" in output(platform, run)[-1]
+        assert platform.app("hello").status == 200
+    finally:
+        platform.api(place, "PUT", {"policy": "open"})
