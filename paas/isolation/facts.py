@@ -151,7 +151,7 @@ class Seen:
     wire: Wire
     held: Held
     conmon: tuple[str, ...] | None  # its cgroups; None where there is no conmon
-    tenant_by_address: str | None  # whose packets the rules take those of this container for
+    tenant_by_address: int | None  # whose packets the rules take those of this container for, by its uid_base
 
 
 @dataclass(frozen=True, slots=True)

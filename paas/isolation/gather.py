@@ -24,7 +24,7 @@ from paas.specs import TenantSpec
 PROC = Path("/proc")
 NS_GET_USERNS = 0xB701  # ioctl_ns(2)
 NO_LIMIT_V1 = 1 << 62  # v1 says it by a number near the largest
-TenantOf = Callable[[str, IPv4Address], str | None]
+TenantOf = Callable[[str, IPv4Address], int | None]
 
 
 class Gone(Exception):

@@ -205,8 +205,8 @@ def _network_rules(case: Case) -> Found:
     by_address = case.seen.tenant_by_address
     if by_address is None:
         problems.append(f"{case.wanted.address} is not bound to its interface")
-    elif by_address != case.wanted.tenant_id:
-        problems.append(f"{case.wanted.address} counts as tenant {by_address}")
+    elif by_address != case.wanted.uid_base:
+        problems.append(f"{case.wanted.address} counts as the tenant whose user ids begin at {by_address}")
     return verdict(problems, "as Berth makes them; its address is bound to its interface and its tenant")
 
 

@@ -154,7 +154,7 @@ class Network:
         """The ids of the containers that have an interface now."""
         return addresses.containers_among(self.prefix, (name for _, name in socket.if_nameindex()))
 
-    def tenant_of(self, container_id: str, address: IPv4Address) -> str | None:
+    def tenant_of(self, container_id: str, address: IPv4Address) -> int | None:
         """The tenant as whose the rules take what the container sends from `address`; None for nobody's."""
         return self._tenant_of(container_id, address)
 

@@ -279,6 +279,6 @@ def test_addresses_of_a_wire_are_those_of_the_kernel(whole: tuple[Seen, Wanted, 
     wire = replace(
         seen.wire, interfaces=("eth0", "eth1", "lo"), addresses=(IPv4Address("10.0.0.9"),), ipv6=("fd00",)
     )
-    found = failures(replace(seen, wire=wire, tenant_by_address="f" * 12), wanted, replace(here, rules="none"))
+    found = failures(replace(seen, wire=wire, tenant_by_address=1), wanted, replace(here, rules="none"))
     assert found["network"].startswith("interfaces eth0, eth1, lo; addresses 10.0.0.9, not 10.209.1.1; an IPv6")
-    assert found["network-rules"] == "none; 10.209.1.1 counts as tenant ffffffffffff"
+    assert found["network-rules"] == "none; 10.209.1.1 counts as the tenant whose user ids begin at 1"

@@ -21,7 +21,7 @@ def nft(command: str) -> None:
 
 def test_a_rule_that_is_missing_is_found_and_elements_are_none(network: Network) -> None:
     assert network.drift() == ""
-    nft(f"add element {TABLE} tenant_high {{ {PREFIX[16]} : 0x1 }}")
+    nft(f"add element {TABLE} tenants {{ {PREFIX[16]} : 0x1 }}")
     nft(f"add chain {TABLE} somebodys {{ type filter hook forward priority 0; policy drop; }}")
     assert network.drift() == ""
     nft(f"add rule {TABLE} between accept")
