@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
 
-from paas.specs import Limits
+from paas.specs import Effective, Limits
 
 # /proc/PID/ns. "time" is not promised: containers share the host's clocks.
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -126,16 +126,6 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Limits that a cgroup has; None is no limit, or none that this kernel can set."""
-
-    memory_bytes: int | None
-    memory_and_swap_bytes: int | None
-    cpu_millis: int | None
-    pids: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """One container as it is. The first of `processes` is its pid 1."""
 
@@ -149,7 +139,7 @@ class Seen:
     program: tuple[int, int]  # device and inode of what pid 1 executes
     files: Mapping[int, str]  # what pid 1 has open
     wire: Wire
-    held: Held
+    held: Effective
     conmon: tuple[str, ...] | None  # its cgroups; None where there is no conmon
     tenant_by_address: int | None  # whose packets the rules take those of this container for, by its uid_base
 
@@ -164,7 +154,7 @@ class Wanted:
     cgroup: str
     conmon: str
     address: IPv4Address | None
-    asked: Held
+    asked: Effective
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +178,19 @@ class Here:
     rules: str  # what is wrong with the nftables rules, or nothing
 
 
-def asked_for(resources: Mapping[str, Mapping[str, int]]) -> Held:
+def asked_for(resources: Mapping[str, Mapping[str, int]]) -> Effective:
     """From `linux.resources` of the config that the container was made by (runtime-spec, config-linux.md)."""
     memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
+    limit, both = memory.get("limit"), memory.get("swap")  # which is memory and swap together there
     quota, period = cpu.get("quota"), cpu.get("period")
-    return Held(
-        memory_bytes=memory.get("limit"),
-        memory_and_swap_bytes=memory.get("swap"),
+    return Effective(
+        memory_bytes=limit,
+        swap_bytes=both - limit if limit is not None and both is not None else None,
         cpu_millis=quota * 1000 // period if quota and period else None,
         pids=resources.get("pids", {}).get("limit"),
     )
 
 
-def quota_of(limits: Limits) -> Held:
+def quota_of(limits: Limits) -> Effective:
     """A tenant's quota as its cgroup has to hold it."""
-    return Held(limits.memory_bytes, limits.memory_bytes + limits.swap_bytes, limits.cpu_millis, limits.pids)
+    return Effective(limits.memory_bytes, limits.swap_bytes, limits.cpu_millis, limits.pids)

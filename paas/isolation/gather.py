@@ -13,17 +13,16 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from paas.isolation import facts
-from paas.isolation.facts import NAMESPACES, Held, Here, Process, Seen, Status, Wanted, Wire
+from paas.isolation.facts import NAMESPACES, Here, Process, Seen, Status, Wanted, Wire
 from paas.linux.cgroups import LIMITING, Cgroup, host_tree, swap_accounting
 from paas.paths import Paths
 from paas.runtime.bundle import MASKED_PATHS, READ_ONLY_PATHS
 from paas.runtime.lives import Life
 from paas.runtime.runtime import this_host
-from paas.specs import TenantSpec
+from paas.specs import Effective, TenantSpec
 
 PROC = Path("/proc")
 NS_GET_USERNS = 0xB701  # ioctl_ns(2)
-NO_LIMIT_V1 = 1 << 62  # v1 says it by a number near the largest
 TenantOf = Callable[[str, IPv4Address], int | None]
 
 
@@ -113,7 +112,7 @@ def _look(life: Life, first: int, wanted: Wanted, here: Here, tenant_of: TenantO
         program=(program.st_dev, program.st_ino),
         files={int(file.name): str(file.readlink()) for file in (proc / "fd").iterdir()},
         wire=wire,
-        held=held(cgroup),
+        held=cgroup.effective(),
         conmon=_conmon(life),
         tenant_by_address=tenant_of(wanted.container_id, address) if address else None,
     )
@@ -202,7 +201,7 @@ def _conmon(life: Life) -> tuple[str, ...] | None:
     return None
 
 
-def _asked(bundle: Path) -> Held:
+def _asked(bundle: Path) -> Effective:
     try:
         config: Mapping[str, Mapping[str, Mapping[str, Mapping[str, int]]]] = json.loads(
             (bundle / "config.json").read_text()
@@ -210,44 +209,3 @@ def _asked(bundle: Path) -> Held:
     except FileNotFoundError as error:
         raise Gone(bundle.name) from error
     return facts.asked_for(config["linux"]["resources"])
-
-
-def held(cgroup: Cgroup) -> Held:
-    """The limits that the kernel has for it."""
-    return _held_v2(cgroup) if cgroup.tree.version == 2 else _held_v1(cgroup)
-
-
-def _held_v2(cgroup: Cgroup) -> Held:
-    folder = cgroup.folders[0]
-    memory, swap = _number(folder / "memory.max"), _number(folder / "memory.swap.max")
-    quota, _, period = _text(folder / "cpu.max").partition(" ")
-    return Held(
-        memory_bytes=memory,
-        memory_and_swap_bytes=memory + swap if memory is not None and swap is not None else None,
-        cpu_millis=int(quota) * 1000 // int(period) if quota.isdigit() else None,
-        pids=_number(folder / "pids.max"),
-    )
-
-
-def _held_v1(cgroup: Cgroup) -> Held:
-    memory, cpu = cgroup.folder("memory"), cgroup.folder("cpu")
-    quota, period = _number(cpu / "cpu.cfs_quota_us"), _number(cpu / "cpu.cfs_period_us")
-    return Held(
-        memory_bytes=_number(memory / "memory.limit_in_bytes"),
-        memory_and_swap_bytes=_number(memory / "memory.memsw.limit_in_bytes"),
-        cpu_millis=quota * 1000 // period if quota and period else None,
-        pids=_number(cgroup.folder("pids") / "pids.max"),
-    )
-
-
-def _number(file: Path) -> int | None:
-    """None for no limit ("max", "-1", or v1's largest number), and where there is no such file."""
-    text = _text(file)
-    return int(text) if text.isdigit() and int(text) < NO_LIMIT_V1 else None
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except FileNotFoundError:
-        return ""

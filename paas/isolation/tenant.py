@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.isolation import gather
-from paas.isolation.facts import Held, Here, quota_of
+from paas.isolation.facts import Here, quota_of
 from paas.isolation.judge import judge_swap, limit_problems, shown
 from paas.isolation.rows import Found, Promise, Row, rows, verdict
 from paas.linux.cgroups import Cgroup
-from paas.specs import TenantSpec
+from paas.specs import Effective, TenantSpec
 
 NOTHING_RUNS = Found("n/a", "nothing of it is on this machine now")
 
@@ -19,13 +19,13 @@ NOTHING_RUNS = Found("n/a", "nothing of it is on this machine now")
 @dataclass(frozen=True, slots=True)
 class TenantCase:
     tenant: TenantSpec
-    held: Held | None  # None where it has no control group
+    held: Effective | None  # None where it has no control group
     here: Here
 
 
 def judge(place: gather.Place, tenant: TenantSpec, here: Here) -> tuple[Row, ...]:
     cgroup = Cgroup(f"{place.cgroup_root}/{tenant.id}")
-    return rows(PROMISES, TenantCase(tenant, gather.held(cgroup) if cgroup.exists() else None, here))
+    return rows(PROMISES, TenantCase(tenant, cgroup.effective() if cgroup.exists() else None, here))
 
 
 def _quota(case: TenantCase) -> Found:

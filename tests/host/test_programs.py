@@ -57,6 +57,7 @@ def test_what_waits_for_registries_and_files_holds_up_no_build_and_no_roll_out()
     queues = {task: celery.amqp.router.route({}, task)["queue"].name for task in tasks}
     assert {task for task in tasks if queues[task] == "build"} == {"berth.build"}
     transfers = {"berth.push", "berth.export", "berth.upkeep", "berth.inspect", "berth.isolation"}
+    transfers |= {"berth.volume", "berth.measure"}
     assert {task for task in tasks if queues[task] == "transfer"} == transfers
     words = {word for part in PARTS.values() for word in part.argv}
     assert {f"--queues={queue}" for queue in queues.values()} == {w for w in words if w.startswith("--queues=")}

@@ -17,7 +17,7 @@ from paas.isolation.gather import Gone, Place
 from paas.linux.cgroups import Cgroup, host_tree, swap_accounting
 from paas.runtime.bundle import oci_config
 from paas.runtime.seccomp import PROGRAM_ANNOTATION
-from paas.specs import ContainerSpec
+from paas.specs import ContainerSpec, Effective
 from tests.runtime.conftest import BASE, UID_BASE, Bed
 
 pytestmark = pytest.mark.kernel
@@ -232,7 +232,7 @@ def test_a_process_with_the_hosts_ids(whole: tuple[Seen, Wanted, Here]) -> None:
 
 def test_limits_above_what_was_asked_for(whole: tuple[Seen, Wanted, Here]) -> None:
     seen, wanted, here = whole
-    less = replace(wanted.asked, memory_bytes=1 << 20, memory_and_swap_bytes=1 << 20)
+    less = replace(wanted.asked, memory_bytes=1 << 20)
     found = failures(seen, replace(wanted, asked=less), here)
     assert found["limits"] == "memory up to 67,108,864, where 1,048,576 was asked for"
     more = replace(wanted.asked, memory_bytes=1 << 40)
@@ -282,3 +282,9 @@ def test_addresses_of_a_wire_are_those_of_the_kernel(whole: tuple[Seen, Wanted, 
     found = failures(replace(seen, wire=wire, tenant_by_address=1), wanted, replace(here, rules="none"))
     assert found["network"].startswith("interfaces eth0, eth1, lo; addresses 10.0.0.9, not 10.209.1.1; an IPv6")
     assert found["network-rules"] == "none; 10.209.1.1 counts as the tenant whose user ids begin at 1"
+
+
+def test_swap_above_what_was_asked_for_but_where_memory_was_given_up_for_it() -> None:
+    asked = Effective(memory_bytes=100, swap_bytes=50)
+    assert judge.judge_swap(replace(asked, swap_bytes=51), asked, True).outcome == "fail"
+    assert judge.judge_swap(replace(asked, memory_bytes=90, swap_bytes=60), asked, True).outcome == "pass"
