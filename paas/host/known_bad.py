@@ -20,7 +20,8 @@ def lines(found: Sequence[Finding], width: int) -> list[str]:
     told = []
     for finding in found:
         entry = finding.entry
-        told.append(f"  ! {finding.installed}: {entry.id}. {TITLES[entry.reach]}.")
+        head = f"{finding.installed}: {entry.id}. {TITLES[entry.reach]}."
+        told += textwrap.wrap(head, width, initial_indent="  ! ", subsequent_indent="    ")
         for text in (entry.exposes, entry.remedy):
             told += textwrap.wrap(text, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return told

@@ -122,7 +122,7 @@ WEAK = {
     "cgroup": r"process \d+ is in /br\d+/elsewhere",
     "limits": "no limit on memory; no limit on cpu; no limit on processes",
     "swap": "no limit on swap",
-    "process-limits": r"core dumps of 4096 bytes; goes as late as others .*\(0\)",
+    "process-limits": r"(open files: \d+; )?core dumps of 4096 bytes; goes as late as others .*\(0\)",
     "log-process": r"it is in /br\d+/elsewhere",
 }
 
