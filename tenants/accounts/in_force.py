@@ -48,33 +48,36 @@ class Line:
 
     @property
     def differs(self) -> bool:
-        return self.known and self.effective != self.asked
+        """A disk may have a few files more than were asked for: that has no reason, and is none to tell."""
+        return self.known and self.effective != self.asked and bool(self.why)
 
 
 def lines(tenant: Tenant) -> list[Line]:
     """In the order of the form."""
     found: Mapping[str, Mapping[str, Any]] = tenant.in_force
-    kernel = [
-        _kernel(found, name, label, unit, getattr(tenant, column)) for name, label, unit, column in _KERNEL
-    ]
     now = _used_now(tenant)
-    kernel = [replace(line, used=now.get(line.name, line.used)) for line in kernel]
-    inodes = _kernel(found, "inodes", "Files", "number", tenant.disk_bytes // BYTES_PER_INODE)
+    wanted = [
+        Line(name, label, unit, getattr(tenant, column), None, now.get(name))
+        for name, label, unit, column in _KERNEL
+    ]
+    wanted.append(Line("inodes", "Files", "number", tenant.disk_bytes // BYTES_PER_INODE, None))
+    kernel = [_kernel(line, found.get(line.name)) for line in wanted]
     used = {"containers": _containers(tenant), "builds": _builds(tenant), "store": tenant.store_used}
     why = {"log": _dropped(tenant)}
     ours = [
         Line(name, label, unit, value, value, used.get(name), why.get(name, ""))
         for name, label, unit, value in ((n, text, u, getattr(tenant, c)) for n, text, u, c in _OURS)
     ]
-    return [*kernel, inodes, *ours]
+    return [*kernel, *ours]
 
 
-def _kernel(found: Mapping[str, Mapping[str, Any]], name: str, label: str, unit: Unit, asked: int) -> Line:
-    wanted = None if name in ("io", "operations") and not asked else asked  # 0 is no limit there
-    seen = found.get(name)
+def _kernel(line: Line, seen: Mapping[str, Any] | None) -> Line:
+    """With what was seen of it. 0 is no limit on the use of disks."""
+    asked = None if line.name in ("io", "operations") and not line.asked else line.asked
     if seen is None:
-        return Line(name, label, unit, wanted, None, known=False)
-    return Line(name, label, unit, wanted, seen["value"], seen["used"], seen["why"])
+        return replace(line, asked=asked, known=False)
+    used = seen["used"] if line.used is None else line.used
+    return replace(line, asked=asked, effective=seen["value"], used=used, why=seen["why"])
 
 
 def _used_now(tenant: Tenant) -> dict[str, int]:

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
+from paas.specs import Effective, Limits
+from paas.worker import quota
 from tenants.accounts.models import Role, Tenant, User
 from tenants.apps.models import App
 from tenants.fleet.models import Machine
 from tenants.releases.models import Build, Release, Source
 from tenants.runs.models import Run
+from tenants.volumes.models import Volume
 
 PASSWORD = "a berth for every boat"
 RUN = "facade5eed01"
@@ -87,6 +90,7 @@ def fill() -> None:
     ):
         tenants[slug] = Tenant.objects.create(slug=slug, name=name, range_index=index + 1)
         tenants[slug].members.create(user=admin, role=Role.OWNER)
+    _limits(tenants["acme"])
     for role in ("owner", "developer", "viewer"):
         tenants["acme"].members.create(user=people[role], role=role)
     tenants["nova"].members.create(user=people["outsider"], role=Role.OWNER)
@@ -101,6 +105,16 @@ def fill() -> None:
         disk_free_bytes=171 * GIB,
         sampled_at=_now(),
     )
+
+
+def _limits(tenant: Tenant) -> None:
+    """As on a machine with cgroup v1 whose disks do not grow while they are mounted."""
+    tenant.disk_bytes, tenant.io_bytes, tenant.store_used = 20 * GIB, 50 * MIB, 3 * GIB
+    asked = Limits(tenant.memory_bytes, tenant.swap_bytes, tenant.cpu_millis, 100, tenant.pids, tenant.io_bytes)
+    seen = Effective(tenant.memory_bytes, tenant.swap_bytes, tenant.cpu_millis, None, disk_whole=10 * GIB)
+    seen = replace(seen, disk_used=4 * GIB, inodes=655_360, inodes_used=81_204)
+    tenant.in_force = quota.compared(asked, tenant.disk_bytes, seen, disks_held=quota.FLAT)
+    tenant.save()
 
 
 def make_app(wanted: Wanted, tenant: Any, who: Any) -> Any:
@@ -218,10 +232,19 @@ def _settle(app: Any, releases: list[Any], wanted: Wanted) -> None:
     app.save()
     if app.name == "shop":
         _runs(app, serving)
+        _volumes(app, serving)
     numbers: dict[str, int] = {}
     for kind, status, ready in wanted.containers:
         numbers[kind] = numbers.get(kind, 0) + 1
         _container(app, serving, kind, numbers[kind], status, ready)
+
+
+def _volumes(app: Any, release: Any) -> None:
+    """One that it mounts, and one that it did once."""
+    Volume.objects.create(app=app, name="uploads", path="/var/lib/uploads", size_bytes=812 * MIB)
+    Volume.objects.create(app=app, name="cache", path="/srv/cache")
+    release.volumes = [["uploads", "/var/lib/uploads"]]
+    release.save(update_fields=["volumes"])
 
 
 def _runs(app: Any, release: Any) -> None:
@@ -263,6 +286,8 @@ def _container(app: Any, release: Any, kind: str, index: int, status: str, ready
         memory_bytes=0 if ended else random.randint(40, 230) * MIB,
         pids=random.randint(1, 9),
         cpu_millis=0 if ended else random.randint(1, 400),
+        limits={"memory_bytes": 256 * MIB, "cpu_millis": 500, "pids": 256},
+        log_dropped_bytes=3 * MIB if index == 2 else 0,
         started_at=_now() - timedelta(hours=5, minutes=3),
         sampled_at=_now(),
         stopped_at=_now() if ended else None,
