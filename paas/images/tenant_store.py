@@ -31,7 +31,7 @@ class TenantStore(Store):
     def __init__(self, store: Store, tenant_id: str, most: int, whose: str) -> None:
         super().__init__(store.root)
         self.shared = store
-        self._folder, self._most, self._whose = _folder(store, tenant_id), most, whose
+        self._folder, self._most, self._whose = owners_folder(store, tenant_id), most, whose
 
     def commit_changeset(self, upper: Path, *, max_bytes: int | None = None, **options: Any) -> LayerInfo:
         left = self._left()
@@ -95,18 +95,18 @@ def _within(limits: LoadLimits | None, left: int) -> LoadLimits:
     return replace(limits, max_bytes=min(limits.max_bytes, left))
 
 
-def _folder(store: Store, tenant_id: str) -> Path:
+def owners_folder(store: Store, tenant_id: str) -> Path:
     return store.root / "owners" / tenant_id
 
 
 def owned(store: Store, tenant_id: str) -> frozenset[str]:
     """DiffIDs of the layers that the tenant brought."""
-    folder = _folder(store, tenant_id)
+    folder = owners_folder(store, tenant_id)
     return frozenset(f"sha256:{path.name}" for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
 def owned_bytes(store: Store, tenant_id: str) -> int:
-    return taken(_folder(store, tenant_id), store.root)
+    return taken(owners_folder(store, tenant_id), store.root)
 
 
 def taken(folder: Path, root: Path) -> int:

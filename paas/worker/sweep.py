@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from paas.queue import wake
-from paas.worker import engine, exports, isolation, registry, upkeep, volumes
+from paas.worker import engine, exports, isolation, registry, tenants, upkeep, volumes
 from paas.worker.builds import requeue_interrupted
 from paas.worker.plan import slots
 from paas.worker.plan import upkeep as upkeep_of
@@ -40,6 +40,8 @@ def sweep() -> None:
         wake("isolation", report_id)
     for tenant_id in forgotten_quotas():
         wake("quota", tenant_id)
+    for tenant_id in tenants.ending():
+        wake("tenant", tenant_id)
     for volume_id in volumes.waiting():
         wake("volume", volume_id)
     for tenant_id in forgotten_egress():

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from paas.worker import builds, exports, fences, inspections, isolation, quota, registry, runs, volumes
+from paas.worker import (
+    builds,
+    exports,
+    fences,
+    inspections,
+    isolation,
+    quota,
+    registry,
+    runs,
+    tenants,
+    volumes,
+)
 from paas.worker import reconcile as apps
 from paas.worker import upkeep as store
 
@@ -53,6 +64,11 @@ def measure_volumes(tenant_id: str) -> None:
 @shared_task(name="berth.egress")  # type: ignore[untyped-decorator]
 def apply_egress(tenant_id: str) -> None:
     fences.apply_egress(tenant_id)
+
+
+@shared_task(name="berth.tenant")  # type: ignore[untyped-decorator]
+def destroy_tenant(tenant_id: str) -> None:
+    tenants.settle(tenant_id)
 
 
 @shared_task(name="berth.upkeep")  # type: ignore[untyped-decorator]

@@ -29,6 +29,11 @@ def store_seen(tenant_id: str, used: int) -> None:
     Tenant.objects.filter(pk=tenant_id).exclude(store_used=used).update(store_used=used)
 
 
+def tenant_gone(tenant: Tenant) -> None:
+    """Nothing of it is on the host. Its events stay, and nobody gets its user ids again."""
+    Tenant.objects.filter(pk=tenant.pk).delete()
+
+
 def _same_quota(tenant: Tenant, **columns: object) -> bool:
     same = Tenant.objects.filter(pk=tenant.pk, quota_set_at=tenant.quota_set_at)
     return bool(same.update(**columns))

@@ -8,10 +8,12 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from paas.errors import BadInput, NotFound
 from paas.queue import wake
 from tenants.accounts.access import admin
 from tenants.accounts.egress import Rules, check_list, check_rate
 from tenants.accounts.models import Egress, Tenant, User
+from tenants.apps.actions import destroy_app
 from tenants.audit.actions import record
 from tenants.checks import bad_field
 from tenants.fleet.models import Machine
@@ -61,3 +63,27 @@ def set_egress(*, actor: User, tenant: Tenant, rules: Rules) -> bool:
     )
     wake("egress", tenant.pk)
     return True
+
+
+@transaction.atomic
+def destroy_tenant(*, actor: User, tenant: Tenant, confirm: str) -> None:
+    """Asks for it, with all of its apps, volumes and images. Its members are let out at once, its sign-ins at
+    registries and its disk go with the last app; what was recorded of it stays."""
+    admin(actor)
+    if confirm != tenant.slug:
+        raise BadInput(
+            f"{confirm[:40]!r} is not the tenant's short name, so nothing was destroyed",
+            hint=f"Type {tenant.slug} to confirm.",
+            details={"field": "confirm"},
+        )
+    waiting = Tenant.objects.filter(pk=tenant.pk, destroyed_at=None)
+    if not waiting.update(destroyed_at=timezone.now()):
+        raise NotFound(f"{tenant} is being destroyed already")
+    tenant.members.all().delete()
+    apps = list(tenant.apps.filter(destroyed_at=None))
+    for app in apps:
+        destroy_app(actor=actor, app=app, confirm=app.name)
+    record(
+        "tenant.destroy", actor=actor, tenant_id=tenant.pk, slug=tenant.slug, apps=[app.name for app in apps]
+    )
+    wake("tenant", tenant.pk)

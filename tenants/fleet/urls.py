@@ -6,4 +6,5 @@ urlpatterns = [
     path("machine/", views.machine, name="machine"),
     path("machine/tenants/<slug:slug>/", views.tenant, name="machine_tenant"),
     path("machine/tenants/<slug:slug>/network/", network_views.network, name="machine_network"),
+    path("machine/tenants/<slug:slug>/destroy/", views.destroy_tenant, name="destroy_tenant"),
 ]

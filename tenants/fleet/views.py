@@ -11,10 +11,12 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from paas import usage
+from paas.errors import BadInput, NotFound
 from tenants.accounts.access import admin, memberships
 from tenants.accounts.in_force import lines
 from tenants.accounts.models import Role
@@ -24,7 +26,7 @@ from tenants.fleet.models import Machine
 from tenants.fleet.quota import Quota
 from tenants.fleet.selectors import Use
 from tenants.isolation.views import summary as isolation_summary
-from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
+from tenants.pages import SignedInRequest, errors_in, form_page, said, signed_in
 from tenants.store.views import context as store_context
 
 NAMED = 6  # tenants with a colour of their own in the bars
@@ -110,6 +112,19 @@ def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
         part = "tenant_apps" if request.GET.get("part") == "apps" else "tenant_use"
         return render(request, f"fleet/{part}.html", context)
     return form_page(request, "fleet/tenant.html", form, context)
+
+
+@require_POST
+@signed_in
+def destroy_tenant(request: SignedInRequest, slug: str) -> HttpResponse:
+    actor, found = admin(request.user), selectors.tenant(slug)
+    try:
+        actions.destroy_tenant(actor=actor, tenant=found, confirm=request.POST.get("confirm", ""))
+    except (BadInput, NotFound) as error:
+        messages.error(request, said(error))
+        return redirect(reverse("machine_tenant", args=[slug]) + "#destroy")
+    messages.success(request, f"{found.name} is being destroyed, with all of its apps.")
+    return redirect("tenants")
 
 
 def memory_parts(seen: Machine, uses: list[Use]) -> list[Segment]:

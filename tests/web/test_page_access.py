@@ -59,6 +59,7 @@ MATRIX = {
         },
     ),
     "machine/tenants/<slug:slug>/network/": Row(ADMIN, 200, 302, body={"egress": "none"}),
+    "machine/tenants/<slug:slug>/destroy/": Row(ADMIN, 405, 302, body={"confirm": "no"}),
     "machine/tenants/": Row(ADMIN, 200, 302, body={"name": "Third", "slug": "third"}),
     "machine/people/<int:user_id>/link/": Row(ADMIN, 405, 404),
     "": Row(SIGNED_IN),
