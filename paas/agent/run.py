@@ -62,7 +62,7 @@ class Agent:
             Duty("traffic", fences.count, 10.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._logs.observe, 1.0),
-            Duty("quotas", quota.look, 20.0),
+            Duty("quotas", quota.look, 10.0),
             Duty("store", keep_store, 300.0),
             Duty("volumes", volumes.look, 120.0),
             # Once what a restart of the machine took down is up again, and then every hour.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -124,3 +125,46 @@ def test_change_roll_back_and_config(platform: Platform) -> None:
     assert b"one" in platform.app("site").body
     assert platform.api("/apps/demo/site/config", "PATCH", {"changes": {"COLOUR": "blue"}}).status < 300
     assert platform.settled("site")["cause"] == "config"
+
+
+VISITS = """
+import http.server, os
+
+class Visits(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        with open("/srv/data/visits", "a+") as file:
+            file.write(os.environ["BERTH_RELEASE"] + " ")
+            file.seek(0)
+            self.wfile.write(file.read().encode())
+
+http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Visits).serve_forever()
+"""
+
+
+def test_a_volume_outlives_releases_and_limits_are_read_from_the_kernel(platform: Platform) -> None:
+    source = packed(
+        EXAMPLES / "hello-python", **{"app.py": VISITS, "berth.toml": "[volumes]\ndata = '/srv/data'\n"}
+    )
+    platform.create("visits")
+    for version in (1, 2):
+        assert platform.deploy("visits", source)["version"] == version
+        assert platform.app("visits").status == 200
+    assert platform.api("/apps/demo/visits/releases/rollback", "POST", {"version": 1}).status < 300
+    assert platform.settled("visits")["status"] == "live"
+    assert platform.app("visits").body == b"v1 v2 v3 "
+    (volume,) = platform.api("/apps/demo/visits/volumes").json
+    assert (volume["name"], volume["path"], volume["mounted"]) == ("data", "/srv/data", True)
+    refused = platform.api("/apps/demo/visits/volumes/data", "DELETE", {"confirm": "data"})
+    assert refused.status == 409 and b"mounted by the present release" in refused.body
+    end = time.monotonic() + 30
+    while not (found := _limits(platform))["disk"]["known"]:
+        assert time.monotonic() < end, found
+        time.sleep(0.2)
+    for name in ("memory", "cpu", "pids", "disk"):
+        assert found[name]["effective"] == found[name]["asked"], found[name]
+
+
+def _limits(platform: Platform) -> dict[str, Any]:
+    return {limit["name"]: limit for limit in platform.api("/tenants/demo/quota").json["limits"]}
