@@ -54,6 +54,7 @@ def page():
 
 class Hello(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: two wait 40 ms for each other (Nagle against delayed ACK)
 
     def do_GET(self):
         if self.path == "/healthz":
