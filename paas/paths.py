@@ -74,6 +74,11 @@ class Paths:
         return self.run / "ns" / "mount"
 
     @property
+    def user_namespaces(self) -> Path:
+        """One pinned user namespace for each tenant."""
+        return self.run / "users"
+
+    @property
     def layer_views(self) -> Path:
         """One id-mapped view of the layer store for each tenant."""
         return self.run / "views"

@@ -17,6 +17,8 @@ from paas.linux.command import CLEAN_ENV, run
 from paas.specs import ID_RANGE_SIZE
 
 NSFS_MAGIC = 0x6E736673
+# Some hosts let nobody but root make user namespaces.
+_MAY_UNSHARE = ("--inh-caps=+sys_admin", "--ambient-caps=+sys_admin")
 # The OCI runtime gives its three standard streams to the container's user, and a container's standard input
 # is /dev/null: a tenant who owned the host's own could close it to everybody (chmod). On a read-only mount
 # it can be written to, but neither given away nor changed.
@@ -116,10 +118,14 @@ def demand_shielded_null() -> None:
 def user_namespace(uid_base: int, size: int = ID_RANGE_SIZE) -> Iterator[int]:
     """A descriptor of a user namespace that maps ids [0, size) to [uid_base, uid_base + size) on the host.
 
-    `unshare` makes it and `cat` echoes a byte to prove that it is made: no fork of this, maybe big, process.
+    The kernel counts what it has for its users (inotify instances, message queues, timers and signals that
+    wait: ucounts) as its maker's as well, and its maker is `uid_base`: were it root, all tenants and the host
+    itself would have one account. `unshare` makes it and `cat` echoes a byte to prove that it is made: no fork
+    of this, maybe big, process.
     """
+    maker = ("setpriv", f"--reuid={uid_base}", f"--regid={uid_base}", "--clear-groups", *_MAY_UNSHARE, "--")
     process = subprocess.Popen(
-        ["unshare", "--user", "--", "cat"],
+        [*maker, "unshare", "--user", "--", "cat"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -138,6 +144,22 @@ def user_namespace(uid_base: int, size: int = ID_RANGE_SIZE) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def pin_user_namespace(path: Path, uid_base: int) -> None:
+    """Hold such a user namespace at `path` for as long as the mount namespace lives, for containers to join.
+    Does nothing when there is one already."""
+    if is_pinned(path):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+    path.touch()
+    with user_namespace(uid_base) as descriptor:
+        mounts.bind(Path(f"/proc/self/fd/{descriptor}"), path)
+
+
+def unpin_user_namespace(path: Path) -> None:
+    mounts.unmount(path)
+    path.unlink(missing_ok=True)
 
 
 def _wait_for_echo(process: subprocess.Popen[bytes]) -> None:

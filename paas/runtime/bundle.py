@@ -17,6 +17,7 @@ from paas.specs import ID_RANGE_SIZE, MIB, BindMount, ContainerSpec, TmpfsMount
 INIT_TARGET = "/dev/init"
 NOFILE = 65_536
 SHM_MAX = 64 * MIB
+PTYS_MAX = 64  # of the 4,096 (kernel.pty.max) that all containers of this machine share
 OOM_SCORE_ADJ = 500  # when the host itself runs short, containers go before the control plane
 # What Debian's apt-get and dpkg need, and programs that start as root to drop to a user of their own.
 ROOT_CAPABILITIES = (
@@ -43,7 +44,14 @@ MASKED_PATHS = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+READ_ONLY_PATHS = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/pressure",  # what is written there has the kernel watch the whole machine
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+)
 SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
     "net.ipv4.ping_group_range": f"0 {ID_RANGE_SIZE - 1}",
@@ -66,18 +74,21 @@ def oci_config(
     *,
     identity: Identity,
     rootfs: Path,
+    users: Path,
     cgroup: str,
     mounts: Iterable[BindMount | TmpfsMount],
     host: Host,
 ) -> dict[str, Any]:
-    """The whole config.json. `mounts` are the files that we write, then the spec's own, with host paths."""
+    """The whole config.json. `users` is the tenant's user namespace; `mounts` are the files that we write, then
+    the spec's own, with host paths.
+    """
     return {
         "ociVersion": "1.0.2",
         "process": _process(spec, identity, host),
         "root": {"path": str(rootfs), "readonly": False},
         "hostname": spec.hostname,
         "mounts": [*_own_mounts(spec, host), *(_asked_for(spec, mount) for mount in mounts)],
-        "linux": _linux(spec, cgroup, host),
+        "linux": _linux(spec, users, cgroup, host),
         "annotations": {seccomp.PROGRAM_ANNOTATION: seccomp.program()},
     }
 
@@ -138,10 +149,11 @@ def _mount(target: str, kind: str, *options: str) -> dict[str, Any]:
 
 def _own_mounts(spec: ContainerSpec, host: Host) -> list[dict[str, Any]]:
     shm = min(SHM_MAX, spec.limits.memory_bytes // 2)
+    ptys = f"max={PTYS_MAX}"
     return [
         _mount("/proc", "proc", *_LOCKED),
         _mount("/dev", "tmpfs", "nosuid", "noexec", "strictatime", "mode=755", "size=64k"),
-        _mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
+        _mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", ptys),
         _mount("/dev/shm", "tmpfs", *_LOCKED, "mode=1777", f"size={shm}"),  # noqa: S108
         _mount("/dev/mqueue", "mqueue", *_LOCKED),
         _mount("/sys", "sysfs", *_LOCKED, "ro"),
@@ -163,12 +175,15 @@ def _bind(bind: BindMount) -> dict[str, Any]:
     return {"destination": bind.target, "type": "bind", "source": str(bind.source), "options": options}
 
 
-def _linux(spec: ContainerSpec, cgroup: str, host: Host) -> dict[str, Any]:
+def _linux(spec: ContainerSpec, users: Path, cgroup: str, host: Host) -> dict[str, Any]:
     ids = [{"containerID": 0, "hostID": spec.tenant.uid_base, "size": ID_RANGE_SIZE}]
     return {
         "uidMappings": ids,
         "gidMappings": ids,
-        "namespaces": [{"type": kind} for kind in ("user", "mount", "pid", "network", "ipc", "uts", "cgroup")],
+        "namespaces": [
+            {"type": "user", "path": str(users)},
+            *({"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup")),
+        ],
         "cgroupsPath": cgroup,
         "resources": _resources(spec, host),
         "sysctl": SYSCTLS,

@@ -335,7 +335,13 @@ class Runtime:
         replace(facts, stubs=missing, holders=holders).write(life.bundle)
         name = life.cgroup(facts).name
         config = oci_config(
-            spec, identity=identity, rootfs=life.rootfs, cgroup=name, mounts=mounted, host=this_host()
+            spec,
+            identity=identity,
+            rootfs=life.rootfs,
+            users=own.users,
+            cgroup=name,
+            mounts=mounted,
+            host=this_host(),
         )
         files.write_private(life.bundle / "config.json", config)
 

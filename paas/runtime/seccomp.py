@@ -1,5 +1,6 @@
 """The system calls that a container may make: what Docker's default profile allows a process without
-capabilities, made stricter (no io_uring, no userfaultfd, no foreign architectures, four socket families).
+capabilities, made stricter (no io_uring, no userfaultfd, no foreign architectures, four socket families; no
+aio either, whose requests the kernel counts for the whole machine, so that one container could have them all).
 
 Calls that we refuse answer EPERM; calls that nobody here has heard of answer ENOSYS, so that a newer libc
 falls back instead of failing. Names unknown to the host's libseccomp are left out.
@@ -41,8 +42,8 @@ fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_w
 futimesat getcpu getcwd getdents getdents64 getegid geteuid getgid getgroups getitimer getpeername getpgid
 getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit get_robust_list getrusage getsid
 getsockname getsockopt get_thread_area gettid gettimeofday getuid getxattr inotify_add_watch inotify_init
-inotify_init1 inotify_rm_watch ioctl io_cancel io_destroy io_getevents io_pgetevents ioprio_get ioprio_set
-io_setup io_submit kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lgetxattr
+inotify_init1 inotify_rm_watch ioctl ioprio_get ioprio_set
+kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lgetxattr
 link linkat listen listxattr llistxattr lremovexattr lseek lsetxattr lstat madvise map_shadow_stack
 membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap mprotect
 mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap mseal msgctl msgget msgrcv

@@ -56,6 +56,11 @@ class Space:
         return self.paths.layer_views / self.tenant_id
 
     @property
+    def users(self) -> Path:
+        """The user namespace that all of the tenant's containers are in."""
+        return self.paths.user_namespaces / self.tenant_id
+
+    @property
     def slice(self) -> Cgroup:
         return Cgroup(f"{self.cgroup_root}/{self.tenant_id}")
 
@@ -86,6 +91,7 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
         elif grown:
             _grow(space)
         _ensure_views(space, tenant.uid_base)
+        namespaces.pin_user_namespace(space.users, tenant.uid_base)
 
 
 def grow(space: Space) -> None:
@@ -141,6 +147,7 @@ def remove(space: Space) -> None:
             cgroup.remove()
         for place in (space.layers, space.disk_view, space.disk):
             mounts.remove_mount_point(place)
+        namespaces.unpin_user_namespace(space.users)
         shutil.rmtree(space.image.parent, ignore_errors=True)
     (space.paths.locks / f"tenant-{space.tenant_id}").unlink(missing_ok=True)
 

@@ -35,7 +35,13 @@ def config(
     spec: ContainerSpec = SPEC, host: Host = V2, mounts: tuple[BindMount | TmpfsMount, ...] = ()
 ) -> dict[str, Any]:
     return oci_config(
-        spec, identity=APP, rootfs=Path("/run/berth/rootfs/1"), cgroup="/berth/c/a/1", mounts=mounts, host=host
+        spec,
+        identity=APP,
+        rootfs=Path("/run/berth/rootfs/1"),
+        users=Path("/run/berth/users/c"),
+        cgroup="/berth/c/a/1",
+        mounts=mounts,
+        host=host,
     )
 
 
@@ -76,7 +82,7 @@ def test_every_namespace_is_new() -> None:
     linux = config()["linux"]
     kinds = {"user", "mount", "pid", "network", "ipc", "uts", "cgroup"}
     assert {n["type"] for n in linux["namespaces"]} == kinds
-    assert not any("path" in n for n in linux["namespaces"])
+    assert {n["type"]: n["path"] for n in linux["namespaces"] if "path" in n} == {"user": "/run/berth/users/c"}
     assert linux["uidMappings"] == linux["gidMappings"]
     assert linux["uidMappings"] == [{"containerID": 0, "hostID": TENANT.uid_base, "size": 65_536}]
 

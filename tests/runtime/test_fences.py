@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.runtime.conftest import UID_BASE, Bed
+from paas.runtime.bundle import PTYS_MAX
+from paas.specs import MIB, Limits
+from tests.runtime.conftest import PYTHON, UID_BASE, Bed
 
 pytestmark = pytest.mark.kernel
 
@@ -60,6 +63,46 @@ def test_namespaces_differ_from_the_hosts(bed: Bed) -> None:
     assert len(lines) == len(kinds)
     for kind, line in zip(kinds, lines, strict=True):
         assert line != os.readlink(f"/proc/self/ns/{kind}")  # noqa: PTH115
+
+
+# How many inotify instances and message queues there are to be had: each kind until it is refused, all kept.
+TAKE_ALL = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+libc.mq_open.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+kinds = [
+    lambda n: libc.inotify_init1(0),
+    lambda n: libc.mq_open(f"/{os.getpid()}-{n}".encode(), os.O_CREAT | os.O_RDWR, 0o600, None),
+]
+print(*(next(n for n in range(1 << 20) if make(n) < 0) for make in kinds), flush=True)
+"""
+
+
+def test_what_the_kernel_counts_by_user_is_each_tenants_own(bed: Bed) -> None:
+    """Else one tenant could have all of it, and others and the host's own root none."""
+    program = str(Path(sys.base_prefix) / "bin" / "python3")
+    args = (program, "-I", "-S", "-c", f"{TAKE_ALL}time.sleep(60)")
+    taker = bed.launch(bed.spec(*args, mounts=PYTHON, limits=Limits(128 * MIB, 0, pids=8)))
+    bed.until(lambda: bool(bed.output(taker)), 30)
+    (taken,) = bed.output(taker)
+    (left,) = bed.python(TAKE_ALL, tenant=bed.neighbour, limits=Limits(128 * MIB, 0, pids=8))
+    assert left == taken
+    assert min(map(int, taken.split())) > 0
+
+
+def test_pseudo_terminals_are_few_and_aio_is_refused(bed: Bed) -> None:
+    """The kernel has so many for all that runs on it."""
+    code = (
+        "import ctypes, errno, os, platform\n"
+        "made = 0\n"
+        "try:\n"
+        "    while True: os.open('/dev/ptmx', os.O_RDWR); made += 1\n"
+        "except OSError as error: print(made, errno.errorcode[error.errno])\n"
+        "libc, context = ctypes.CDLL(None, use_errno=True), ctypes.c_ulong(0)\n"
+        "libc.syscall({'x86_64': 206, 'aarch64': 0}[platform.machine()], 1024, ctypes.byref(context))\n"
+        "print(errno.errorcode[ctypes.get_errno()])\n"
+    )
+    assert bed.python(code) == [f"{PTYS_MAX} ENOSPC", "ENOSYS"]
 
 
 def test_system_calls_are_refused(bed: Bed) -> None:
