@@ -209,6 +209,8 @@ EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # --- uploads ------------------------------------------------------------------------------------
 SOURCE_MAX_BYTES = env.int("BERTH_SOURCE_MAX_BYTES", 256 * 1024 * 1024)
+SOURCE_MAX_UNPACKED = env.int("BERTH_SOURCE_MAX_UNPACKED", 2048) * 1024 * 1024  # MiB
+SOURCE_MAX_FILES = env.int("BERTH_SOURCE_MAX_FILES", 100_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = env.str("BERTH_UPLOAD_TMP", None)
 

@@ -34,8 +34,6 @@ from tenants.releases import observations
 from tenants.releases.models import Build, Source
 
 log = structlog.get_logger()
-SOURCE_MAX_UNPACKED = 2 * 1024 * 1024 * 1024
-SOURCE_MAX_FILES = 100_000
 MOST_ATTEMPTS = 3
 CANCEL_LOOK_SECONDS = 0.5
 
@@ -165,8 +163,8 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
         settings.PATHS.sources / build.source_id,
         cast(Archive, build.source.kind),
         folder / "source",
-        max_bytes=SOURCE_MAX_UNPACKED,
-        max_files=SOURCE_MAX_FILES,
+        max_bytes=settings.SOURCE_MAX_UNPACKED,
+        max_files=settings.SOURCE_MAX_FILES,
         look=look,
     )
     write(f"Source {build.source.digest[:19]}: {unpacked.files} files, {unpacked.bytes:,} bytes.\n".encode())
