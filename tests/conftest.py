@@ -10,6 +10,7 @@ import redis
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.e2e.hostile.watch import REPORTED, table
 from tests.settings import STATE
 
 # These go on beside the others, which change the one kernel that there is, under fixed names, and take turns.
@@ -23,6 +24,16 @@ class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         return module if Path(module).parts[1] in BESIDE else "host"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How a neighbour fared, if it was attacked."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    found = [getattr(report, "user_properties", []) for report in reports]
+    if rows := [value for properties in found for name, value in properties if name == REPORTED]:
+        terminalreporter.section(REPORTED)
+        for line in table(rows):
+            terminalreporter.write_line(line)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:

@@ -49,6 +49,8 @@ class Platform:
             "BERTH_CGROUP_ROOT": "/berth-e2e",
             "BERTH_CONTAINER_PREFIX": "10.206.0.0/16",
             "BERTH_UID_BASE": "2000000000",
+            "BERTH_SOURCE_MAX_UNPACKED": "128",  # what bombs fill is filled soon
+            "BERTH_SOURCE_MAX_FILES": "5000",
             **_ca_bundle(),
         }
         self.dashboard = f"http://berth.localhost:{PORT}"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from tests.e2e.hostile.tenant import APP, INSIDE, SLUG, Hostile
+from tests.e2e.hostile.watch import AT_REST, REPORTED, Watch
+from tests.e2e.platform import Platform, packed
+
+REST_SECONDS = 3.0
+Attack = Callable[[str], AbstractContextManager[None]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--hostile-seconds", type=float, default=1.0, help="how long each attack goes on (1.0)")
+
+
+@pytest.fixture(scope="package")
+def seconds(pytestconfig: pytest.Config) -> float:
+    """How long an attack goes on that has no end of its own; the option is known where this folder is named."""
+    return float(pytestconfig.getoption("--hostile-seconds", 1.0))
+
+
+@pytest.fixture(scope="package")
+def mallory(platform: Platform) -> Iterator[Hostile]:
+    """The hostile tenant with an app whose image can attack, live."""
+    tenant = Hostile.joins(platform)
+    tenant.create(APP)
+    built = tenant.built(APP, packed(INSIDE))
+    assert built.status == "succeeded", built.log
+    assert tenant.live(APP)["status"] == "live"
+    yield tenant
+    tenant.leaves()
+
+
+@pytest.fixture(scope="package")
+def stubborn(mallory: Hostile) -> str:
+    """A command that ignores every signal that it can, and was asked to end long before anybody looks."""
+    run = mallory.start("python3", "resources.py", "stubborn", "60")
+    mallory.says_something(run)
+    assert mallory.api(f"/apps/{SLUG}/{APP}/runs/{run}/cancel", "POST", {}).status == 202
+    return run
+
+
+@pytest.fixture(scope="package")
+def watch(mallory: Hostile, stubborn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    """Both are asked from now on, and were for some seconds with nobody attacking."""
+    with Watch(tmp_path_factory.mktemp("watch")).asking() as watch:
+        with watch.phase(AT_REST) as phase:
+            time.sleep(REST_SECONDS)
+        watch.rest = watch.row(phase)
+        yield watch
+
+
+@pytest.fixture
+def attack(watch: Watch, record_property: Callable[[str, object], None]) -> Attack:
+    """What goes on in the block is an attack of that name. Its row goes into the report, and the neighbour and
+    the dashboard have answered every request meanwhile."""
+    assert watch.rest
+    record_property(REPORTED, list(watch.rest))
+
+    @contextmanager
+    def attack(name: str) -> Iterator[None]:
+        with watch.phase(name) as phase:
+            yield
+        row = watch.row(phase)
+        record_property(REPORTED, list(row))
+        assert row.failed == 0, row
+
+    return attack
