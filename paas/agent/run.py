@@ -25,7 +25,7 @@ from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
-from paas.worker import disk, engine, fences, kept, names, quota, routes, upkeep, volumes
+from paas.worker import disk, fences, kept, names, quota, routes, upkeep, volumes
 from paas.worker.sweep import clear_host, sweep
 from tenants.accounts.models import Tenant
 from tenants.containers.models import Container
@@ -54,7 +54,7 @@ class Agent:
         self._logs = Logs()
         self._duties = [
             # A firewall's restart often flushes everybody's rules: containers must not stay unfenced.
-            Duty("fences", engine.network().apply_base, 10.0),
+            Duty("fences", fences.keep, 10.0),
             Duty("adopt", adopt, 5.0, once=True),
             Duty("beat", beat, 5.0),
             Duty("sweep", sweep, 5.0),

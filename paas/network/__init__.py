@@ -2,6 +2,16 @@
 
 from paas.network.addresses import address_of, offset_of, offsets, service_address
 from paas.network.apply import Network
+from paas.network.plan import Endpoint
 from paas.network.resolvers import host_resolvers, resolv_conf
 
-__all__ = ["Network", "address_of", "host_resolvers", "offset_of", "offsets", "resolv_conf", "service_address"]
+__all__ = [
+    "Endpoint",
+    "Network",
+    "address_of",
+    "host_resolvers",
+    "offset_of",
+    "offsets",
+    "resolv_conf",
+    "service_address",
+]

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -141,6 +141,22 @@ class Network:
                 self.disconnect(container_id, address)
             raise
 
+    def keep(self, endpoints: Iterable[Endpoint]) -> list[str]:
+        """See to it that the rules let these connected containers through, as these tenants': their ids where
+        they did not, because another version of Berth connected them or somebody changed an alias.
+        """
+        labels = links.labels()
+        mended = []
+        for endpoint in endpoints:
+            name, label = self._interface(endpoint.container_id), _label(endpoint)
+            if labels.get(name) != label and links.exists(name):
+                links.set_label(name, label)
+                mended.append(endpoint.container_id)
+        if mended:
+            with self._locked(fcntl.LOCK_EX), problems_with("let containers through again"):
+                self._replace_table()
+        return mended
+
     def disconnect(self, container_id: str, address: IPv4Address) -> None:
         """Take the container off the network, whatever is left of it. Again is fine."""
         with problems_with(f"disconnect container {container_id}"):
@@ -261,7 +277,7 @@ def _label(endpoint: Endpoint) -> str:
 
 
 def _from_label(container_id: str, label: str) -> Endpoint | None:
-    """None for what another version of Berth wrote: that container is closed until it is restarted."""
+    """None for what another version of Berth wrote, until `keep`."""
     tenant, _, address = label.partition(" ")
     return Endpoint(container_id, int(tenant), IPv4Address(address)) if tenant.isdecimal() else None
 

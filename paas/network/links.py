@@ -246,6 +246,15 @@ def labels() -> dict[str, str]:
     }
 
 
+def set_label(name: str, label: str) -> None:
+    """A link that is gone by now is fine."""
+    index = _index(name)
+    if index is not None:
+        alias = {IFLA_IFALIAS: rtnetlink.text(label)}
+        with _absence_is_fine():
+            rtnetlink.send(Request(rtnetlink.SETLINK, 0, rtnetlink.link(alias, index=index)))
+
+
 def keep_within(prefix: IPv4Network, host_address: IPv4Address) -> None:
     """Cover the whole prefix by a blackhole, first of all; give the host its address there."""
     rtnetlink.send(Request(rtnetlink.NEWROUTE, CREATE | REPLACE, _blackhole(prefix)))

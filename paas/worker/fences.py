@@ -9,14 +9,14 @@ import structlog
 from django.conf import settings
 
 from paas.errors import BerthError
-from paas.network import address_of, service_address
+from paas.network import Endpoint, address_of, service_address
 from paas.specs import MOST_OF_A_TYPE, Fence, Service
 from paas.worker import engine, lock
 from paas.worker.translate import DEFAULT_PORT, port_of, uid_base
 from tenants.accounts import observations
 from tenants.accounts.egress import destinations
 from tenants.accounts.models import Tenant
-from tenants.containers.models import ServiceAddress
+from tenants.containers.models import Container, ServiceAddress
 from tenants.containers.selectors import serving_containers
 from tenants.fleet import observations as fleet
 
@@ -33,6 +33,25 @@ def ensure(tenant: Tenant) -> None:
     """Before its first container since the host started: until then it would reach nothing."""
     if not engine.network().is_fenced(uid_base(tenant)):
         sync(tenant)
+
+
+def keep() -> None:
+    """Level-triggered: the rules are there, and what runs is let through and fenced, whoever took that away."""
+    network = engine.network()
+    network.apply_base()
+    # One that is only being started is its worker's.
+    rows = Container.objects.filter(status__in=(Container.Status.RUNNING, Container.Status.SLEEPING))
+    running = list(rows.filter(address__isnull=False).select_related("tenant"))
+    for tenant in {row.tenant for row in running}:
+        ensure(tenant)
+    mended = network.keep(map(_endpoint, running))
+    if mended:
+        log.warning("network.mended", containers=mended)
+
+
+def _endpoint(row: Container) -> Endpoint:
+    assert row.address is not None
+    return Endpoint(row.pk, uid_base(row.tenant), address_of(settings.CONTAINER_PREFIX, row.address))
 
 
 def apply_egress(tenant_id: str) -> None:

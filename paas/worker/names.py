@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 
 from paas.errors import NotFound
 from paas.network import address_of, service_address
+from paas.queue import wake
 from paas.worker import engine
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
@@ -67,7 +68,13 @@ def tell(tenant: Tenant) -> None:
 
 
 def tell_everybody() -> None:
-    """Level-triggered: what was made while names changed may have missed them."""
+    """Level-triggered: what was made while names changed may have missed them, and what a Berth without names
+    has deployed has none yet."""
+    nameless = App.objects.filter(destroyed_at=None, service_addresses=None).exclude(serving_release_id="")
+    for app in nameless.select_related("tenant"):
+        if release := app.releases.filter(pk=app.serving_release_id).first():
+            prepare(app, release)
+            wake("egress", app.tenant_id)
     names: dict[str, Hosts] = {}
     for row in _told():
         if row.tenant_id not in names:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from paas.errors import Conflict, HostProblem
-from paas.network import links
+from paas.network import Endpoint, links
 from paas.network.apply import SYSCTLS, Network
 from tests.network.conftest import PREFIX, Peer, uid
 
@@ -202,6 +202,23 @@ def test_an_address_whose_container_died_unnoticed_can_be_given_again(
     network.disconnect(ID, ADDRESS)  # late, and of no effect on the new owner
     assert greets(ADDRESS)
     assert network.connected() == {OTHER_ID}
+
+
+@pytest.mark.parametrize("alias", ["0123456789ab 10.208.0.16", ""])
+def test_what_another_version_connected_is_let_through_again(
+    network: Network, container: Make, alias: str
+) -> None:
+    peer = container()
+    peer("serve_tcp", 8000)
+    network.connect(ID, TENANT, ADDRESS, peer.pid)
+    here = Endpoint(ID, TENANT, ADDRESS)
+    assert network.keep([here]) == []
+    ip("link", "set", f"bx{ID}", "alias", alias)
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    network.apply_base()
+    assert not greets(ADDRESS)
+    assert network.keep([here, Endpoint(OTHER_ID, OTHER_TENANT, PREFIX[17])]) == [ID]
+    assert greets(ADDRESS) and network.tenant_of(ID, ADDRESS) == TENANT
 
 
 def test_containers_stay_connected_when_the_rules_change_or_are_flushed(
