@@ -11,7 +11,7 @@ from paas.isolation.versions import Finding
 TITLES = {
     "void": "Containers get out",
     "open": "Exposed",
-    "closed": "Known to be bad, and out of the containers' reach",
+    "closed": "Out of the containers' reach",
 }
 
 
