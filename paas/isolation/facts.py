@@ -162,7 +162,7 @@ class Here:
     """What of this host all containers are judged by, read once for all of them."""
 
     namespaces: Mapping[str, str]  # the host's own, which no container may be in
-    users: Mapping[str, frozenset[str]]  # namespace -> containers that are in it
+    users: Mapping[str, Mapping[str, str]]  # namespace -> containers that are in it, each with its tenant's id
     processes: Mapping[str, tuple[int, ...]]  # pid namespace, but the host's -> all that are in it
     mounts: Mapping[str, tuple[Mount, ...]]  # device -> where it is mounted, in Berth's mount namespace
     points: Mapping[str, Mount]  # the same by mount point

@@ -164,15 +164,16 @@ def _owner(namespace: Path) -> str:
         os.close(own)
 
 
-def _users(place: Place, containers: Iterable[str]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+def _users(place: Place, containers: Iterable[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
     for container_id in containers:
-        pid = place.life(container_id).pid()
-        if pid is not None:
+        life = place.life(container_id)
+        pid, known = life.pid(), life.facts()
+        if pid is not None and known is not None:
             with suppress(FileNotFoundError, ProcessLookupError):
                 for namespace in _namespaces(pid).values():
-                    found[namespace].add(container_id)
-    return {namespace: frozenset(users) for namespace, users in found.items()}
+                    found[namespace][container_id] = known.tenant_id
+    return dict(found)
 
 
 def _by_device(mounted: Iterable[facts.Mount]) -> dict[str, tuple[facts.Mount, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from paas.isolation import capabilities, judge_mounts
@@ -87,12 +87,19 @@ def _namespace_problems(case: Case) -> Iterator[str]:
             own = process.namespaces[kind]
             if own == case.here.namespaces[kind]:
                 yield f"{name} is in the host's {kind} namespace"
-            for other in sorted(case.here.users.get(own, frozenset()) - {case.wanted.container_id}):
+            for other in _strangers(kind, case.here.users.get(own, {}), case.wanted):
                 yield f"{name} shares its {kind} namespace with container {other}"
     user = case.seen.processes[0].namespaces["user"]
     for kind, owner in case.seen.owners.items():
         if owner != user:
             yield f"its {kind} namespace belongs to another user namespace"
+
+
+def _strangers(kind: str, users: Mapping[str, str], wanted: Wanted) -> list[str]:
+    """Who must not be in it. That of users is the tenant's: the kernel counts some things by its maker."""
+    if kind == "user":
+        return sorted(container for container, tenant in users.items() if tenant != wanted.tenant_id)
+    return sorted(users.keys() - {wanted.container_id})
 
 
 def _root(case: Case) -> Found:
@@ -239,7 +246,7 @@ CONTRACT: tuple[Promise[Case], ...] = (
     Promise(
         "namespaces",
         "Namespaces",
-        "Its own of every kind, shared with neither the host nor another container.",
+        "Of users its tenant's, of every other kind its own; none of them the host's.",
         _namespaces,
     ),
     Promise(

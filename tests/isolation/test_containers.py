@@ -104,7 +104,8 @@ def weaken(config: Config) -> None:
     linux["maskedPaths"] = linux["readonlyPaths"] = []
     linux["resources"] = {}
     linux["uidMappings"] = [*linux["uidMappings"], {"containerID": 65_536, "hostID": 0, "size": 1}]
-    linux["namespaces"] = [it for it in linux["namespaces"] if it["type"] != "uts"]
+    kinds = [it["type"] for it in linux["namespaces"] if it["type"] != "uts"]
+    linux["namespaces"] = [{"type": kind} for kind in kinds]  # not its tenant's of users: one with those ids
     del config["hostname"]
     config["mounts"].append({"destination": "/srv", "type": "bind", "source": "/etc", "options": ["bind"]})
 
@@ -211,9 +212,15 @@ def test_a_control_group_file_system_is_not_for_containers(whole: tuple[Seen, Wa
 
 def test_a_namespace_that_two_containers_share(whole: tuple[Seen, Wanted, Here]) -> None:
     seen, wanted, here = whole
-    ipc = seen.processes[0].namespaces["ipc"]
-    found = failures(seen, wanted, replace(here, users={ipc: frozenset({wanted.container_id, "f" * 12})}))
+    own, both = (
+        seen.processes[0].namespaces,
+        {wanted.container_id: wanted.tenant_id, "f" * 12: wanted.tenant_id},
+    )
+    found = failures(seen, wanted, replace(here, users={own["ipc"]: both}))
     assert "shares its ipc namespace with container ffffffffffff" in found["namespaces"]
+    assert failures(seen, wanted, replace(here, users={own["user"]: both})) == {}
+    found = failures(seen, wanted, replace(here, users={own["user"]: {**both, "f" * 12: "e" * 12}}))
+    assert "shares its user namespace with container ffffffffffff" in found["namespaces"]
 
 
 def test_a_namespace_of_another_user_namespace(whole: tuple[Seen, Wanted, Here]) -> None:
