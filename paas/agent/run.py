@@ -60,6 +60,7 @@ class Agent:
             Duty("sweep", sweep, 5.0),
             Duty("names", names.tell_everybody, 15.0),
             Duty("traffic", fences.count, 10.0),
+            Duty("egress", fences.look, 30.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._logs.observe, 1.0),
             Duty("quotas", quota.look, 10.0),

@@ -103,11 +103,20 @@ class Network:
         """Whether `set_fence` was called for the tenant since this host started; it reaches nothing before."""
         return self.fences.has(tenant)
 
-    def held(self, tenant: int) -> Held:
-        """What the kernel holds of the tenant's fence, as it says itself."""
+    def held(self) -> dict[int, Held]:
+        """What the kernel holds of each tenant's fence, as it says itself."""
         name = plan.table(self.prefix)
-        policies = nft.demand(f"list map inet {name} policies\n")
-        return fence.held(policies, nft.demand(f"list limits table inet {name}\n"), tenant)
+        policies, rates = (nft.demand(f"list map inet {name} {of}\n") for of in ("policies", "rates"))
+        return fence.held(policies, rates, nft.demand(f"list limits table inet {name}\n"))
+
+    def restore_fences(self) -> bool:
+        """Make the rules again if the kernel holds another policy or rate than was set; False if not."""
+        with self._locked(fcntl.LOCK_EX):
+            held = self.held()
+            if all(held.get(asked.tenant) == Held(asked.egress, asked.rate) for asked in self.fences.all()):
+                return False
+            self._replace_table()
+            return True
 
     def traffic(self) -> dict[int, Traffic]:
         """Each tenant's counters. They begin anew when the rules are made again."""

@@ -16,6 +16,9 @@ WEB_PORT = 80  # of every name, whatever port the process itself listens on
 # largest packet, which is 64 KiB before it is cut, and let none by.
 BURST = 128 * 1024
 _UNITS = {"bytes": 1, "kbytes": 1024, "mbytes": 1024**2}
+_POLICY = re.compile(r"0x([0-9a-f]{8}) : goto egress_([a-z]+)")
+_RATE = re.compile(r'0x([0-9a-f]{8}) : "([a-z0-9_]+)"')
+_LIMIT = re.compile(r"limit (\w+) \{\s+rate over (\d+) ([a-z]+)/second")
 _COUNTER = re.compile(r"0x([0-9a-f]{8}) counter packets (\d+) bytes (\d+)")
 
 
@@ -99,12 +102,16 @@ def _without(part: IPv4Network, taken: IPv4Network) -> list[IPv4Network]:
 # --- what the kernel says
 
 
-def held(policies: str, limits: str, tenant: int) -> Held:
-    """Of nft's listings of the policies and of all limits."""
-    policy = re.search(rf"{mark(tenant)} : goto egress_([a-z]+)", policies)
-    egress = next((name for name in get_args(Egress) if policy and policy[1] == name), None)
-    limit = re.search(rf"limit rate_{tenant:08x}_\d+ \{{\s+rate over (\d+) ([a-z]+)/second", limits)
-    return Held(egress, int(limit[1]) * _UNITS[limit[2]] if limit else 0)
+def held(policies: str, rates: str, limits: str) -> dict[int, Held]:
+    """Of each tenant, in nft's listings of the two maps and of all limits."""
+    amounts = {name: int(amount) * _UNITS[unit] for name, amount, unit in _LIMIT.findall(limits)}
+    by_tenant = {tenant: amounts.get(name, 0) for tenant, name in _RATE.findall(rates)}
+    return {
+        int(tenant, 16): Held(egress, by_tenant.get(tenant, 0))
+        for tenant, found in _POLICY.findall(policies)
+        for egress in get_args(Egress)
+        if egress == found
+    }
 
 
 def traffic(listings: dict[str, str]) -> dict[int, Traffic]:

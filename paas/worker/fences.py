@@ -10,7 +10,7 @@ from django.conf import settings
 
 from paas.errors import BerthError
 from paas.network import Endpoint, address_of, service_address
-from paas.specs import MOST_OF_A_TYPE, Fence, Service
+from paas.specs import MOST_OF_A_TYPE, Fence, Held, Service
 from paas.worker import engine, lock
 from paas.worker.translate import DEFAULT_PORT, port_of, uid_base
 from tenants.accounts import observations
@@ -21,6 +21,7 @@ from tenants.containers.selectors import serving_containers
 from tenants.fleet import observations as fleet
 
 log = structlog.get_logger()
+NOTHING = Held(None, 0)
 
 
 def sync(tenant: Tenant) -> None:
@@ -61,12 +62,25 @@ def apply_egress(tenant_id: str) -> None:
         return
     try:
         sync(tenant)
-        held = engine.network().held(uid_base(tenant))
+        held = engine.network().held().get(uid_base(tenant), NOTHING)
     except BerthError as error:
         log.warning("egress.refused", tenant=tenant.slug, error=error.summary)
         observations.egress_refused(tenant, error.summary)
         return
     observations.egress_applied(tenant, policy=held.egress or "", rate=held.rate)
+
+
+def look() -> None:
+    """What the kernel holds of each policy, into rows. The agent does so again and again: rules that somebody
+    else changed are made anew."""
+    network = engine.network()
+    if network.restore_fences():
+        log.warning("egress.drifted")
+    held = network.held()
+    for tenant in Tenant.objects.all():
+        found = held.get(uid_base(tenant))
+        if found and (found.egress, found.rate) != (tenant.egress_held, tenant.egress_rate_held):
+            apply_egress(tenant.pk)
 
 
 def count() -> None:

@@ -9,7 +9,8 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from paas.network.fence import BURST
+from paas.network import nft
+from paas.network.fence import BURST, mark
 from paas.network.plan import NEW_FLOWS_BURST
 from paas.specs import Destination, Fence, Held
 from tests.network.conftest import PREFIX, uid
@@ -91,12 +92,18 @@ def test_a_tenant_that_is_not_known_reaches_nothing(world: World) -> None:
 
 
 def test_the_kernel_says_what_it_holds(world: World) -> None:
-    assert world.network.held(TENANT) == Held("open", 0)
+    assert world.network.held()[TENANT] == Held("open", 0)
     world.network.set_fence(Fence(TENANT, "none", rate=125_000))
-    assert world.network.held(TENANT) == Held("none", 125_000)
+    assert world.network.held()[TENANT] == Held("none", 125_000)
     world.network.set_fence(Fence(TENANT, rate=1024 * 1024))
-    assert world.network.held(TENANT) == Held("open", 1024 * 1024)
-    assert world.network.held(uid(77)) == Held(None, 0)
+    assert world.network.held()[TENANT] == Held("open", 1024 * 1024)
+    assert uid(77) not in world.network.held()
+    nft.demand(f"delete element inet bxberth policies {{ {mark(TENANT)} : goto egress_open }}\n")
+    assert TENANT not in world.network.held()
+    assert world.ours("tcp", PUBLIC, 80) == "ConnectionRefusedError"
+    assert world.network.restore_fences()
+    assert not world.network.restore_fences()
+    assert world.network.held()[TENANT] == Held("open", 1024 * 1024)
 
 
 def test_a_tenants_containers_share_its_rate(world: World) -> None:

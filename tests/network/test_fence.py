@@ -80,9 +80,10 @@ def test_ranges_never_overlap_and_open_what_was_named(allowed: list[Destination]
 def test_reading_back() -> None:
     limits = "\tlimit rate_70070000_1250 {\n\t\trate over 2 kbytes/second burst 128 kbytes\n\t}\n"
     policies = "elements = { 0x70060000 : goto egress_none, 0x70070000 : goto egress_list }"
-    assert fence.held(policies, limits, TENANT) == Held("list", 2048)
-    assert fence.held(policies, limits, uid(6)) == Held("none", 0)
-    assert fence.held("", "", TENANT) == Held(None, 0)
+    rates = 'elements = { 0x70070000 : "rate_70070000_1250" }'
+    assert fence.held(policies, rates, limits) == {TENANT: Held("list", 2048), uid(6): Held("none", 0)}
+    assert fence.held(policies, "", limits)[TENANT] == Held("list", 0)  # there, and used by nothing
+    assert fence.held("", rates, limits) == {}
 
 
 def test_counters() -> None:

@@ -37,6 +37,7 @@ class Kernel:
 
     def __init__(self, held: Held, error: str = "") -> None:
         self.fences: list[Any] = []
+        self.restored = 0
         self._held, self._error = held, error
 
     def set_fence(self, fence: Any) -> bool:
@@ -45,8 +46,12 @@ class Kernel:
         self.fences.append(fence)
         return True
 
-    def held(self, tenant: int) -> Held:
-        return self._held
+    def held(self) -> dict[int, Held]:
+        return {self.fences[0].tenant: self._held} if self.fences else {}
+
+    def restore_fences(self) -> bool:
+        self.restored += 1
+        return False
 
 
 def test_an_administrator_sets_it_and_the_kernels_answer_is_shown(
@@ -80,6 +85,14 @@ def test_one_that_the_kernel_refuses_says_so(cast: Cast, monkeypatch: pytest.Mon
     assert "Rules not in force" in Browser(cast.admin).get(PAGE).content.decode()
     assert set_egress(actor=cast.admin, tenant=cast.tenant, rules=Rules(Egress.NONE))  # to try again
     assert not set_egress(actor=cast.admin, tenant=cast.tenant, rules=Rules(Egress.NONE))
+
+
+def test_what_the_kernel_holds_is_looked_at_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(Held("open", 0))
+    kernel.set_fence(fences.fence_of(cast.tenant))  # by its first launch: nobody has set a policy yet
+    monkeypatch.setattr(engine, "network", lambda: kernel)
+    fences.look()
+    assert (now(cast).egress_held, kernel.restored) == ("open", 1)
 
 
 def test_a_message_that_was_lost_is_sent_again(cast: Cast) -> None:
