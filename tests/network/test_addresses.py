@@ -3,7 +3,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paas.errors import BadInput
@@ -32,6 +32,7 @@ def test_foreign_addresses_have_no_offset(address: str) -> None:
         addresses.offset_of(PREFIX, IPv4Address(address))
 
 
+@settings(deadline=None)
 @given(st.integers(8, 26), st.data())
 def test_offset_and_address_are_inverse(length: int, data: st.DataObject) -> None:
     prefix = IPv4Network((0x0A000000, length))
@@ -77,6 +78,7 @@ def test_macs_are_local_unicast_and_tell_the_ends_apart() -> None:
     assert 0xB2 & 0b11 == 0b10
 
 
+@settings(deadline=None)
 @given(st.integers(8, 26))
 def test_services_have_the_last_quarter(length: int) -> None:
     prefix = IPv4Network((0x0A000000, length))

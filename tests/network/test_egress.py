@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from paas.network import nft
+from paas.network import nft, plan
 from paas.network.fence import BURST, mark
 from paas.network.plan import NEW_FLOWS_BURST
 from paas.specs import Destination, Fence, Held
@@ -35,8 +35,9 @@ def listed(*texts: str) -> Fence:
     return Fence(TENANT, "list", tuple(found))
 
 
-def refused(world: World, reason: str) -> int:
-    found = world.network.traffic().get(TENANT)
+def refused(world: World, reason: str, tenant: int = TENANT) -> int:
+    """Since the rules were made."""
+    found = world.network.traffic().get(tenant)
     return dict(found.refused)[reason] if found else 0
 
 
@@ -120,6 +121,18 @@ def test_a_tenants_containers_share_its_rate(world: World) -> None:
     assert free > most  # control: without the limit, in a fifth of the time
 
 
+@pytest.mark.parametrize("limit", ["FLOWS_PER_CONTAINER", "FLOWS_PER_TENANT"])
+def test_open_connections_have_an_end(world: World, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.theirs("spray", PUBLIC, 9998, 100)
+    assert refused(world, "connections", uid(2)) == 0  # control: with room for more, in every bucket
+    monkeypatch.setattr(plan, limit, 1)
+    world.network.apply_base()
+    world.theirs("spray", PUBLIC, 9997, 200)
+    assert refused(world, "connections", uid(2)) > 0
+    monkeypatch.undo()
+    world.network.apply_base()
+
+
 def test_new_connections_have_a_pace(world: World) -> None:
     assert refused(world, "connections") == 0
     world.ours("spray", PUBLIC, 9999, NEW_FLOWS_BURST * 2)
@@ -128,15 +141,18 @@ def test_new_connections_have_a_pace(world: World) -> None:
 
 
 def test_what_is_sent_received_and_refused_is_counted(world: World) -> None:
-    before = world.network.traffic()
-    assert world.theirs("udp", PUBLIC, 9000) == UPLINK
-    world.theirs("tcp", PRIVATE[0], 80)
-    after = world.network.traffic()
-    old, new = before[uid(2)], after[uid(2)]
-    assert (new.sent[0] - old.sent[0], new.sent[1] - old.sent[1]) == (1, 29)
-    assert new.received[0] - old.received[0] == 1
-    assert dict(new.refused)["closed"] > dict(old.refused)["closed"]
-    assert after[TENANT].sent == before[TENANT].sent
+    peer = world.new_peer()
+    world.network.set_fence(Fence(uid(8)))
+    world.network.connect("e" * 12, uid(8), PREFIX[31], peer.pid)
+    try:
+        assert peer("udp", PUBLIC, 9000) == UPLINK
+        assert peer("tcp", PRIVATE[0], 80) == "TimeoutError"
+        counted = world.network.traffic()[uid(8)]
+        assert counted.sent == (1, 29)  # an IP and a UDP header, and one byte
+        assert counted.received == (1, 28 + len(UPLINK))
+        assert dict(counted.refused)["closed"] > 0
+    finally:
+        world.network.disconnect("e" * 12, PREFIX[31])
 
 
 @pytest.mark.parametrize("address", ["2001:db8::1", "fe80::1%eth0", "ff02::1%eth0", "::ffff:203.0.113.2"])

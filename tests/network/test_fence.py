@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paas.network import fence
@@ -67,6 +67,7 @@ NETWORKS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(Destination, NETWORKS, st.sampled_from([None, 80, 443]))))
 def test_ranges_never_overlap_and_open_what_was_named(allowed: list[Destination]) -> None:
     opened = [text.split(" . ") for text in fence.ranges(allowed)]
