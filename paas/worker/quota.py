@@ -24,6 +24,7 @@ PAGE = 4096
 _CAP_SYS_RESOURCE = 24  # capability.h
 FLAT = "cgroup v1 limits no tenant as a whole: each of its containers is held to this by itself"
 DRIFTED = "changed on the host by somebody else; it is being put right"
+APPLYING = "it is being applied"
 NOT_HELD = "this kernel limits no disk"
 CANNOT_GROW = "no mounted disk grows here, for want of CAP_SYS_RESOURCE: it does after a restart of the machine"
 
@@ -49,7 +50,7 @@ def look() -> None:
     again: a limit that is not what was asked for is set once more, whoever changed it."""
     for tenant in Tenant.objects.all():
         drifted = look_at(tenant)
-        if drifted and not tenant.quota_error:
+        if drifted and _reason(tenant) == DRIFTED:
             log.warning("quota.drifted", tenant=tenant.slug, limits=drifted)
             wake("quota", tenant.pk)
 
@@ -61,9 +62,20 @@ def look_at(tenant: Tenant) -> list[str]:
         return []
     spec = tenant_spec(tenant)
     found = compared(spec.quota, spec.disk_bytes, seen, disks_held=_disks_held())
-    observations.quota_seen(tenant, found)
     drifted = [name for name, line in found.items() if line["why"] == DRIFTED]
+    for name in drifted:
+        found[name]["why"] = _reason(tenant)
+    observations.quota_seen(tenant, found)
     return [*drifted, *_drifted_containers(tenant, spec.quota)]
+
+
+def _reason(tenant: Tenant) -> str:
+    """Why a limit is not the one that was asked for: nobody changes one while it is being set."""
+    if tenant.quota_error:
+        return f"the host refused it: {tenant.quota_error}"
+    if tenant.quota_set_at and not tenant.quota_applied_at:
+        return APPLYING
+    return DRIFTED
 
 
 def _drifted_containers(tenant: Tenant, quota: Limits) -> list[str]:

@@ -28,6 +28,9 @@ def create_app(*, actor: User, tenant: Tenant, name: str, stage: str = "producti
             f"{in_full} is still being destroyed", hint="Wait a few seconds and try again.", details=field
         )
     taken = Conflict(f"there is an app {in_full} already", hint="Choose another name.", details=field)
+    # The tenant's row is locked: whoever destroys the tenant meanwhile sees this app, or this sees that.
+    if not Tenant.objects.select_for_update(no_key=True).filter(pk=tenant.pk, destroyed_at=None).exists():
+        raise NotFound(f"{tenant} is being destroyed")
     with unless_taken(taken):
         app = App.objects.create(tenant=tenant, name=name, stage=stage)
     record("app.create", actor=actor, tenant_id=tenant.pk, app_id=app.pk, name=name, stage=stage)

@@ -10,6 +10,7 @@ from paas.linux.cgroups import Cgroup
 from paas.worker import engine, tenants
 from paas.worker.reconcile import reconcile
 from tenants.accounts.models import IdRange, Member, Tenant
+from tenants.apps.actions import create_app
 from tenants.apps.models import App
 from tenants.audit.models import Event
 from tenants.fleet.actions import destroy_tenant
@@ -52,5 +53,7 @@ def test_only_an_administrator_who_types_its_name(cast: Cast) -> None:
     assert "Demo is being destroyed" in page and "being destroyed</span>" in page
     assert "It is being destroyed, since" in browser.get("/machine/tenants/demo/").content.decode()
     assert Browser(cast.owner).get("/tenants/demo/").status_code == 404
+    with pytest.raises(NotFound, match="demo is being destroyed"):
+        create_app(actor=cast.owner, tenant=cast.tenant, name="late")
     with pytest.raises(NotFound, match="already"):
         destroy_tenant(actor=cast.admin, tenant=cast.tenant, confirm="demo")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from paas.linux import mounts
 from paas.linux.cgroups import Cgroup
@@ -162,6 +163,8 @@ def test_a_drift_is_seen_told_and_mended(writer: Host) -> None:
     assert quota.look_at(tenant) == ["pids", "worker.1"]
     tenant.refresh_from_db()
     assert tenant.in_force["pids"] == {"value": None, "used": None, "why": quota.DRIFTED}
+    tenant.quota_set_at = timezone.now()
+    assert quota.look_at(tenant) and tenant.in_force["pids"]["why"] == quota.APPLYING
     quota.apply_quota(tenant.pk)
     tenant.refresh_from_db()
     assert quota.look_at(tenant) == [] and tenant.in_force["pids"]["value"] == tenant.pids
