@@ -145,6 +145,8 @@ def _disk(whole: int, asked: int) -> str:
 def _inodes(seen: Effective, disk_bytes: int) -> str:
     if seen.inodes is None or seen.inodes >= disk_bytes // BYTES_PER_INODE:
         return ""
+    if seen.disk_whole is not None and seen.disk_whole >= disk_bytes:
+        return "ext4 adds them with each 128 MiB that the disk grows"  # of a block group, at 4 KiB a block
     return "there are more when the disk has grown"
 
 

@@ -79,14 +79,20 @@ def test_a_limit_on_disks_is_the_tenants_on_v2_and_each_containers_on_v1(bed: Be
 
 
 def test_a_disk_grows_while_it_is_in_use_or_says_that_it_could_not(bed: Bed) -> None:
-    spec = bed.launch(bed.spec("while :; do echo still; sleep 0.1; done"))
-    larger = replace(bed.tenant, disk_bytes=bed.tenant.disk_bytes + 16 * MIB)
-    before = effective(bed)
-    bed.runtime.apply_quota(larger)
-    found = effective(bed)
-    assert found.disk_whole in (before.disk_whole, larger.disk_bytes)
-    image = bed.paths.tenants / bed.tenant.id / "disk.img"
-    assert image.stat().st_size == larger.disk_bytes, "it has the room as soon as the kernel takes it"
-    if found.disk_whole == larger.disk_bytes:
-        assert (found.inodes or 0) > (before.inodes or 0)
-    assert bed.runtime.state(spec.id).status == "running"
+    tenant = replace(bed.tenant, id="9" * 12, uid_base=bed.tenant.uid_base + 9 * 65_536)
+    larger = replace(tenant, disk_bytes=tenant.disk_bytes + 256 * MIB)
+    bed.runtime.prepare_tenant(tenant)
+    try:
+        spec = bed.launch(bed.spec("while :; do echo still; sleep 0.1; done", tenant=tenant))
+        before = bed.runtime.tenant_effective(tenant.id)
+        bed.runtime.apply_quota(larger)
+        found = bed.runtime.tenant_effective(tenant.id)
+        assert before is not None and found is not None
+        assert found.disk_whole in (tenant.disk_bytes, larger.disk_bytes)
+        image = bed.paths.tenants / tenant.id / "disk.img"
+        assert image.stat().st_size == larger.disk_bytes, "it has the room as soon as the kernel takes it"
+        if found.disk_whole == larger.disk_bytes:
+            assert (found.inodes or 0) > (before.inodes or 0)
+        assert bed.runtime.state(spec.id).status == "running"
+    finally:
+        bed.runtime.remove_tenant(tenant.id)

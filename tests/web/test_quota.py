@@ -205,6 +205,7 @@ def test_what_is_in_force_is_told_apart_from_what_was_asked() -> None:
     assert why() == {}, "the kernel counts memory in pages"
     assert why(pids=None, cpu_millis=1000) == {"pids": worker.DRIFTED, "cpu": worker.DRIFTED}
     assert why(swap_bytes=None)["swap"].startswith("this kernel counts no swap")
+    assert "with each 128 MiB" in why(inodes=19 * 65_536)["inodes"]
     assert set(why(disk_whole=10 * GIB, inodes=10 * 65_536)) == {"disk", "inodes"}
     limited = replace(ASKED, io_bytes=MIB)
     assert why(asked=limited) == {"io": worker.DRIFTED} and why(asked=limited, io_bytes=MIB) == {}
