@@ -133,6 +133,7 @@ class Seen:
     uid_map: str
     gid_map: str
     owners: Mapping[str, str]  # kind of namespace -> the user namespace that it belongs to
+    maker: int  # whose its user namespace is outside: the kernel charges them what it counts by user
     mounts: tuple[Mount, ...]
     hard_limits: Mapping[str, str]
     oom_score_adj: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,6 +24,7 @@ from paas.specs import Effective, TenantSpec
 
 PROC = Path("/proc")
 NS_GET_USERNS = 0xB701  # ioctl_ns(2)
+NS_GET_OWNER_UID = 0xB704
 TenantOf = Callable[[str, IPv4Address], int | None]
 
 
@@ -106,6 +108,7 @@ def _look(life: Life, first: int, wanted: Wanted, here: Here, tenant_of: TenantO
         uid_map=(proc / "uid_map").read_text(),
         gid_map=(proc / "gid_map").read_text(),
         owners={kind: _owner(proc / "ns" / kind) for kind in NAMESPACES if kind != "user"},
+        maker=_maker(proc / "ns" / "user"),
         mounts=facts.mounts((proc / "mountinfo").read_text()),
         hard_limits=facts.hard_limits((proc / "limits").read_text()),
         oom_score_adj=int((proc / "oom_score_adj").read_text()),
@@ -160,6 +163,15 @@ def _owner(namespace: Path) -> str:
             return f"user:[{os.fstat(owner).st_ino}]"
         finally:
             os.close(owner)
+    finally:
+        os.close(own)
+
+
+def _maker(namespace: Path) -> int:
+    """The user id that made a user namespace."""
+    own = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int.from_bytes(fcntl.ioctl(own, NS_GET_OWNER_UID, bytes(4)), sys.byteorder)
     finally:
         os.close(own)
 

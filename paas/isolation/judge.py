@@ -89,6 +89,8 @@ def _namespace_problems(case: Case) -> Iterator[str]:
                 yield f"{name} is in the host's {kind} namespace"
             for other in _strangers(kind, case.here.users.get(own, {}), case.wanted):
                 yield f"{name} shares its {kind} namespace with container {other}"
+    if case.seen.maker != case.wanted.uid_base:
+        yield f"what the kernel counts by user goes to the host's user {case.seen.maker}, not to the tenant"
     user = case.seen.processes[0].namespaces["user"]
     for kind, owner in case.seen.owners.items():
         if owner != user:

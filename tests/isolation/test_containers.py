@@ -223,6 +223,13 @@ def test_a_namespace_that_two_containers_share(whole: tuple[Seen, Wanted, Here])
     assert "shares its user namespace with container ffffffffffff" in found["namespaces"]
 
 
+def test_a_user_namespace_that_root_made(whole: tuple[Seen, Wanted, Here]) -> None:
+    """As OCI runtimes make them: then all tenants and the host draw on one account."""
+    seen, wanted, here = whole
+    found = failures(replace(seen, maker=0), wanted, here)
+    assert found["namespaces"] == "what the kernel counts by user goes to the host's user 0, not to the tenant"
+
+
 def test_a_namespace_of_another_user_namespace(whole: tuple[Seen, Wanted, Here]) -> None:
     seen, wanted, here = whole
     found = failures(replace(seen, owners={**seen.owners, "net": here.namespaces["user"]}), wanted, here)
