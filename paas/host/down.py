@@ -36,6 +36,8 @@ def main(argv: list[str]) -> int:
     try:
         if os.geteuid() != 0:
             raise Refused("bin/down stops root's processes", hint="Run: sudo bin/down")
+        if options.all:  # not under the lock, which the unit's own bin/down takes
+            systemd.withdraw(installation, progress)
         with alone(installation, progress):
             if options.all:
                 everything(installation, progress, purge=options.purge)
@@ -51,7 +53,6 @@ def main(argv: list[str]) -> int:
 
 def everything(installation: Installation, progress: Progress, *, purge: bool) -> None:
     state = installation.paths.state
-    systemd.withdraw(installation, progress)
     stop.everything(installation, progress)
     if swap.is_on(installation.swap):
         with progress.step("Swapping what is left back in"):
