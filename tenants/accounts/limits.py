@@ -21,8 +21,8 @@ class FailureLimit:
     Without the cache it lets all through: the secrets it protects have 256 bits, and serving matters more.
     """
 
-    def __init__(self, name: str, *, most: int, seconds: int) -> None:
-        self.name, self.most, self.seconds = name, most, seconds
+    def __init__(self, name: str, *, what: str, most: int, seconds: int) -> None:
+        self.name, self.what, self.most, self.seconds = name, what, most, seconds
 
     def check(self, request: HttpRequest) -> None:
         try:
@@ -34,7 +34,7 @@ class FailureLimit:
             raise TooMany(
                 "too many failed attempts from this address",
                 retry_after=self.seconds,
-                hint=f"Wait {self.seconds // 60} minutes, then use a token that is valid.",
+                hint=f"Wait {self.seconds // 60} minutes, then use {self.what} that is valid.",
             )
 
     def failed(self, request: HttpRequest) -> None:

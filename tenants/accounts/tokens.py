@@ -16,7 +16,7 @@ from tenants.accounts.secrets import digest
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 USE_IS_NOTED_EVERY = timedelta(minutes=5)
-failures = FailureLimit("token", most=20, seconds=300)
+failures = FailureLimit("token", what="a token", most=20, seconds=300)
 
 
 class Unauthorized(BerthError):

@@ -13,11 +13,14 @@ from django.utils.cache import add_never_cache_headers
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from paas.errors import Refused
 from tenants.accounts import actions
 from tenants.accounts.forms import PasswordForm, ProfileForm, TokenForm
+from tenants.accounts.limits import FailureLimit
 from tenants.accounts.models import ApiToken, User
 from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
 
+link_failures = FailureLimit("link", what="a link", most=20, seconds=300)
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
@@ -44,7 +47,12 @@ def landing(user: object) -> str:
 def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
     """GET only shows a button: what fetches addresses ahead of a person must not use the link up."""
     if request.method == "POST":
-        user = actions.use_sign_in_link(secret)
+        link_failures.check(request)
+        try:
+            user = actions.use_sign_in_link(secret)
+        except Refused:
+            link_failures.failed(request)
+            raise
         login(request, user, backend=BACKEND)
         return redirect(landing(user) if user.has_usable_password() else "password")
     response = render(request, "accounts/sign_in_link.html")
