@@ -203,8 +203,8 @@ def deepest_first(folder: Path) -> Iterator[Path]:
 
 
 def patiently(action: Callable[[], None], refusal: int) -> None:
-    """Try again for a moment while the kernel refuses with the error number `refusal`."""
-    for pause in (0.001, 0.01, 0.05, 0.2, 0.5):
+    """Try again for a few seconds while the kernel refuses with the error number `refusal`."""
+    for pause in (0.001, 0.01, 0.05, 0.2, 0.5, 1.0, 2.0):
         try:
             return action()
         except HostProblem as problem:

@@ -98,5 +98,5 @@ def _out(tenant: Tenant) -> NetworkOut:
             received_packets=traffic.received_packets,
             refused=traffic.refused,
         ),
-        names=[name for row in rows for name in row.names],
+        names=sorted(name for row in rows for name in row.names),
     )

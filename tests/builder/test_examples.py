@@ -71,7 +71,7 @@ def test_bad_config(store: Store) -> None:
         planned(EXAMPLES / "broken/bad-config", store)
     assert str(caught.value) == (
         "berth.toml, line 6: processes.web.memmory: is not known; "
-        "did you mean 'memory'? allowed here: command, memory, cpu, count"
+        "did you mean 'memory'? allowed here: command, memory, cpu, count, private, port"
     )
 
 

@@ -135,7 +135,7 @@ def test_every_promise_holds_and_a_regress_fails_loudly(platform: Platform) -> N
         log = Path(platform.environment["BERTH_STATE"], "logs/processes/worker-transfer.log").read_text()
         assert any("error" in line and lacks in line for line in log.splitlines() if "isolation.broken" in line)
         platform.cli("login", platform.dashboard, "--token", platform.token)
-        shown = platform.cli("isolation", "--json", check=False)
+        shown = platform.cli("isolation", "-t", "demo", "--json", check=False)
         assert shown.returncode == 1
         containers = json.loads(shown.stdout)["answer"]["containers"]
         assert {row["id"] for row in containers[0]["rows"] if row["outcome"] == "fail"} == {"network-rules"}

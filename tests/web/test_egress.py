@@ -150,7 +150,7 @@ def test_the_api_says_the_same(cast: Cast) -> None:
     seen = cast.client(cast.viewer).call("GET", "tenants/demo/network").json()
     assert (seen["policy"], seen["listed"], seen["rate"]) == ("list", ["192.0.2.7/32:443"], 125_000)
     assert seen["held"] == {"policy": "", "rate": 0}
-    assert seen["names"] == ["worker.shop.internal", "shop.internal", "web.shop.internal"]
+    assert seen["names"] == ["shop.internal", "web.shop.internal", "worker.shop.internal"]
     wrong = cast.client(cast.admin).call("PUT", "machine/tenants/demo/network", {"policy": "some"})
     assert wrong.status_code == 400
 
