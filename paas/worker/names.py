@@ -27,8 +27,10 @@ Hosts = tuple[tuple[str, str], ...]
 
 def prepare(app: App, release: Release) -> None:
     """Before a release's first container starts, which may want its own names already."""
-    serving = app.releases.filter(pk=app.serving_release_id).first()
-    if allot_services(app, _types(release), keep=_types(serving) if serving else ()):
+    types, serving = _types(release), app.releases.filter(pk=app.serving_release_id).first()
+    keep = _types(serving) if serving else set()
+    have = set(app.service_addresses.values_list("process_type", flat=True))
+    if not types <= have <= types | keep and allot_services(app, types, keep=keep):
         tell(app.tenant)
 
 
