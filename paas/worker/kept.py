@@ -23,8 +23,13 @@ ALMOST = 0.9
 
 def store_for(tenant: Tenant, what: str) -> TenantStore:
     """The store to build into, pull into or commit to. Refused when the tenant has no room in it."""
-    layers, beside = owned_bytes(engine.store(), tenant.pk), _beside(tenant)
-    observations.store_seen(tenant.pk, layers + beside)
+    layers = owned_bytes(engine.store(), tenant.pk)
+    if max(layers, tenant.store_used) < tenant.store_bytes // 2:
+        # As the agent counted them a few minutes ago: a builds' queue may be long, and its sources many.
+        beside = max(0, tenant.store_used - layers)
+    else:
+        beside = _beside(tenant)
+        observations.store_seen(tenant.pk, layers + beside)
     if layers + beside >= tenant.store_bytes:
         raise Refused(
             f"no room for {what}: {tenant} keeps {size(layers + beside)} of images, sources and logs on this "
