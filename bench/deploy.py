@@ -94,25 +94,27 @@ class Berth:
             )
 
     def _timed(self, wanted: bytes, act: Callable[[], object]) -> float:
-        serves = self._upstreams()
+        before = self._switched_at()
         begin = time.monotonic()
         act()
-        self._until_switched(serves)
+        self._until_switched(before)
         ingress = tcp("127.0.0.1", settings.PORT)
         end = first_answer(ingress, "/", wanted, host=self.deployer.app.host, patience=PATIENCE_SECONDS)
         self.deployer.settle()
         return end - begin
 
-    def _upstreams(self) -> set[Path]:
-        """Where the ingress sends the app's requests; none before its first release."""
-        place = engine.table().folder / self.deployer.app.host
-        return set(place.iterdir()) if place.exists() else set()
+    def _switched_at(self) -> int:
+        """When the ingress was last told where the app's requests go, in nanoseconds; 0 for never."""
+        try:
+            return (engine.table().folder / self.deployer.app.host).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
-    def _until_switched(self, serves: set[Path]) -> None:
+    def _until_switched(self, before: int) -> None:
         """No visitor meets the new version before. Each who asks meanwhile costs the one that serves an answer,
         from the very cores that build and start the next one."""
         last, look = time.monotonic() + PATIENCE_SECONDS, time.monotonic() + 5.0
-        while self._upstreams() == serves:
+        while self._switched_at() == before:
             now = time.monotonic()
             if now > last or (now > look and not self.deployer.is_under_way()):
                 raise RuntimeError(f"the new version does not serve: {self.deployer.why_not()}")
