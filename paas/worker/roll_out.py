@@ -168,8 +168,7 @@ def demand_image(release: Release) -> None:
     """Of an old release it may have been pruned, or taken out of use because it was damaged. A prune that read
     the rows before this release was one of them finds it young."""
     here = engine.store().use_image(serial.image(release))
-    if here == release.image_gone:
-        observations.image_seen(release, here=here)
+    observations.image_seen(release, here=here)
     if not here:
         raise NotFound(
             "its image is no longer kept on this machine",

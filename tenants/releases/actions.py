@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import transaction
@@ -29,8 +30,23 @@ from tenants.releases.room import check_formation_fits
 MOST_WAITING = 10  # builds of one app; each holds a source on the host's disk
 
 
+def deploy(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Build:
+    """Stream an archive to disk, then make its row and a build of it; either all are there or none."""
+    with _uploaded(actor, app, kind, name, chunks) as source, transaction.atomic():
+        _keep(app, source)
+        return _begin(actor, app, source)
+
+
 def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Source:
-    """Stream an archive to disk, then make its row; either both are there or neither."""
+    """The archive and its row alone."""
+    with _uploaded(actor, app, kind, name, chunks) as source, transaction.atomic():
+        _keep(app, source)
+    return source
+
+
+@contextmanager
+def _uploaded(actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Iterator[Source]:
+    """A row for an archive that is on disk, and gone again where the block fails to save it."""
     if kind not in sources.MAGIC:
         raise bad_field("kind", f"{kind!r} is not a kind of source", hint="Use tar.gz, tar or zip.")
     shown = one_line("name", name, 200) if name else ""
@@ -39,21 +55,18 @@ def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterab
     pk = new_id()
     written = sources.write(pk, Source.Kind(kind), chunks)
     try:
-        with transaction.atomic():
-            following.lock(app)
-            Tenant.objects.filter(pk=app.tenant_id).update(store_used=F("store_used") + written.size)
-            return Source.objects.create(
-                pk=pk,
-                app=app,
-                kind=kind,
-                name=shown,
-                digest=written.digest,
-                size=written.size,
-                created_by=actor,
-            )
+        yield Source(
+            pk=pk, app=app, kind=kind, name=shown, digest=written.digest, size=written.size, created_by=actor
+        )
     except BaseException:
         sources.remove(pk)
         raise
+
+
+def _keep(app: App, source: Source) -> None:
+    following.lock(app)
+    Tenant.objects.filter(pk=app.tenant_id).update(store_used=F("store_used") + source.size)
+    source.save(force_insert=True)
 
 
 def _check_queue(app: App) -> None:
@@ -77,6 +90,10 @@ def _check_kept(app: App) -> None:
 @transaction.atomic
 def start_build(*, actor: User, app: App, source: Source) -> Build:
     following.lock(app)
+    return _begin(actor, app, source)
+
+
+def _begin(actor: User, app: App, source: Source) -> Build:
     build = Build.objects.create(app=app, source=source, created_by=actor)
     record(
         "build.start", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, build=build.pk, digest=source.digest

@@ -53,8 +53,8 @@ _UPLOAD = {
 def deploy(request: HttpRequest, tenant: str, app: str) -> object:
     found = app_for(person(request), tenant, app, Role.DEVELOPER)
     kind, name, chunks = read_upload(request)
-    source = actions.upload_source(actor=person(request), app=found, kind=kind, name=name, chunks=chunks)
-    return Status(202, BuildOut.of(actions.start_build(actor=person(request), app=found, source=source)))
+    build = actions.deploy(actor=person(request), app=found, kind=kind, name=name, chunks=chunks)
+    return Status(202, BuildOut.of(build))
 
 
 @router.get(f"{APP}/builds", response={200: list[BuildOut], **ERRORS}, summary="Builds, newest first")

@@ -188,12 +188,13 @@ def release_failed(release: Release, error: dict[str, Any]) -> bool:
     return _move(release, _UNDER_WAY, status=Release.Status.FAILED, error=error, brings_config=False)
 
 
-@transaction.atomic
 def image_seen(release: Release, *, here: bool) -> None:
     """Of each release with that image, of this app."""
     same = release.app.releases.filter(image__digest=release.image["digest"], image_gone=here)
-    if same.update(image_gone=not here):
-        changed(release.app.tenant_id, release.app_id, "release")
+    if same.exists():  # seldom: most roll-outs need not wait here for another who writes
+        with transaction.atomic():
+            same.update(image_gone=not here)
+            changed(release.app.tenant_id, release.app_id, "release")
 
 
 @transaction.atomic

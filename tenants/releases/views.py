@@ -77,8 +77,7 @@ def deploy(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
 
 def _deploy(request: SignedInRequest, app: App) -> Build:
     kind, filename, chunks = read_upload(request)
-    source = actions.upload_source(actor=request.user, app=app, kind=kind, name=filename, chunks=chunks)
-    return actions.start_build(actor=request.user, app=app, source=source)
+    return actions.deploy(actor=request.user, app=app, kind=kind, name=filename, chunks=chunks)
 
 
 @require_GET

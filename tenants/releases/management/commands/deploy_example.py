@@ -16,7 +16,7 @@ from tenants.accounts.bootstrap import owner_of
 from tenants.accounts.models import Tenant, User
 from tenants.apps.actions import create_app
 from tenants.apps.models import App
-from tenants.releases.actions import start_build, upload_source
+from tenants.releases.actions import deploy
 from tenants.releases.models import Build, Release, Source
 from tenants.releases.selectors import current_builds, latest_build, latest_release
 
@@ -57,10 +57,9 @@ class Command(BaseCommand):
         actor: User = owner_of(app.tenant)
         with tempfile.TemporaryFile() as archive:
             pack(path, archive)
-            source = upload_source(
+            deploy(
                 actor=actor, app=app, kind=Source.Kind.TAR_GZ, name=path.resolve().name, chunks=_chunks(archive)
             )
-        start_build(actor=actor, app=app, source=source)
 
 
 def wait_until_live(app: App, deadline: float) -> None:
