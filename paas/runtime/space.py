@@ -17,13 +17,11 @@ from paas.linux.cgroups import Cgroup
 from paas.linux.command import run
 from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
 from paas.paths import Paths
-from paas.specs import Effective, Limits, TenantSpec
+from paas.specs import BYTES_PER_INODE, Effective, Limits, TenantSpec
 
 # conmon copies a container's output: on a slice of its own, so that a log flood slows its writer down
 # (the pipe fills up), not the neighbours, and that a stop of the worker's service spares it.
 CONMON_LIMITS = Limits(memory_bytes=256 << 20, swap_bytes=0, cpu_millis=500, pids=4096)
-# A disk has an inode for so many of its bytes, whatever mke2fs.conf says: 65,536 files for each GiB.
-BYTES_PER_INODE = 16_384
 _FOLDERS = ("containers", "cache", "volumes")
 
 

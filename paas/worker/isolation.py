@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
-from paas.errors import BerthError, HostProblem
+from paas.errors import HostProblem
 from paas.isolation import control_plane, gather, installed, judge, standing, tenant
 from paas.isolation.facts import Here
 from paas.isolation.gather import Gone, Place
 from paas.isolation.rows import Promise, Row
 from paas.network import address_of
-from paas.worker import engine, lock
+from paas.worker import engine, jobs, lock
 from paas.worker.translate import tenant_spec
 from tenants.accounts.models import Tenant
 from tenants.containers.models import Container
@@ -38,6 +39,7 @@ MOST_LOGGED = 20  # broken promises of a tenant
 # What begins or ends just then looks weaker for a moment: the runtime is in the container before it has given
 # everything up. What is really weaker still is so after this many seconds.
 AGAIN_SECONDS = 0.3
+_OURS = HostProblem("the isolation could not be looked at", hint="look at the worker's log")
 LIVE = (Container.Status.RUNNING, Container.Status.SLEEPING)
 Answer = dict[str, Any]
 
@@ -54,10 +56,10 @@ class Judged:
 
 def settle(report_id: str) -> None:
     """Look, if that was asked for. A second message finds it claimed and does nothing."""
-    with lock.held(f"isolation-{report_id}") as mine:
-        report = observations.claim(report_id) if mine else None
+    with jobs.claimed("isolation", report_id, observations.claim) as report:
         if report is not None:
-            _look(report)
+            with jobs.told(partial(observations.failed, report), _OURS):
+                _look(report)
 
 
 def requeue_interrupted() -> list[str]:
@@ -72,17 +74,10 @@ def requeue_interrupted() -> list[str]:
 
 
 def _look(report: Report) -> None:
-    try:
-        if report.tenant:
-            observations.done(report, *_tenant(report.tenant, _here()))
-        else:
-            _machine(report)
-    except BerthError as error:
-        observations.failed(report, error.as_dict())
-    except Exception:
-        ours = HostProblem("the isolation could not be looked at", hint="look at the worker's log")
-        observations.failed(report, ours.as_dict())
-        raise
+    if report.tenant:
+        observations.done(report, *_tenant(report.tenant, _here()))
+    else:
+        _machine(report)
 
 
 # --- a tenant

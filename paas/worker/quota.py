@@ -9,11 +9,11 @@ import structlog
 from paas.errors import BerthError, NotFound
 from paas.linux.cgroups import host_tree, io_throttling
 from paas.queue import wake
-from paas.specs import Effective, Limits
+from paas.specs import BYTES_PER_INODE, Effective, Limits
 from paas.worker import engine
 from paas.worker.translate import tenant_spec
 from tenants.accounts import observations
-from tenants.accounts.in_force import BYTES_PER_INODE, Found
+from tenants.accounts.in_force import Found
 from tenants.accounts.models import Tenant
 from tenants.containers import observations as containers
 from tenants.containers.models import Container

@@ -8,13 +8,13 @@ from typing import Any, Literal, TypeAlias
 
 from django.db.models import Sum
 
+from paas.specs import BYTES_PER_INODE
 from paas.templatetags.berth import size
 from tenants.accounts.models import Tenant
 
 Unit = Literal["bytes", "bytes a second", "cpu", "number", "number a second"]
 # Name -> {"value": …, "used": …, "why": …}, as the worker saw it; None for what is not limited or not known.
 Found: TypeAlias = dict[str, dict[str, Any]]
-BYTES_PER_INODE = 16_384  # of a disk, as the engine makes it
 
 _KERNEL: tuple[tuple[str, str, Unit, str], ...] = (
     ("memory", "Memory", "bytes", "memory_bytes"),

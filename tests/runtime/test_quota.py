@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from paas.linux.cgroups import Cgroup, host_tree, io_throttling
-from paas.runtime.space import BYTES_PER_INODE
-from paas.specs import MIB, Effective, Limits
+from paas.specs import BYTES_PER_INODE, MIB, Effective, Limits
 from tests.runtime.conftest import CGROUP_ROOT, Bed
 
 pytestmark = pytest.mark.kernel
