@@ -1,4 +1,4 @@
-"""`bin/bench launch`: from "start this" to its first answer, Berth's engine against `docker run -d`.
+"""`bin/bench launch`: from "start this" to running and to an answer, Berth's engine against `docker run -d`.
 
 The same base layers and the same server (nginx from the base image, one static file) on both sides, one
 after the other in each round, so that a noisy moment of the machine hits both.
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import docker as peer
 from bench.answers import first_answer, tcp
@@ -36,6 +37,13 @@ ARGS = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf")
 Trace = dict[str, list[float]]
 
 
+class Launch(NamedTuple):
+    """Seconds from "start this": until its first process runs its command, and until it answers."""
+
+    running: float
+    answered: float
+
+
 class Bench:
     """Berth's side: a tenant, a network, one container after the other."""
 
@@ -52,8 +60,8 @@ class Bench:
             limits=Limits(io_bytes=IO_BYTES, io_operations=IO_OPERATIONS),
         )  # fmt: skip
 
-    def launch(self, number: int, trace: Trace) -> float:
-        """Seconds to the first answer; `trace` gets the seconds of each part."""
+    def launch(self, number: int, trace: Trace) -> Launch:
+        """`trace` gets the seconds of each part."""
         spec, log = self.spec(number), PATHS.work / "bench.log"
         begin = last = time.monotonic()
 
@@ -67,28 +75,28 @@ class Bench:
         self.runtime.prepare_tenant(self.tenant)
         mark("prepare tenant")
         with self.network.connecting(spec.id, spec.tenant.uid_base, spec.address) as connect:
-            pid = self.runtime.create(spec, log)
-            mark("create")
-            connect(pid)
-        mark("connect")
+            self.runtime.create(spec, log, connect)
+        mark("create and connect")
         self.runtime.start(spec.id)
         mark("start")
+        running = last
         end = first_answer(tcp(str(spec.address), PORT), "/", PAGE)
         mark("first answer")
         self.remove(spec.id, spec.address)
-        return end - begin
+        return Launch(running - begin, end - begin)
 
     def remove(self, container_id: str, address: IPv4Address) -> None:
         self.runtime.delete(container_id)
         self.network.disconnect(container_id, address)
 
 
-def docker_launch(docker: peer.Docker, name: str) -> float:
+def docker_launch(docker: peer.Docker, name: str) -> Launch:
     begin = time.monotonic()
     docker("run", "-d", "--name", name, "-m", "512m", "--cpus", "1", "--pids-limit", "256", "bench:1", *ARGS)
+    running = time.monotonic()
     end = first_answer(docker.tcp(docker.address(name), PORT), "/", PAGE)
     docker("rm", "-f", name)
-    return end - begin
+    return Launch(running - begin, end - begin)
 
 
 def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
@@ -99,7 +107,7 @@ def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
     engine.network().apply_base()
     bench = Bench(engine.runtime(), engine.network(), (*image.layers, layer))
     parts: Trace = {}
-    figures: dict[str, list[float]] = {"berth": []}
+    figures: dict[str, list[Launch]] = {"berth": []}
     bench.launch(0, {})
     try:
         with _peer(bench) if with_docker else _nobody() as docker:
@@ -112,7 +120,13 @@ def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
                     figures["docker run -d"].append(docker_launch(docker, f"n{number}"))
     finally:
         bench.runtime.remove_tenant(bench.tenant.id)
-    print(table("launch to first answer", figures, base="docker run -d" if with_docker else None))
+    base = "docker run -d" if with_docker else None
+    for title, place in (("launch to running", 0), ("launch to first answer", 1)):
+        print(
+            table(
+                title, {name: [took[place] for took in all_of] for name, all_of in figures.items()}, base=base
+            )
+        )
     if trace:
         print(table("where Berth's time goes", parts))
 

@@ -18,6 +18,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 # Celery would close the database before and after each task. Django knows which connections are of no use.
 app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
 app.autodiscover_tasks(["paas.worker"])
+# A launch goes back and forth between threads that wait for the kernel. One that has its answer waits as long
+# as this, 5 ms by default, for another that computes.
+sys.setswitchinterval(0.0005)
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]

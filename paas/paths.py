@@ -79,6 +79,11 @@ class Paths:
         return self.run / "users"
 
     @property
+    def prepared(self) -> Path:
+        """A file for each tenant with what its space was last brought up to."""
+        return self.run / "prepared"
+
+    @property
     def layer_views(self) -> Path:
         """One id-mapped view of the layer store for each tenant."""
         return self.run / "views"

@@ -231,6 +231,10 @@ class Cgroup:
                     found.update(dict.fromkeys(_read_pids(Path(place))))
         return list(found)
 
+    def direct_pids(self) -> list[int]:
+        """Processes in it and not below it; on v1 those in the hierarchy that counts them."""
+        return _read_pids(self.folder("pids"))
+
     def kill(self, timeout: float = 10.0) -> None:
         """SIGKILL everything in it, frozen or not, and wait until it is empty."""
         end = time.monotonic() + timeout

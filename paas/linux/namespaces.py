@@ -114,6 +114,15 @@ def demand_shielded_null() -> None:
         )
 
 
+def has_own_network(pid: int) -> bool:
+    """Whether the process lives, in another network namespace than ours."""
+    try:
+        theirs, ours = (Path(f"/proc/{of}/ns/net").stat() for of in (pid, "thread-self"))
+        return not os.path.samestat(theirs, ours)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @contextmanager
 def user_namespace(uid_base: int, size: int = ID_RANGE_SIZE) -> Iterator[int]:
     """A descriptor of a user namespace that maps ids [0, size) to [uid_base, uid_base + size) on the host.

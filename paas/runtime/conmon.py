@@ -26,6 +26,9 @@ from paas.linux.command import CLEAN_ENV
 # conmon starts its file over at this size. The agent rotates well before; without an agent this holds.
 LOG_SIZE_MAX = 16 * 1024 * 1024
 CREATE_TIMEOUT = 60.0
+LOOK_SECONDS = 0.0005
+# Called with the id of a container's first process when that has its namespaces, while the runtime goes on.
+Beside = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,10 @@ def first_program(names: Sequence[str]) -> Path:
 
 
 @contextmanager
-def begun(launch: Launch, cgroup: Cgroup) -> Iterator[Callable[[], int]]:
-    """Start conmon while the caller gets the bundle ready. To call what this gives has it create the container,
-    and returns the id of the container's first process, which waits for start; conmon is in `cgroup` then.
-    Errors: HostProblem with what the runtime said. Then conmon has ended.
+def begun(launch: Launch, cgroup: Cgroup) -> Iterator[Callable[[Cgroup, Beside], int]]:
+    """Start conmon while the caller gets the bundle ready. To call what this gives has it create the container
+    in the cgroup that is named, and returns the id of the container's first process, which waits for start;
+    conmon is in `cgroup` then. Errors: HostProblem with what the runtime said. Then conmon has ended.
     """
     argv = launch.argv(*(str(first_program([name])) for name in ("conmon", "crun")))
     with ExitStack() as undo:
@@ -88,11 +91,18 @@ def begun(launch: Launch, cgroup: Cgroup) -> Iterator[Callable[[], int]]:
         # the right cgroup; where not, its wait is at least over when the runtime moves the container.
         mover.submit(cgroup.attach, process.pid)
 
-        def create() -> int:
+        def create(container: Cgroup, beside: Beside) -> int:
             start_write.write(b".")
             _wait_for_daemon(process)
             moved = mover.submit(cgroup.attach, _read_daemon(launch))
-            pid = _read_pid(sync_read, launch.container_id)
+            born = _first_process(container, sync_read)
+            try:
+                if born is not None:
+                    beside(born)
+            finally:  # what the runtime has to say of a failure comes first; and nobody may clear away its work
+                pid = _read_pid(sync_read, launch.container_id)
+            if pid != born:
+                beside(pid)
             moved.result()
             return pid
 
@@ -169,6 +179,16 @@ def _read_daemon(launch: Launch) -> int:
             hint="see bin/up --check for what this host lacks",
             retryable=True,
         ) from None
+
+
+def _first_process(container: Cgroup, sync: FileIO) -> int | None:
+    """The container's first process as soon as the runtime has moved it into its cgroup: it has its namespaces
+    by then, and as many milliseconds of mounts before it. None when the runtime is done, well or not."""
+    while not select.select([sync], [], [], LOOK_SECONDS)[0]:
+        for pid in container.direct_pids():
+            if namespaces.has_own_network(pid):
+                return pid
+    return None
 
 
 def _read_pid(sync: FileIO, container_id: str) -> int:

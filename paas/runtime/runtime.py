@@ -43,7 +43,7 @@ class Runtime:
     # --- tenants
     def prepare_tenant(self, tenant: TenantSpec) -> None:
         """Make the tenant's slice, disk and views, or bring them up to the spec. Cheap when all is there."""
-        space.prepare(self._space(tenant.id), tenant)
+        space.ensure(self._space(tenant.id), tenant)
 
     def remove_tenant(self, tenant_id: str) -> None:
         """Delete its containers, then its disk, views and slice. There is no way back."""
@@ -94,12 +94,13 @@ class Runtime:
         return facts.tenant_id if facts else None
 
     # --- a container's life
-    def create(self, spec: ContainerSpec, log: Path) -> int:
+    def create(self, spec: ContainerSpec, log: Path, beside: conmon.Beside = lambda pid: None) -> int:
         """Make the container and its first process, which waits for `start`; returns that process's id.
 
-        The tenant must be prepared. `log` takes its output in conmon's format (paas.logs). Errors: StepFailed,
-        BadInput or Refused when the image or the spec is at fault, Conflict when the id is taken, HostProblem;
-        after any of them nothing of the container is left.
+        The tenant must be prepared. `log` takes its output in conmon's format (paas.logs). `beside` is called
+        with that id as soon as the process has its namespaces, while the runtime goes on. Errors: StepFailed,
+        BadInput or Refused when the image or the spec is at fault, Conflict when the id is taken, HostProblem,
+        what `beside` raises; after any of them nothing of the container is left.
         """
         life = self._life(spec.id)
         if life.bundle.exists():
@@ -113,7 +114,7 @@ class Runtime:
             facts = Facts(spec.tenant.id, spec.app_id, spec.stop_signal, spec.stop_timeout, limits=spec.limits)
             facts.write(life.bundle)
             with space.shared(self._space(spec.tenant.id)):
-                pid = self._create(spec, life, facts, log)
+                pid = self._create(spec, life, facts, log, beside)
             undo.pop_all()
         return pid
 
@@ -301,12 +302,12 @@ class Runtime:
         for folder in (self.paths.exits, log.parent):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def _create(self, spec: ContainerSpec, life: Life, facts: Facts, log: Path) -> int:
+    def _create(self, spec: ContainerSpec, life: Life, facts: Facts, log: Path, beside: conmon.Beside) -> int:
         launch = conmon.Launch(spec.id, life.bundle, log, self.paths.exits, self.paths.runtime)
         with conmon.begun(launch, self._space(spec.tenant.id).conmons) as create:
             self._mount_rootfs(spec, life)
             self._write_bundle(spec, life, facts)
-            pid = create()
+            pid = create(life.cgroup(facts), beside)
         # Not by the runtime: crun 1.8 knows BFQ's weight on v1 by no name, and turns v2's into another.
         limits = space.within(spec.limits, spec.tenant.quota)
         life.cgroup(facts).limit_io(limits, space.disk_of(self.paths.state))

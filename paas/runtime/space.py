@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from paas.linux import disks, mounts, namespaces, trees
-from paas.linux.cgroups import Cgroup
+from paas.linux.cgroups import LIMITING, Cgroup
 from paas.linux.command import run
 from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
 from paas.paths import Paths
@@ -67,6 +67,10 @@ class Space:
         return Cgroup(f"{self.cgroup_root}/_conmon/{self.tenant_id}")
 
     @property
+    def prepared(self) -> Path:
+        return self.paths.prepared / self.tenant_id
+
+    @property
     def volumes(self) -> Path:
         """What outlives containers and releases: a folder a volume, with ids as stored."""
         return self.disk / "volumes"
@@ -76,9 +80,23 @@ class Space:
         return self.disk / "containers" / container_id
 
 
+def ensure(space: Space, tenant: TenantSpec) -> None:
+    """`prepare` unless that was done for this very spec and all of it is still there: each launch asks, and to
+    write every limit again is a twentieth of it. Limits that somebody else changed meanwhile stay so."""
+    mounted = (space.disk, space.disk_view, space.layers, space.users)
+    is_there = (
+        _was_prepared_for(space, tenant)
+        and all(mounts.is_mounted(place) for place in mounted)
+        and all(cgroup.folder(name).is_dir() for cgroup in (space.slice, space.conmons) for name in LIMITING)
+    )
+    if not is_there:
+        prepare(space, tenant)
+
+
 def prepare(space: Space, tenant: TenantSpec) -> None:
     """Make what is missing and set the quota. Errors: HostProblem; what was there stays."""
     with _alone(space):
+        space.prepared.unlink(missing_ok=True)
         space.slice.create(tenant.quota)
         if space.slice.tree.version == 2:  # v1 throttles a cgroup alone, not what is below it
             space.slice.limit_io(tenant.quota, disk_of(space.paths.state))
@@ -90,6 +108,25 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
             _grow(space)
         _ensure_views(space, tenant.uid_base)
         namespaces.pin_user_namespace(space.users, tenant.uid_base)
+        _mark_prepared(space, tenant)
+
+
+def _was_prepared_for(space: Space, tenant: TenantSpec) -> bool:
+    try:
+        return space.prepared.read_text() == _prepared_for(tenant)
+    except FileNotFoundError:
+        return False
+
+
+def _mark_prepared(space: Space, tenant: TenantSpec) -> None:
+    space.prepared.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = space.prepared.with_suffix(".new")
+    fresh.write_text(_prepared_for(tenant))
+    fresh.rename(space.prepared)
+
+
+def _prepared_for(tenant: TenantSpec) -> str:
+    return f"{tenant} {CONMON_LIMITS}"
 
 
 def grow(space: Space) -> None:
@@ -140,6 +177,7 @@ def disk_of(folder: Path) -> str | None:
 def remove(space: Space) -> None:
     """Leave nothing of the tenant on this host: processes, cgroups, mounts, disk."""
     with _alone(space):
+        space.prepared.unlink(missing_ok=True)
         for cgroup in (space.slice, space.conmons):
             cgroup.kill()
             cgroup.remove()

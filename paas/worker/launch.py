@@ -29,9 +29,12 @@ def bring_up(row: Container, spec: ContainerSpec) -> None:
         engine.runtime().prepare_tenant(spec.tenant)
         _open_log(path)
         with _connecting(row, spec) as connect:
-            pid = engine.runtime().create(spec, path)
-            observations.created(row)
-            connect(pid)
+
+            def beside(pid: int) -> None:
+                connect(pid)
+                observations.created(row)
+
+            engine.runtime().create(spec, path, beside)
         engine.runtime().start(spec.id)
     except BerthError as error:
         take_down(row, reason=error.summary)

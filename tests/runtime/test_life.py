@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from paas.errors import BadInput, CommandFailed, Conflict, HostProblem, NotFound, Refused, StepFailed
+from paas.linux import mounts
 from paas.linux.cgroups import host_tree
+from paas.linux.namespaces import has_own_network
 from paas.logs import read_tail
+from paas.runtime.space import Space
 from tests.runtime.conftest import BASE, CGROUP_ROOT, Bed
 
 pytestmark = pytest.mark.kernel
@@ -148,6 +151,39 @@ def test_what_the_runtime_says_reaches_the_error(bed: Bed) -> None:
     with pytest.raises(HostProblem, match=r"the runtime cannot create container .*: .+"):
         bed.runtime.create(spec, bed.log(spec))
     assert bed.leftovers(spec.id) == []
+
+
+def test_what_the_caller_does_beside_is_done_once_when_the_process_has_its_namespaces(bed: Bed) -> None:
+    told: list[tuple[int, bool]] = []
+    spec = bed.spec("sleep 60")
+    pid = bed.runtime.create(spec, bed.log(spec), lambda pid: told.append((pid, has_own_network(pid))))
+    bed.made.append(spec.id)
+    assert told == [(pid, True)]
+
+
+def test_when_what_the_caller_does_beside_fails_nothing_is_left(bed: Bed) -> None:
+    spec = bed.spec("true")
+
+    def fail(pid: int) -> None:
+        raise HostProblem("no address")
+
+    with pytest.raises(HostProblem, match="no address"):
+        bed.runtime.create(spec, bed.log(spec), fail)
+    assert bed.leftovers(spec.id) == []
+
+
+def test_a_prepared_tenant_is_prepared_again_when_something_of_it_is_gone(bed: Bed) -> None:
+    space = Space(bed.paths, CGROUP_ROOT, bed.tenant.id)
+    before = space.prepared.stat().st_ino
+    bed.runtime.prepare_tenant(bed.tenant)
+    assert space.prepared.stat().st_ino == before
+    mounts.unmount(space.layers)
+    bed.runtime.prepare_tenant(bed.tenant)
+    assert mounts.is_mounted(space.layers)
+    bed.runtime.prepare_tenant(replace(bed.tenant, quota=replace(bed.tenant.quota, pids=150)))
+    assert space.slice.effective().pids == 150
+    bed.runtime.prepare_tenant(bed.tenant)
+    assert space.slice.effective().pids == bed.tenant.quota.pids
 
 
 def test_a_stop_signal_that_is_none_is_told_at_the_start(bed: Bed) -> None:
