@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import django
 
-from paas.host import account, code, environment, files, folders, keys, manage
+from paas.host import account, code, environment, files, folders, keys, manage, run_folder
 from paas.host import database as databases
 from paas.host.installation import Installation
 from paas.host.progress import Note
@@ -26,6 +26,7 @@ class Prepared:
 
 def prepare(installation: Installation, environ: Mapping[str, str]) -> Prepared:
     uid, gid = account.ensure()
+    run_folder.ensure(installation)
     folders.make(folders.plan(installation, uid, gid))
     keys.ensure(installation, gid)
     settings = environment.chosen(installation, environ)

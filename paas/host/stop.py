@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
-from paas.host import environment, leftovers, systemd
+from paas.host import environment, leftovers, run_folder, systemd
 from paas.host.installation import Installation
 from paas.host.programs import INGRESS
 from paas.host.progress import Progress
 from paas.host.supervisor import Supervisor
-from paas.linux import mounts, namespaces
+from paas.linux import namespaces
 from paas.linux.command import run
 
 IDLE = frozenset({"STOPPED", "EXITED", "FATAL"})
@@ -50,7 +47,7 @@ def everything(installation: Installation, progress: Progress) -> None:
         with progress.step("Stopping containers, removing their network and mounts"):
             tear_down(installation)
     with progress.step("Removing the run folder"):
-        forget_run_folder(installation)
+        run_folder.remove(installation)
 
 
 def tear_down(installation: Installation) -> None:
@@ -64,19 +61,3 @@ def tear_down(installation: Installation) -> None:
         cwd=installation.code,
         timeout=600,
     )
-
-
-def forget_run_folder(installation: Installation) -> None:
-    run_folder = installation.paths.run
-    if namespaces.is_pinned(installation.paths.mount_namespace):
-        namespaces.unpin(installation.paths.mount_namespace)
-    for below in reversed(mounted_below(run_folder, Path("/proc/self/mountinfo").read_text())):
-        mounts.unmount(below)
-    if run_folder.exists():
-        shutil.rmtree(run_folder)
-
-
-def mounted_below(folder: Path, mountinfo: str) -> list[Path]:
-    """Mount points at or under `folder`, in the order in which they were made (proc_pid_mountinfo(5))."""
-    points = (Path(line.split()[4].replace("\\040", " ")) for line in mountinfo.splitlines())
-    return [point for point in points if point == folder or folder in point.parents]

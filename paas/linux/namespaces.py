@@ -32,7 +32,7 @@ RUNTIME_IS_READ_ONLY = {"_LIBCONTAINER_CLONED_BINARY": "1"}
 
 def is_pinned(path: Path) -> bool:
     """Whether a namespace is pinned at `path`."""
-    return path.exists() and _fs_magic(path) == NSFS_MAGIC
+    return path.exists() and fs_magic(path) == NSFS_MAGIC
 
 
 def pin_mount_namespace(path: Path) -> None:
@@ -184,7 +184,8 @@ def _wait_for_echo(process: subprocess.Popen[bytes]) -> None:
         )
 
 
-def _fs_magic(path: Path) -> int:
+def fs_magic(path: Path) -> int:
+    """The type of the file system that holds `path`, as in statfs(2)."""
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = (ctypes.c_long * 16)()  # struct statfs begins with f_type, a long
     if libc.statfs(os.fsencode(path), ctypes.byref(buffer)) != 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.host import code, files, folders, keys, stop
+from paas.host import code, files, folders, keys, run_folder
 from paas.host.installation import Installation
 from paas.host.progress import Progress
 from paas.host.stamp import Stamp
@@ -112,7 +112,10 @@ def test_mounts_below_a_folder_in_the_order_they_were_made() -> None:
             ["/", "/run/berth/ns", "/run/berth/ns/mount", "/run/berths", "/run/a\\040b"]
         )
     )
-    assert stop.mounted_below(Path("/run/berth"), text) == [Path("/run/berth/ns"), Path("/run/berth/ns/mount")]
+    assert run_folder.mounted_below(Path("/run/berth"), text) == [
+        Path("/run/berth/ns"),
+        Path("/run/berth/ns/mount"),
+    ]
 
 
 @pytest.mark.kernel
