@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from paas.errors import Conflict
 from paas.linux.cgroups import Cgroup
 from paas.paths import Paths
 from paas.runtime.stubs import Holder
@@ -68,6 +69,13 @@ class Life:
         """The container's first process, alive. A number that the kernel gave to somebody else is not it."""
         pid = _read_pid(self.bundle / "pid")
         return pid if pid and self._is_ours(pid, "cgroup", f"/{self.id}\n") else None
+
+    def root(self) -> Path:
+        """Its root file system, as its first process sees it. Conflict when that has ended."""
+        pid = self.pid()
+        if pid is None:
+            raise Conflict(f"container {self.id} does not run", hint="it has ended, or is about to start")
+        return Path(f"/proc/{pid}/root")
 
     def conmon_pid(self) -> int | None:
         pid = _read_pid(self.bundle / "conmon.pid")

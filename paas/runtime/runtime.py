@@ -126,6 +126,9 @@ class Runtime:
         if not conmon.let_run(self.paths.runtime / container_id):
             self._crun("start", container_id)  # to hear what is wrong
         life.started_mark.touch()
+        # The container has a mount namespace of its own, which holds it. Here it would be copied into that of
+        # each container that starts from now on, and cost every launch 20 us.
+        mounts.unmount(life.rootfs)
 
     def stop(self, container_id: str, *, signal: str | None = None, timeout: float | None = None) -> None:
         """Ask it to end, and after `timeout` seconds kill everything in it. Both default to the spec's."""
@@ -258,7 +261,7 @@ class Runtime:
         of each of its outputs. CommandFailed when it takes longer than `timeout` seconds: it is killed then.
         """
         life, _ = self._known(spec.id)
-        with Inside(life.rootfs) as inside:
+        with Inside(life.root()) as inside:
             identity = identify(user or spec.user, inside)
         config = process_config(
             args,

@@ -107,7 +107,7 @@ def test_a_build_can_be_cancelled_while_its_step_runs(bench: Workbench) -> None:
         finally:
             cancel_build(actor=cast.owner, build=build)
         working.result(timeout=60)
-    assert meanwhile == {"mount", "cgroup", "container", "file"}
+    assert meanwhile == {"cgroup", "container", "file"}  # what is mounted is so in its own namespace alone
     build.refresh_from_db()
     assert build.status == "cancelled"
     assert conf.PATHS.build_log(build.pk).read_text().endswith("\nCancelled.\n")
