@@ -54,7 +54,7 @@ cli.command("open")(apps.open_app)
 cli.command("destroy")(apps.destroy)
 cli.command("isolation")(isolation.isolation)
 cli.add_typer(store.store, name="store")
-cli.command("quota")(quota.quota)
+cli.add_typer(quota.quota, name="quota")
 cli.command("network")(network.network)
 
 

@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
+import typer
+
 from berth_cli import output
+from berth_cli.errors import CliError
 from berth_cli.options import Json, Tenant, connect
 from berth_cli.target import only_tenant
 
+quota = typer.Typer(help="A tenant's limits.", invoke_without_command=True)
 
-def quota(tenant: Tenant = None, json: Json = False) -> None:
+
+@quota.callback()
+def show(
+    context: typer.Context,
+    tenant: Tenant = None,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="Of any tenant, by its name. For administrators")
+    ] = False,
+    json: Json = False,
+) -> None:
     """A tenant's limits: set, in force as the kernel tells it, and in use."""
+    if context.invoked_subcommand is not None:
+        return
     client = connect()
-    found = client.get(f"tenants/{quote(tenant or only_tenant(client), safe='')}/quota")
+    found = client.get(_path(tenant or only_tenant(client), "machine/" if machine else ""))
+    _show(found, json)
+
+
+@quota.command("set")
+def set_limits(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT")],
+    amounts: Annotated[
+        list[str], typer.Argument(metavar="NAME=AMOUNT", help="As memory=2G cpu=1.5 pids=512 io=50M")
+    ],
+    json: Json = False,
+) -> None:
+    """Change some of a tenant's limits, for what runs as well. For administrators."""
+    changes = {}
+    for written in amounts:
+        name, equals, amount = written.partition("=")
+        if not name or not equals:
+            raise CliError(f"{written!r} is not NAME=AMOUNT", "An example: berth quota set demo memory=2G")
+        changes[name] = amount
+    _show(connect().patch(_path(tenant, "machine/"), {"changes": changes}), json)
+
+
+def _path(tenant: str, below: str) -> str:
+    return f"{below}tenants/{quote(tenant, safe='')}/quota"
+
+
+def _show(found: dict[str, Any], json: bool) -> None:
     if json:
         output.as_json(found)
         return

@@ -31,6 +31,8 @@ _OURS: tuple[tuple[str, str, Unit, str], ...] = (
     ("log", "Log output", "bytes a second", "log_bytes"),
     ("store", "Images, sources, logs", "bytes", "store_bytes"),
 )
+# Name -> the column that says what was set, and its unit.
+SET: dict[str, tuple[str, Unit]] = {name: (column, unit) for name, _, unit, column in (*_KERNEL, *_OURS)}
 
 
 @dataclass(frozen=True, slots=True)

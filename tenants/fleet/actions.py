@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from django.conf import settings
@@ -21,19 +22,22 @@ from tenants.fleet.quota import Quota, check_quota
 
 
 @transaction.atomic
-def set_quota(*, actor: User, tenant: Tenant, quota: Quota) -> bool:
-    """False if it was that already. The worker brings the host to it; what runs goes on running."""
+def set_quota(*, actor: User, tenant: Tenant, changes: Mapping[str, int]) -> bool:
+    """What `changes` names; False if it was that already. The worker brings the host to it; what runs goes on
+    running."""
     admin(actor)
     tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
-    changes = quota.changes_from(Quota.of(tenant))
-    if not changes and not tenant.quota_error:
+    before = Quota.of(tenant)
+    quota = before.with_changes(changes)
+    if quota == before and not tenant.quota_error:
         return False
     check_quota(tenant, quota, Machine.objects.first())
     now = timezone.now()
     Tenant.objects.filter(pk=tenant.pk).update(
         **asdict(quota), quota_set_at=now, quota_applied_at=None, quota_error=""
     )
-    record("tenant.quota", actor=actor, tenant_id=tenant.pk, slug=tenant.slug, changes=changes)
+    told = quota.changes_from(before)
+    record("tenant.quota", actor=actor, tenant_id=tenant.pk, slug=tenant.slug, changes=told)
     wake("quota", tenant.pk)
     return True
 

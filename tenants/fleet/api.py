@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 from ninja import Router, Schema
+from pydantic import StrictInt
 
 from tenants.accounts.access import admin, tenant_for
+from tenants.accounts.api import QuotaOut
 from tenants.accounts.egress import Rules
 from tenants.accounts.models import Egress, Tenant
 from tenants.accounts.tokens import person
 from tenants.containers.models import ServiceAddress
 from tenants.fleet import actions, selectors
+from tenants.fleet.quota import amount
 from tenants.schemas import ERRORS, Input
 
 router = Router(tags=["network"])
@@ -48,6 +51,38 @@ class NetworkIn(Input):
     policy: Egress
     listed: list[str] = []
     rate: int = 0
+
+
+class QuotaIn(Input):
+    """Limits by name: a number in the unit of the answer, or as people write it, "2G" and "1.5" cores."""
+
+    changes: dict[str, StrictInt | str]
+
+
+@router.get(
+    "/machine/tenants/{tenant}/quota",
+    response={200: QuotaOut, **ERRORS},
+    summary="What was set for any tenant, and what the kernel holds it to (administrator)",
+    tags=["quota"],
+)
+def show_quota(request: HttpRequest, tenant: str) -> object:
+    admin(person(request))
+    return QuotaOut.of(selectors.tenant(tenant))
+
+
+@router.patch(
+    "/machine/tenants/{tenant}/quota",
+    response={200: QuotaOut, **ERRORS},
+    summary="Change some of a tenant's limits (administrator)",
+    tags=["quota"],
+)
+def set_quota(request: HttpRequest, tenant: str, body: QuotaIn) -> object:
+    actor = admin(person(request))
+    changes = {
+        name: amount(name, value) if isinstance(value, str) else value for name, value in body.changes.items()
+    }
+    actions.set_quota(actor=actor, tenant=selectors.tenant(tenant), changes=changes)
+    return QuotaOut.of(selectors.tenant(tenant))
 
 
 @router.get(

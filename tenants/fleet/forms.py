@@ -1,28 +1,19 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from django import forms
 
 from paas.specs import MIB
+from tenants.accounts.in_force import SET
 from tenants.fleet.quota import Quota
 
 GIB = 1024 * MIB
 LARGEST = 2**20  # in any of the units: keeps a column from overflowing before check_quota can tell why
-# Field -> the column's name, and how many of the column's units one of the form's is.
+# Limit -> how many of its column's units one of the form's is.
 UNITS = {
-    "memory": ("memory_bytes", MIB),
-    "swap": ("swap_bytes", MIB),
-    "cpu": ("cpu_millis", 1000),
-    "pids": ("pids", 1),
-    "disk": ("disk_bytes", GIB),
-    "io": ("io_bytes", MIB),
-    "operations": ("io_operations", 1),
-    "containers": ("containers_at_once", 1),
-    "builds": ("builds_at_once", 1),
-    "log": ("log_bytes", 1024),
-    "store": ("store_bytes", GIB),
+    **{"memory": MIB, "swap": MIB, "cpu": 1000, "pids": 1, "disk": GIB, "io": MIB, "operations": 1},
+    **{"containers": 1, "builds": 1, "log": 1024, "store": GIB},
 }
 
 
@@ -34,7 +25,7 @@ def _number(label: str, help_text: str = "", *, step: str = "1", places: int = 0
 
 
 class QuotaForm(forms.Form):
-    """In the units that people use; `quota` is in those of the columns."""
+    """In the units that people use; `changes` is in those of the columns."""
 
     memory = _number("Memory, in MiB", "Of all its containers and builds together.")
     swap = _number("Swap, in MiB", "On top of memory. Sleeping apps are kept there.")
@@ -59,14 +50,12 @@ class QuotaForm(forms.Form):
     )
 
     def __init__(self, quota: Quota, data: object = None) -> None:
-        self.before = quota
-        initial = {name: _shown(getattr(quota, column), unit) for name, (column, unit) in UNITS.items()}
+        initial = {name: _shown(getattr(quota, SET[name][0]), unit) for name, unit in UNITS.items()}
         super().__init__(data, initial=initial)  # type: ignore[arg-type]
 
-    def quota(self) -> Quota:
+    def changes(self) -> dict[str, int]:
         """What was not changed stays exact, although the form shows it rounded."""
-        changed = {UNITS[name][0]: int(self.cleaned_data[name] * UNITS[name][1]) for name in self.changed_data}
-        return replace(self.before, **changed)
+        return {name: int(self.cleaned_data[name] * UNITS[name]) for name in self.changed_data}
 
 
 def _shown(value: int, unit: int) -> Decimal:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 
 from django.db.models import Sum
 
-from paas.specs import MIB
+from paas.specs import BYTES_PER_INODE, MIB
 from paas.templatetags.berth import cores, size
+from tenants.accounts.in_force import SET, Unit
 from tenants.accounts.models import Tenant
 from tenants.checks import bad_field
 from tenants.containers.models import Container
@@ -19,6 +24,13 @@ LEAST_PIDS, MOST_PIDS = 64, 32_768  # the kernel's own default for a machine is 
 LEAST_IO, LEAST_OPERATIONS = MIB, 50  # below that nothing starts
 MOST_CONTAINERS, MOST_BUILDS = 5000, 32
 LEAST_LOG, LEAST_STORE = 16 * 1024, 256 * MIB
+# What a column holds, so that check_quota can tell of whatever fits why it cannot be.
+MOST: dict[Unit, int] = {
+    **{"bytes": 2**50, "bytes a second": 2**50},
+    **{"cpu": 2**20 * 1000, "number": 2**20, "number a second": 2**20},
+}
+_AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)([KMGT]?)")
+_SIZES = {"K": 1024, "M": MIB, "G": 1024 * MIB, "T": MIB * MIB}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +53,45 @@ class Quota:
     def of(cls, tenant: Tenant) -> Quota:
         return cls(**{name: getattr(tenant, name) for name in cls.__dataclass_fields__})
 
+    def with_changes(self, changes: Mapping[str, int]) -> Quota:
+        """`changes` is by the limits' names, in the columns' units. BadInput names the limit."""
+        for name, value in changes.items():
+            most = MOST[unit_of(name)]
+            if not 0 <= value <= most:
+                raise bad_field(name, f"{name}={value} is out of range", hint=f"Choose 0 to {most}.")
+        return replace(self, **{SET[name][0]: value for name, value in changes.items()})
+
     def changes_from(self, before: Quota) -> dict[str, list[int]]:
         """Column -> [before, now] of those that differ."""
         old, new = asdict(before), asdict(self)
         return {name: [old[name], new[name]] for name in new if old[name] != new[name]}
+
+
+def unit_of(name: str) -> Unit:
+    """BadInput, with the nearest one, if no limit has the name."""
+    if name in SET:
+        return SET[name][1]
+    if name == "inodes":
+        files = 1024 * MIB // BYTES_PER_INODE
+        raise bad_field(name, "inodes come with the disk", hint=f"Set disk: each GiB has {files:,} files.")
+    near = difflib.get_close_matches(name, SET, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"The limits are {', '.join(SET)}."
+    raise bad_field(name, f"there is no limit {name[:40]!r}", hint=hint)
+
+
+def amount(name: str, text: str) -> int:
+    """What a person writes for a limit (2G, 1.5 cores, 512), in its column's units. BadInput names it."""
+    unit, found = unit_of(name), _AMOUNT.fullmatch(text)
+    is_size = unit.startswith("bytes")
+    scales = _SIZES if is_size else {"": 1000 if unit == "cpu" else 1}
+    if text == "0":
+        return 0
+    if found and found[2] in scales:
+        value = Decimal(found[1]) * scales[found[2]]
+        if value == int(value):
+            return int(value)
+    example = "2G, 512M or 64K" if is_size else "cores, as 1.5" if unit == "cpu" else "a whole number"
+    raise bad_field(name, f"{name}={text[:40]} is not an amount", hint=f"Write {example}.")
 
 
 def check_quota(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:

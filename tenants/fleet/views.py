@@ -96,7 +96,7 @@ def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
     form = QuotaForm(Quota.of(found), request.POST if request.method == "POST" else None)
     if form.is_valid():
         with errors_in(form):
-            changed = actions.set_quota(actor=actor, tenant=found, quota=form.quota())
+            changed = actions.set_quota(actor=actor, tenant=found, changes=form.changes())
             messages.success(request, "The quota is saved." if changed else "Nothing to change.")
             return redirect("machine_tenant", slug)
     words = request.GET.get("q", "").strip()

@@ -63,3 +63,17 @@ def test_a_quota_shows_what_was_set_and_what_holds(berth: Berth, cast: Cast) -> 
     assert "Not in force as it was set: it holds more memory" in shown.stderr
     same = json.loads(berth.run("quota", "--tenant", "demo", "--json").stdout)
     assert len(same["limits"]) == len(rows) - 1
+
+
+def test_an_administrator_changes_a_quota(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.admin)
+    done = berth.run("quota", "set", "demo", "memory=1G", "cpu=1.5")
+    rows = {line.split()[0]: line.split()[1:3] for line in done.stdout.splitlines()}
+    assert (rows["memory"], rows["cpu"]) == (["1024", "MiB"], ["1.5", "cores"]), done.stderr
+    assert berth.run("quota", "--machine", "-t", "demo").stdout == done.stdout
+    wrong = berth.run("quota", "set", "demo", "memroy=1G")
+    assert wrong.returncode == 1 and "Did you mean memory?" in wrong.stderr
+    assert "is not NAME=AMOUNT" in berth.run("quota", "set", "demo", "memory").stderr
+    berth.sign_in(cast.owner)
+    refused = berth.run("quota", "set", "demo", "memory=1G")
+    assert refused.returncode == 1 and "needs an administrator" in refused.stderr

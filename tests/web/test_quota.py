@@ -74,7 +74,7 @@ def test_its_message_names_the_tenant_alone(platform: Any) -> None:
 
     cast = make_cast()
     platform.flushall()
-    set_quota(actor=cast.admin, tenant=cast.tenant, quota=Quota(GIB, GIB, 1000, 512, 20 * GIB))
+    set_quota(actor=cast.admin, tenant=cast.tenant, changes={"memory": GIB, "pids": 512})
     message = platform.lrange("deploy", 0, -1)[0].decode()
     assert "berth.quota" in message and str(GIB) not in message
 
@@ -126,9 +126,54 @@ def test_what_is_shown_rounded_stays_exact(cast: Cast) -> None:
 def test_only_an_administrator_sets_it(cast: Cast) -> None:
     assert Browser(cast.owner).post(PAGE, FORM).status_code == 403
     with pytest.raises(Refused):
-        set_quota(actor=cast.owner, tenant=cast.tenant, quota=Quota(GIB, GIB, 1000, 512, 20 * GIB))
+        set_quota(actor=cast.owner, tenant=cast.tenant, changes={"memory": GIB, "pids": 512})
     with pytest.raises(BadInput):
-        set_quota(actor=cast.admin, tenant=cast.tenant, quota=Quota(GIB, -1, 1000, 512, 20 * GIB))
+        set_quota(actor=cast.admin, tenant=cast.tenant, changes={"swap": -1})
+
+
+def test_it_is_changed_through_the_api_as_by_the_form(cast: Cast, platform: Any) -> None:
+    client, url = cast.client(cast.admin), "machine/tenants/demo/quota"
+    asked = {"memory": "1G", "cpu": "1.5", "pids": 512, "io": "0", "log": "512K"}
+    limits = client.call("PATCH", url, {"changes": asked}).json()["limits"]
+    assert {limit["name"]: limit["asked"] for limit in limits if limit["name"] in asked} == {
+        **{"memory": GIB, "cpu": 1500, "pids": 512, "io": None, "log": 512 * 1024}
+    }
+    assert now(cast).disk_bytes == cast.tenant.disk_bytes, "what is not named stays"
+    event = Event.objects.get(verb="tenant.quota")
+    assert (event.actor, event.detail["changes"]["pids"]) == (cast.admin, [2048, 512])
+    assert client.call("PATCH", url, {"changes": asked}).status_code == 200
+    assert Event.objects.filter(verb="tenant.quota").count() == 1, "nothing to change"
+    assert client.call("PATCH", "machine/tenants/nobody/quota", {"changes": asked}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said", "hint"),
+    [
+        ("memory", "199M", "its containers use 200 MiB now", "Stop some of its apps"),
+        ("memory", "8193M", "this machine has 8 GiB", ""),
+        ("memory", "2048", "not an amount", "Write 2G, 512M or 64K."),
+        ("cpu", "4.1", "this machine has 4 cores", ""),
+        ("cpu", "1.0005", "not an amount", "cores, as 1.5"),
+        ("pids", "5K", "not an amount", "a whole number"),
+        ("disk", "9G", "a disk never shrinks", ""),
+        ("swap", -1, "out of range", "Choose 0 to"),
+        ("swap", 10**30, "out of range", "Choose 0 to"),
+        ("builds", 33, "1 to 32 builds", ""),
+        ("memroy", "2G", "no limit 'memroy'", "Did you mean memory?"),
+        ("colour", 1, "no limit 'colour'", "The limits are memory, swap, "),
+        ("inodes", 1, "come with the disk", "each GiB has 65,536 files"),
+        ("memory", True, "", ""),
+        ("memory", 1.5, "", ""),
+    ],
+)
+def test_the_api_refuses_what_the_form_does(cast: Cast, name: str, value: Any, said: str, hint: str) -> None:
+    machine()
+    container(cast, memory_bytes=200 * MIB)
+    answer = cast.client(cast.admin).call("PATCH", "machine/tenants/demo/quota", {"changes": {name: value}})
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and name in error["details"]["field"]
+    assert said in error["summary"] and hint in error["hint"]
+    assert not Event.objects.filter(verb="tenant.quota").exists()
 
 
 class Host:
