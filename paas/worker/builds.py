@@ -143,7 +143,7 @@ def _stopped(build: Build, stop: Stop, write: BuildLog) -> None:
         observations.build_cancelled(build)
         return
     late = StepFailed(
-        f"the build took longer than {settings.BUILD_SECONDS // 60} minutes and was ended",
+        f"the build took longer than {settings.BUILD_SECONDS:,} seconds and was ended",
         hint="make its slowest step shorter, or ask an administrator to raise BERTH_BUILD_SECONDS",
     )
     write.error(late)

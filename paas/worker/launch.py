@@ -12,6 +12,7 @@ from django.conf import settings
 
 from paas.errors import BerthError, Conflict
 from paas.linux import cgroups
+from paas.logs import older
 from paas.network import address_of
 from paas.specs import ContainerSpec, ContainerState
 from paas.worker import engine, fences
@@ -63,6 +64,12 @@ def _open_log(path: Path) -> None:
     shutil.chown(path, group=settings.GROUP)
 
 
+def _forget_log(path: Path) -> None:
+    """Of a build's step: what it said is in the build's log, with the values of secrets masked."""
+    for file in (path, older(path)):
+        file.unlink(missing_ok=True)
+
+
 def observe(row: Container) -> ContainerState:
     return engine.runtime().state(row.pk)
 
@@ -95,6 +102,8 @@ def clear(row: Container) -> None:
     if row.address is not None:
         engine.network().disconnect(row.pk, address_of(settings.CONTAINER_PREFIX, row.address))
         observations.released(row)
+    if row.kind == Container.Kind.BUILD:
+        _forget_log(settings.PATHS.container_log(row.pk))
 
 
 def describe_end(state: ContainerState) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from paas.builder import StepResult
+from paas.builder import StepResult, demand_wanted
 from paas.builder.plan import CacheMount
 from paas.builder.sandbox import StepMount
 from paas.errors import StepFailed
@@ -120,6 +120,7 @@ class BuildSandbox:
             log=listen,
         )
         with step as result:
+            demand_wanted(self._cancelled)
             path = result.upper / _DOWNLOAD[1:]
             if result.exit_code or not path.is_file():
                 reason = said[0].decode(errors="replace").strip() if said else f"status {result.exit_code}"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class Platform:
             "BERTH_UID_BASE": "2000000000",
             "BERTH_SOURCE_MAX_UNPACKED": "128",  # what bombs fill is filled soon
             "BERTH_SOURCE_MAX_FILES": "5000",
+            "BERTH_INSECURE_REGISTRIES": "203.0.113.2:5002",  # tests/e2e/hostile/test_fetching.py
             **_ca_bundle(),
         }
         self.dashboard = f"http://berth.localhost:{PORT}"
@@ -75,12 +77,19 @@ class Platform:
         assert done.returncode == 0, f"bin/{name}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def manage(self, *args: str) -> str:
-        """`manage.py` of the installed code, as root."""
+    def pid(self, program: str) -> int:
+        """Of what supervisord runs."""
+        ctl = str(Path(self.environment["BERTH_STATE"], "venv/bin/supervisorctl"))
+        socket = f"unix://{self.environment['BERTH_RUN']}/supervisor/socket"
+        done = subprocess.run([ctl, "-s", socket, "pid", program], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    def manage(self, *args: str, within: Sequence[str] = ()) -> str:
+        """`manage.py` of the installed code, as root; `within` is a program that runs it, and its arguments."""
         state = Path(self.environment["BERTH_STATE"])
         settings = dict(line.split("=", 1) for line in (state / "environment").read_text().splitlines()[1:])
         done = subprocess.run(
-            [state / "venv/bin/python", state / "code/manage.py", *args],
+            [*within, state / "venv/bin/python", state / "code/manage.py", *args],
             env={**self.environment, **settings},
             capture_output=True,
             text=True,

@@ -45,7 +45,7 @@ NOT_RUN = {
         "sudo apt-get remove crun runc conmon catatonit tini mmdebstrap skopeo nftables",
     ): "others on this machine need them",
     (BENCH, "sudo apt-get install docker.io iptables"): "the tests go without Docker",
-    (BENCH, "sudo bin/bench hostile --hostile-seconds 10"): "it is the tests of tests/e2e/hostile",
+    (BENCH, "sudo bin/bench hostile"): "it is the tests of tests/e2e/hostile",
     (BENCH, "sudo bin/bench launch --docker"): "the tests go without Docker",
     (BENCH, "sudo bin/bench deploy --docker"): "the tests go without Docker",
     (BENCH, "sudo bin/bench build --docker"): "the tests go without Docker",

@@ -122,8 +122,8 @@ def put_busybox(store: Store, label: str) -> str:
 
 
 @contextmanager
-def outside(folder: Path, containers: IPv4Network) -> Iterator[Outside]:
-    """In the network namespace that this thread is in."""
+def outside(folder: Path, containers: IPv4Network, *, default: bool = True) -> Iterator[Outside]:
+    """In the network namespace that this thread is in; its default route, too, unless it has another."""
     with ExitStack() as undo:
         peer = Peer("--net")
         undo.callback(peer.end)
@@ -131,7 +131,8 @@ def outside(folder: Path, containers: IPv4Network) -> Iterator[Outside]:
         undo.callback(_ip, "link del up0")
         _ip(f"address add {UPLINK}/24 dev up0")
         _ip("link set up0 up")
-        _ip(f"route add default via {ADDRESS}")
+        if default:
+            _ip(f"route add default via {ADDRESS}")
         for words in (
             ("link", "set", "lo", "up"),
             ("address", "add", f"{ADDRESS}/24", "dev", "eth0"),

@@ -118,7 +118,7 @@ def test_a_wrong_image_is_told_and_not_released(cast: Cast) -> None:
 def test_an_upload_is_not_unpacked_beyond_its_time(cast: Cast, state: Paths, settings: Any) -> None:
     settings.BUILD_SECONDS = 0
     build = deployed(cast, gzipped(layout(Foreign())))
-    assert build.error and build.error["summary"] == "the build took longer than 0 minutes and was ended"
+    assert build.error and build.error["summary"] == "the build took longer than 0 seconds and was ended"
     assert "files," not in state.build_log(build.pk).read_text()
     assert not (state.work / build.pk).exists()
 

@@ -68,6 +68,7 @@ def test_a_secret_is_in_no_layer_history_cache_or_log(bench: Workbench) -> None:
     assert caught.value.details["log"] == ["token: ****"]
     assert holding(VALUE, settings.PATHS.store) == []
     assert holding(VALUE, settings.PATHS.run / "bundles") == []
+    assert holding(VALUE, settings.PATHS.container_log("any").parent) == []
 
 
 def test_another_value_makes_nothing_anew(bench: Workbench) -> None:

@@ -76,7 +76,7 @@ def test_a_build_that_takes_too_long_is_ended_and_says_so(host: Host, settings: 
     run()
     build.refresh_from_db()
     assert build.status == "failed" and build.error is not None
-    assert build.error["summary"] == "the build took longer than 0 minutes and was ended"
+    assert build.error["summary"] == "the build took longer than 0 seconds and was ended"
     assert "took longer" in settings.PATHS.build_log(build.pk).read_text()
 
 

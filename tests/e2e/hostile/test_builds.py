@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
+import os
 import re
+import signal
+import subprocess
 import tarfile
 import time
+import zipfile
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import pytest
 
+from paas.oci.digest import of_bytes
+from paas.oci.index import this_architecture
 from tests.e2e.hostile.conftest import Attack
 from tests.e2e.hostile.tenant import APP, SLUG, Hostile, archive, entry, processes
-from tests.e2e.platform import PORT, Platform
+from tests.e2e.platform import Platform
+from tests.images.foreign import gnu_tar
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel]
-FORGE, SITE = "forge", "site"
+FORGE, SITE, VAULT = "forge", "site", "vault"
 MIB = 1024 * 1024
 SERVE = 'CMD ["python3", "-m", "http.server", "8000"]\n'
 
 
-def dockerfile(*lines: str, base: str = "FROM debian:12", **files: str) -> bytes:
+def dockerfile(*lines: str, base: str = "FROM debian:12", **files: str | bytes) -> bytes:
     return archive({"Dockerfile": "\n".join([base, *lines, SERVE]), **files})
 
 
@@ -29,8 +39,9 @@ def dockerfile(*lines: str, base: str = "FROM debian:12", **files: str) -> bytes
 def apps(mallory: Hostile) -> Iterator[None]:
     mallory.create(FORGE)
     mallory.create(SITE)
+    mallory.create(VAULT)
     yield
-    known = {row["id"] for app in (APP, FORGE, SITE) for row in mallory.containers(app)}
+    known = {row["id"] for app in (APP, FORGE, SITE, VAULT) for row in mallory.containers(app)}
     assert set(processes(mallory)) <= known  # nothing that a build began runs on
 
 
@@ -65,14 +76,37 @@ def header(name: str, size: int = 0) -> bytes:
 
 
 def test_bombs(mallory: Hostile, attack: Attack) -> None:
-    """A file of 64 GB and a million files, both in a few megabytes: a gzip stream may have many members."""
+    """Files of 64 GB and a million files, all in a few megabytes: a stream of gzip or zstd may have many
+    parts, and a zip archive's list may name one file's bytes again and again."""
     zeros, many = member(bytes(64 * MIB)), member(b"".join(header(f"{n}") for n in range(1000)))
     with attack("gzip bomb"):
         bomb = mallory.built(FORGE, member(header("bomb", 1000 * 64 * MIB)) + zeros * 60)
     with attack("a million files"):
         files = mallory.built(FORGE, many * 1000)
+    with attack("zip bomb"):
+        zipped = mallory.built(FORGE, zip_of_one_file(1000, bytes(64 * MIB)), "application/zip")
+    with attack("zstd bomb"):
+        frames = zstd(header("bomb", 1000 * 64 * MIB)) + zstd(b"x" * 64 * MIB) * 1000
+        image = mallory.built(FORGE, dockerfile("ADD bomb /", bomb=frames))
     assert "unpacks to more than 134,217,728 bytes, at 'bomb'" in bomb.error
     assert "holds more than 5,000 files and folders" in files.error
+    assert "unpacks to more than 134,217,728 bytes, at '2'" in zipped.error
+    assert "your disk is full" in image.error
+
+
+def zip_of_one_file(names: int, content: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0", content)
+        for number in range(1, names):
+            again = copy(archive.filelist[0])
+            again.filename = str(number)
+            archive.filelist.append(again)
+    return out.getvalue()
+
+
+def zstd(content: bytes) -> bytes:
+    return subprocess.run(["zstd", "-c"], input=content, capture_output=True, check=True).stdout
 
 
 def test_what_a_run_may_not_be_given(mallory: Hostile, attack: Attack) -> None:
@@ -107,11 +141,30 @@ def test_files_of_the_host(mallory: Hostile, attack: Attack, tmp_path: Path) -> 
     assert all("of the host" not in built.log for built in (link, *others))
 
 
-def test_addresses_of_the_host(mallory: Hostile, attack: Attack) -> None:
-    with attack("ADD from loopback"):
-        found = [mallory.built(FORGE, dockerfile(f"ADD --checksum=sha256:{'0' * 64} http://{where}/ /x"))
-                 for where in (f"127.0.0.1:{PORT}", f"localhost:{PORT}", f"[::1]:{PORT}")]  # fmt: skip
-    assert all("could not be fetched" in built.error for built in found), found
+def test_a_secret(mallory: Hostile, attack: Attack, platform: Platform) -> None:
+    """Whoever may not see a config var's value does not learn it from a build that prints it in every way."""
+    value, began = "hush-hush-7431", time.time()
+    answer = mallory.api(f"/apps/{SLUG}/{VAULT}/config", "PATCH", {"changes": {"TOKEN": value}})
+    assert answer.status == 200
+    mounts = "--mount=type=secret,id=TOKEN --mount=type=secret,id=TOKEN,env=T"
+    shown = (
+        "cat /run/secrets/TOKEN; echo $T $T; echo -n ${T%31}; sleep 0.1; echo 31; env; ls /run/secrets >/there"
+    )
+    with attack("printing a build secret"):
+        built = mallory.built(VAULT, dockerfile(f"RUN {mounts} {shown}"))
+        failed = mallory.built(VAULT, dockerfile(f"RUN {mounts} echo token: $T; exit 1"))
+    assert built.status == "succeeded" and "**** ****" in built.log and "token: ****" in failed.log
+    assert value not in json.dumps([built.row, built.log, failed.row, failed.log])
+    assert holding(value, Path(platform.environment["BERTH_STATE"]), began) == []
+
+
+def holding(text: str, folder: Path, since: float) -> list[str]:
+    """The files with it, of those that were made or changed since then."""
+    files = (Path(top, name) for top, _, names in os.walk(folder) for name in names)
+    changed = [str(file) for file in files if not file.is_symlink() and file.stat().st_ctime >= since]
+    found = subprocess.run(["grep", "-lF", text, "--", *changed], capture_output=True, text=True, check=False)
+    assert changed and found.returncode < 2, found.stderr
+    return found.stdout.splitlines()
 
 
 def test_images_of_others(mallory: Hostile, attack: Attack, platform: Platform) -> None:
@@ -125,9 +178,23 @@ def test_images_of_others(mallory: Hostile, attack: Attack, platform: Platform) 
 
 
 def test_too_many_layers(mallory: Hostile, attack: Attack) -> None:
+    """By ten thousand instructions, of which none is run, and by an image that is uploaded."""
     with attack("10,000 layers"):
         built = mallory.built(FORGE, dockerfile(*["RUN true"] * 10_000))
-    assert built.status == "failed" and "more than 500" in built.error
+        image = mallory.built(FORGE, image_of(10_000))
+    assert built.status == "failed" and "line 501: more than 500 instructions" in built.error
+    assert "Step" not in built.log
+    assert image.status == "failed" and "it has 10000 layers, and 60 can be mounted" in image.error
+
+
+def image_of(layers: int) -> bytes:
+    """As `docker save` writes it, a hundred layers again and again."""
+    blobs = {f"{n}.tar": gnu_tar({f"file {n}": b""}) for n in range(100)}
+    each = layers // len(blobs)
+    ids = {"type": "layers", "diff_ids": [of_bytes(blob) for blob in blobs.values()] * each}
+    config = {"os": "linux", "architecture": this_architecture(), "rootfs": ids}
+    listed = [{"Config": "config.json", "RepoTags": ["x:1"], "Layers": list(blobs) * each}]
+    return archive({**blobs, "config.json": json.dumps(config), "manifest.json": json.dumps(listed)})
 
 
 def test_too_large_layers(mallory: Hostile, attack: Attack) -> None:
@@ -156,6 +223,21 @@ def test_a_run_without_end(mallory: Hostile, attack: Attack, seconds: float) -> 
         assert mallory.build(FORGE, build)["status"] == "running"
         assert mallory.api(f"/apps/{SLUG}/{FORGE}/builds/{build}/cancel", "POST", {}).status == 202
         assert mallory.build_ended(FORGE, build).status == "cancelled"
+
+
+def test_a_run_past_the_time_limit(mallory: Hostile, attack: Attack, platform: Platform) -> None:
+    """Its worker stands still meanwhile, and another one does the same with a limit of two seconds."""
+    code = "from django.conf import settings; settings.BUILD_SECONDS = 2; from paas.worker import builds; "
+    worker, mounts = platform.pid("worker-build"), f"--mount={platform.environment['BERTH_RUN']}/ns/mount"
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        build = mallory.upload(FORGE, dockerfile("RUN while :; do :; done")).json["id"]
+        with attack("RUN past the time limit"):
+            platform.manage("shell", "-v", "0", "-c", f"{code}builds.run_next()", within=["nsenter", mounts])
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    late = mallory.build_ended(FORGE, build)
+    assert (late.status, late.error) == ("failed", "the build took longer than 2 seconds and was ended")
 
 
 def test_a_daemon_of_a_run(mallory: Hostile, attack: Attack) -> None:
