@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+CODE_DIGEST = ".digest"  # in the folder of the installed code: which one it is
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:

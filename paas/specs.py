@@ -283,6 +283,9 @@ class BuildReport:
     files_read: tuple[str, ...] = ()
     release_command: tuple[str, ...] = ()
     volumes: tuple[tuple[str, str], ...] = ()  # (name, path in the container)
+    # (name, digest) of this machine's images that it is made from. None where not these and the source alone
+    # decided: a registry was asked, a step had a secret, or nothing was built.
+    bases: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

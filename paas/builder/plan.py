@@ -205,3 +205,8 @@ class Plan:
     @property
     def steps_total(self) -> int:
         return sum(len(stage.steps) for stage in self.stages)
+
+    @property
+    def asks_for_secrets(self) -> bool:
+        runs = (step for stage in self.stages for step in stage.steps if isinstance(step, RunStep))
+        return any(isinstance(mount, SecretMount) for step in runs for mount in step.mounts)

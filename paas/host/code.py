@@ -11,8 +11,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from paas.paths import CODE_DIGEST
+
 PARTS = ("manage.py", "paas", "tenants", "berth_cli", "templates", "static", "examples")
-_DIGEST = ".digest"
 _SKIPPED = ("__pycache__", "node_modules", ".berth")  # the last: what `berth create` leaves in an example
 
 
@@ -28,7 +29,7 @@ def digest(clone: Path) -> str:
 def install(clone: Path, target: Path) -> str:
     """Make `target` equal to the clone's parts, whole or not at all; its digest."""
     wanted = digest(clone)
-    marker = target / _DIGEST
+    marker = target / CODE_DIGEST
     if marker.exists() and marker.read_text() == wanted:
         return wanted
     new, old = target.with_suffix(".new"), target.with_suffix(".old")
@@ -38,7 +39,7 @@ def install(clone: Path, target: Path) -> str:
         _copy(clone / part, new / part)
     # Here, as root: the processes that run as `berth` may not write beside the code.
     compileall.compile_dir(new, quiet=2, stripdir=str(new), prependdir=str(target))
-    (new / _DIGEST).write_text(wanted)
+    (new / CODE_DIGEST).write_text(wanted)
     if target.exists():
         target.rename(old)
     new.rename(target)

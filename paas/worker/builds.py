@@ -21,7 +21,7 @@ from paas.images.archive import Kind as Archive
 from paas.images.durable import room_for
 from paas.queue import wake
 from paas.specs import BuildReport
-from paas.worker import archived, disk, history, kept, launch, lock, registry
+from paas.worker import archived, disk, engine, history, kept, launch, lock, registry, unchanged
 from paas.worker.build_log import BuildLog
 from paas.worker.build_queue import Waiting, next_build
 from paas.worker.config_vars import ConfigVars
@@ -99,11 +99,12 @@ def clear_containers(build: Build) -> None:
 def _build(build: Build) -> None:
     folder = settings.PATHS.work / build.pk
     path = settings.PATHS.build_log(build.pk)
+    key = unchanged.key_of(build)
     stop = Stop(build)
     with BuildLog(path) as write:
         try:
             with room_for("the build"):
-                report = _make(build, folder, write, stop)
+                report = _answered(build, key, write) or _make(build, folder, write, stop)
         except builder.BuildCancelled:
             _stopped(build, stop, write)
         except BerthError as error:
@@ -120,7 +121,7 @@ def _build(build: Build) -> None:
             observations.build_failed(build, ours.as_dict())
             raise
         else:
-            _succeed(build, report, write)
+            _succeed(build, report, key, write)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             clear_containers(build)
@@ -129,9 +130,9 @@ def _build(build: Build) -> None:
 
 
 @transaction.atomic
-def _succeed(build: Build, report: BuildReport, write: BuildLog) -> None:
+def _succeed(build: Build, report: BuildReport, key: str, write: BuildLog) -> None:
     """The log's last line is there before anybody can see that the build has ended: followers stop then."""
-    release = observations.build_succeeded(build, report)
+    release = observations.build_succeeded(build, report, key=key)
     outcome = f"released as v{release.version}" if release else "not released: a later deploy came first"
     write.end(f"Built {report.image.digest[:19]}, {outcome}.\n")
 
@@ -148,6 +149,18 @@ def _stopped(build: Build, stop: Stop, write: BuildLog) -> None:
     )
     write.error(late)
     observations.build_failed(build, late.as_dict())
+
+
+def _answered(build: Build, key: str, write: BuildLog) -> BuildReport | None:
+    """By a build before it, of the same source on the same images."""
+    found = unchanged.report_of(build, engine.store(), key)
+    if found is None:
+        return None
+    former, report = found
+    at = former.created_at.isoformat(sep=" ", timespec="seconds")
+    write(f"Source {build.source.digest[:19]}: unchanged since build {former.pk} of {at}, ".encode())
+    write(b"and so are the images that it is made from. Nothing is built.\n")
+    return report
 
 
 def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildReport:

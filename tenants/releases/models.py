@@ -58,6 +58,9 @@ class Build(models.Model):
     base = models.CharField(max_length=71, blank=True)  # "sha256:…" of the image that it stands on
     steps_total = models.PositiveSmallIntegerField(default=0)
     steps_cached = models.PositiveSmallIntegerField(default=0)
+    # What a later build of the same source may be answered by: see paas.worker.unchanged. "" and null: by none.
+    key = models.CharField(max_length=64, blank=True)
+    bases = models.JSONField(null=True)  # [[name, digest]] of the images it is made from
     error = models.JSONField(null=True)  # {"summary", "hint", "details"}
 
     class Meta:

@@ -60,8 +60,8 @@ def cancelled_while_queued(build: Build) -> bool:
 
 
 @transaction.atomic
-def build_succeeded(build: Build, report: BuildReport) -> Release | None:
-    """running -> succeeded, and the app's next release.
+def build_succeeded(build: Build, report: BuildReport, *, key: str = "") -> Release | None:
+    """running -> succeeded, and the app's next release. With a `key`, later builds may be answered by this one.
 
     None if the claim was lost, the app is gone, or a build that was asked for later has a release already:
     of two deploys at once the later wins, whichever is built faster.
@@ -72,6 +72,8 @@ def build_succeeded(build: Build, report: BuildReport) -> Release | None:
         return None
     columns = ("builder", "builder_version", "base", "steps_total", "steps_cached")
     done = {name: getattr(report, name) for name in columns}
+    if key and report.bases is not None:
+        done |= {"key": key, "bases": [list(pair) for pair in report.bases]}
     if not _end_claim(build, status=Build.Status.SUCCEEDED, finished_at=timezone.now(), **done):
         return None
     if app.releases.filter(build__created_at__gt=build.created_at, cause=Release.Cause.DEPLOY).exists():
