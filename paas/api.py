@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from django.db import DataError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.docs import Swagger
 
 from paas.errors import BadInput, BerthError, NotFound
 from tenants.accounts.api import router as accounts
@@ -22,7 +26,16 @@ from tenants.runs.api import router as runs
 from tenants.store.api import router as store
 from tenants.volumes.api import router as volumes
 
+
+class Reference(Swagger):
+    def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: object) -> HttpResponse:
+        """As ninja does where it is one of Django's apps, which it is not here (paas.settings)."""
+        shown = {**self.settings, "url": self.get_openapi_url(api, kwargs)}
+        return render(request, self.template, {"swagger_settings": json.dumps(shown), "api": api})
+
+
 api = NinjaAPI(
+    docs=Reference(),
     title="Berth",
     version="1",
     urls_namespace="api",

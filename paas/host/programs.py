@@ -178,22 +178,13 @@ def _in_mounts(installation: Installation, *argv: str) -> tuple[str, ...]:
 
 
 def _worker(installation: Installation, queue: str, pool: str, at_once: int) -> tuple[str, ...]:
-    return _in_mounts(
-        installation,
-        str(installation.venv / "bin" / "celery"),
-        "--app=paas.celery",
-        f"--workdir={installation.code}",
-        "worker",
-        f"--queues={queue}",
-        f"--hostname={queue}@berth",
-        f"--pool={pool}",
-        f"--concurrency={at_once}",
-        "--loglevel=INFO",
-        # One machine: there is nobody to compare notes with.
-        "--without-mingle",
-        "--without-gossip",
-    )
+    options = (f"--queue={queue}", f"--pool={pool}", f"--concurrency={at_once}")
+    return _manage(installation, "worker", *options)
 
 
 def _agent(installation: Installation) -> tuple[str, ...]:
-    return _in_mounts(installation, str(installation.python), str(installation.code / "manage.py"), "agent")
+    return _manage(installation, "agent")
+
+
+def _manage(installation: Installation, *argv: str) -> tuple[str, ...]:
+    return _in_mounts(installation, str(installation.python), str(installation.code / "manage.py"), *argv)

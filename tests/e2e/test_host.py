@@ -52,7 +52,7 @@ def test_a_pid_file_that_systemd_deleted_is_there_again(platform: Platform) -> N
 
 def test_only_worker_and_agent_are_root(platform: Platform) -> None:
     for line, user in owners(platform).items():
-        wanted = "root" if "celery" in line or line.rstrip().endswith("agent") else "berth"
+        wanted = "root" if " worker " in line or line.rstrip().endswith("agent") else "berth"
         assert user == wanted, line
 
 
@@ -82,7 +82,7 @@ def test_apps_outlive_a_killed_supervisord_and_are_adopted(platform: Platform) -
     assert supervisord(platform) != old
     assert [c["id"] for c in platform.containers("hello") if c["status"] == "running"] == before
     assert platform.app("hello").status == 200
-    workers = [line for line in owners(platform) if "celery" in line]
+    workers = [line for line in owners(platform) if " worker " in line]
     assert len(workers) == 3
 
 
