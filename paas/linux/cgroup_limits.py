@@ -86,17 +86,24 @@ def set_io(folder: Path, limits: Limits, disk: str | None) -> None:
             write(folder / name, value)
 
 
+def holds_io(folder: Path, limits: Limits, disk: str) -> bool:
+    """Whether the limits on a disk are those that `set_io` writes, as far as this kernel has them."""
+    caps = io_caps(limits, disk).items()
+    there = [(_text(folder / name), value) for name, value in caps if (folder / name).exists()]
+    return all(_of_disk(text, disk) == _of_disk(value, disk) for text, value in there)
+
+
 def read_v2(folder: Path, disk: str | None) -> Effective:
     """What is in force; a file that is not there limits nothing."""
     quota, _, period = _text(folder / "cpu.max").partition(" ")
-    io = _io_max(_text(folder / IO_MAX), disk)
+    io = _of_disk(_text(folder / IO_MAX), disk) if disk else {}
     return Effective(
         memory_bytes=_number(_text(folder / "memory.max")),
         swap_bytes=_number(_text(folder / "memory.swap.max")),
         cpu_millis=_millis(_number(quota), _number(period)),
         pids=_number(_text(folder / "pids.max")),
-        io_bytes=io.get("wbps"),
-        io_operations=io.get("wiops"),
+        io_bytes=_looser(io.get("rbps"), io.get("wbps")),
+        io_operations=_looser(io.get("riops"), io.get("wiops")),
     )
 
 
@@ -106,13 +113,19 @@ def read_v1(folder: Callable[[str], Path], io: Path | None, disk: str | None) ->
     both = _finite_v1(_text(folder("memory") / "memory.memsw.limit_in_bytes"))
     cpu = folder("cpu")
     quota, period = _text(cpu / "cpu.cfs_quota_us"), _number(_text(cpu / "cpu.cfs_period_us"))
+
+    def throttle(unit: str) -> int | None:
+        files = (f"blkio.throttle.{way}_{unit}_device" for way in ("read", "write"))
+        one, other = (_of_disk(_text(io / name), disk).get("") if io and disk else None for name in files)
+        return _looser(one, other)
+
     return Effective(
         memory_bytes=memory,
         swap_bytes=None if memory is None or both is None else both - memory,
         cpu_millis=None if quota.startswith("-") else _millis(_number(quota), period),
         pids=_number(_text(folder("pids") / "pids.max")),
-        io_bytes=_throttle(io, "blkio.throttle.write_bps_device", disk),
-        io_operations=_throttle(io, "blkio.throttle.write_iops_device", disk),
+        io_bytes=throttle("bps"),
+        io_operations=throttle("iops"),
     )
 
 
@@ -125,19 +138,17 @@ def _finite_v1(text: str) -> int | None:
     return None if number is None or number >= _NO_LIMIT_V1 else number
 
 
-def _io_max(text: str, disk: str | None) -> dict[str, int]:
-    """Of the line "8:0 rbps=max wbps=1048576 …" what is a number."""
-    for line in text.splitlines():
-        number, *pairs = line.split()
-        if number == disk:
-            found = (pair.partition("=") for pair in pairs)
-            return {name: int(value) for name, _, value in found if value.isdigit()}
-    return {}
+def _of_disk(text: str, disk: str) -> dict[str, int]:
+    """What is a limit in the line "8:0 rbps=max wbps=1048576 …" of a disk; v1's "8:0 1048576" has no names."""
+    rows = (row.split() for row in text.splitlines())
+    words = next((row[1:] for row in rows if row[0] == disk), [])
+    pairs = (word.rpartition("=") for word in words)
+    return {name: int(value) for name, _, value in pairs if value.isdigit() and value != "0"}
 
 
-def _throttle(io: Path | None, name: str, disk: str | None) -> int | None:
-    rows = (line.split() for line in _text(io / name).splitlines()) if io else ()
-    return next((int(row[1]) for row in rows if row[0] == disk), None)
+def _looser(one: int | None, other: int | None) -> int | None:
+    """Of what is read and what is written."""
+    return None if one is None or other is None else max(one, other)
 
 
 def _number(text: str) -> int | None:

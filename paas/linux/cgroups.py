@@ -213,6 +213,10 @@ class Cgroup:
             return cgroup_limits.read_v2(self.folders[0], disk)
         return cgroup_limits.read_v1(self.folder, self.io, disk)
 
+    def holds_io(self, limits: Limits, disk: str | None) -> bool:
+        """Whether its limits on a disk are these; where no disk is known, there are none."""
+        return self.io is None or disk is None or cgroup_limits.holds_io(self.io, limits, disk)
+
     # --- processes
     def attach(self, pid: int) -> None:
         """Move a process here; one that has ended meanwhile is fine. The first move after a quiet while waits

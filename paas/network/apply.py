@@ -187,6 +187,17 @@ class Network:
         """What the kernel's rules lack of what `apply_base` makes; "" if nothing."""
         return rules.drift(self.prefix, self.policy)
 
+    def mend(self) -> str:
+        """Make the rules again where somebody took some away, or shut out a container that is connected; what
+        was wrong, in words, "" if nothing."""
+        with self._locked(fcntl.LOCK_EX), problems_with("mend the container network"):
+            wrong = self.drift()
+            if not wrong and (shut_out := rules.shut_out(self.prefix, self._endpoints())):
+                wrong = f"the nftables table {plan.table(self.prefix)} shuts out {', '.join(shut_out[:4])}"
+            if wrong:
+                self._replace_table()
+            return wrong
+
     def disconnect_all_of(self, gone: Container[str]) -> None:
         """Disconnect containers that nobody knows any more, by their ids."""
         for endpoint in self._endpoints():

@@ -88,12 +88,12 @@ def drop_table(prefix: str) -> str:
 
 def add(prefix: str, endpoint: Endpoint) -> str:
     """Let one container's packets in. Adding it again changes nothing."""
-    return "".join(f"add element inet {table(prefix)} {text}\n" for text in _elements(prefix, endpoint))
+    return "".join(f"add element inet {table(prefix)} {text}\n" for text in elements(prefix, endpoint))
 
 
 def remove(prefix: str, endpoint: Endpoint) -> str:
     """The opposite of `add`, for an endpoint that is there as a whole."""
-    return "".join(f"delete element inet {table(prefix)} {text}\n" for text in _elements(prefix, endpoint))
+    return "".join(f"delete element inet {table(prefix)} {text}\n" for text in elements(prefix, endpoint))
 
 
 def look_up(prefix: str, container_id: str, address: IPv4Address) -> str:
@@ -111,7 +111,8 @@ def tenant_in(answer: str) -> int | None:
     return int(found[1], 16) if found else None
 
 
-def _elements(prefix: str, endpoint: Endpoint) -> list[str]:
+def elements(prefix: str, endpoint: Endpoint) -> list[str]:
+    """What lets its packets in: of each set or map the element, as nftables lists it too."""
     address, tenant = endpoint.address, mark(endpoint.tenant)
     return [
         f'bindings {{ "{interface_of(prefix, endpoint.container_id)}" . {address} }}',

@@ -6,11 +6,12 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from paas.network import nft, plan
-from paas.network.plan import Policy
+from paas.network.plan import Endpoint, Policy
 
 CLONE_NEWNET = 0x40000000
 _BLOCK = re.compile(r"^\t((?:chain|set|map) \S+) \{\n(.*?)^\t\}$", re.MULTILINE | re.DOTALL)
@@ -25,6 +26,22 @@ def drift(prefix: str, policy: Policy) -> str:
         return f"there is no nftables table {plan.table(prefix)}"
     wrong = sorted(name for name, body in wanted.items() if found.get(name) != body)
     return f"the nftables table {plan.table(prefix)} lacks rules: {', '.join(wrong[:4])}" if wrong else ""
+
+
+def shut_out(prefix: str, endpoints: Iterable[Endpoint]) -> list[str]:
+    """The ids of those that the rules do not let through."""
+    there = {
+        f"{name} {{ {element} }}"
+        for kind, name in (("set", "bindings"), ("map", "tenants"), ("set", "members"))
+        for element in elements(nft.demand(f"list {kind} inet {plan.table(prefix)} {name}\n"))
+    }
+    return [it.container_id for it in endpoints if not there.issuperset(plan.elements(prefix, it))]
+
+
+def elements(listing: str) -> list[str]:
+    """Of one set or map."""
+    _, _, rest = listing.partition("elements = {")
+    return re.split(r",\s+", rest.partition("}")[0].strip())
 
 
 def blocks(listing: str) -> dict[str, str]:

@@ -81,13 +81,16 @@ class Runtime:
         life, facts = self._known(container_id)
         return life.cgroup(facts).effective(space.disk_of(self.paths.state))
 
-    def asked(self, container_id: str, quota: Limits) -> tuple[int, int, int] | None:
-        """Memory in whole pages, cpu and pids that it is to be held to within that quota; None if not known."""
-        _, facts = self._known(container_id)
+    def is_held(self, container_id: str, quota: Limits) -> bool:
+        """Whether it is held to its own limits within that quota; True where these are not known."""
+        life, facts = self._known(container_id)
         if facts.limits is None:
-            return None
-        limits = space.within(facts.limits, quota)
-        return limits.memory_bytes // PAGE * PAGE, limits.cpu_millis, limits.pids
+            return True
+        limits, found = space.within(facts.limits, quota), self.effective(container_id)
+        asked = limits.memory_bytes // PAGE * PAGE, limits.cpu_millis, limits.pids
+        return (found.memory_bytes, found.cpu_millis, found.pids) == asked and life.cgroup(facts).holds_io(
+            limits, space.disk_of(self.paths.state)
+        )
 
     def tenant_of(self, container_id: str) -> str | None:
         facts = self._life(container_id).facts()

@@ -48,6 +48,8 @@ def keep() -> None:
     mended = network.keep(map(_endpoint, running))
     if mended:
         log.warning("network.mended", containers=mended)
+    if wrong := network.mend():
+        log.error("network.mended", found=wrong)
 
 
 def _endpoint(row: Container) -> Endpoint:

@@ -74,10 +74,13 @@ def requeue_interrupted() -> list[str]:
 
 
 def _look(report: Report) -> None:
+    """What somebody took from the network's rules is set right first: the machine's report and the log tell."""
+    if mended := engine.network().mend():
+        log.error("network.mended", found=mended)
     if report.tenant:
         observations.done(report, *_tenant(report.tenant, _here()))
     else:
-        _machine(report)
+        _machine(report, f"{mended}; Berth has just made them again" if mended else "")
 
 
 # --- a tenant
@@ -140,14 +143,14 @@ def _here() -> Here:
 
 
 # --- the machine
-def _machine(report: Report) -> None:
+def _machine(report: Report, mended: str) -> None:
     """Berth's own processes, the versions of what it stands on, and every tenant that has something here."""
     here, broken = _here(), 0
     for of in Tenant.objects.filter(containers__isnull=False).distinct():
         found, answer = _tenant(of, here)
         observations.looked(of, found, answer)
         broken += found.failed
-    own = control_plane.judge(control_plane.look(settings.PATHS, settings.GROUP, here.rules))
+    own = control_plane.judge(control_plane.look(settings.PATHS, settings.GROUP, here.rules or mended))
     for row in own:
         if row.outcome == "fail":
             log.error("isolation.broken", of="control plane", promise=row.id, found=row.found)

@@ -82,12 +82,11 @@ def _drifted_containers(tenant: Tenant, quota: Limits) -> list[str]:
     drifted = []
     for row in Container.objects.filter(tenant=tenant, status__in=LIVE):
         try:
-            seen = engine.runtime().effective(row.pk)
-            asked = engine.runtime().asked(row.pk, quota)
+            seen, is_held = engine.runtime().effective(row.pk), engine.runtime().is_held(row.pk, quota)
         except (NotFound, OSError):  # it ended meanwhile
             continue
         containers.limits_seen(row, seen)
-        if asked and (seen.memory_bytes, seen.cpu_millis, seen.pids) != asked:
+        if not is_held:
             drifted.append(str(row))
     return drifted
 

@@ -122,10 +122,16 @@ def test_limits_of_v1_are_read_back(tmp_path: Path) -> None:
         memory_limit_in_bytes="67108864",
         memory_memsw__limit_in_bytes="83886080",
         pids_max="9",
+        blkio_throttle__read_bps_device="8:0 1048576",
         blkio_throttle__write_bps_device="9:0 1\n8:0 1048576",
+        blkio_throttle__read_iops_device="8:0 5",
         blkio_throttle__write_iops_device="8:0 5",
     )
     assert found == Effective(64 * MIB, 16 * MIB, 250, 9, MIB, 5)
+    asked = replace(LIMITS, io_bytes=MIB, io_operations=5)
+    assert cgroup.holds_io(asked, "8:0") and not cgroup.holds_io(LIMITS, "8:0")
+    assert wrote(blkio_throttle__read_iops_device="9:0 5").io_operations is None, "somebody took it away"
+    assert not cgroup.holds_io(asked, "8:0")
 
 
 def test_without_swap_accounting_no_limit_on_swap_is_written(tree: Tree) -> None:
@@ -155,6 +161,12 @@ def test_disks_are_shared_and_limited_by_the_files_that_the_kernel_has(tree: Tre
     assert (folder / "io.max").read_text() == ""
     tenant.limit_io(limits, "8:0")
     assert (folder / "io.max").read_text() == "8:0 rbps=max wbps=max riops=5 wiops=5"
+    assert tenant.holds_io(limits, "8:0") and not tenant.holds_io(LIMITS, "8:0")
+    for changed in ("rbps=5 wbps=max riops=5 wiops=5", "rbps=max wbps=max riops=9 wiops=5"):
+        (folder / "io.max").write_text(f"7:0 rbps=1 wbps=1 riops=1 wiops=1\n8:0 {changed}\n")
+        assert not tenant.holds_io(limits, "8:0")
+    (folder / "io.max").write_text("")
+    assert tenant.holds_io(LIMITS, "8:0") and not tenant.holds_io(limits, "8:0")
     assert sorted(file.name for file in folder.glob("*io.*")) == ["io.max", "io.weight"]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from ipaddress import IPv4Address
 
 import pytest
 
 from paas.network.apply import Network
 from paas.network.rules import blocks
-from tests.network.conftest import PREFIX
+from paas.specs import Fence
+from tests.network.conftest import PREFIX, Peer, uid
 
 pytestmark = pytest.mark.kernel
 TABLE = "inet bxberth"
@@ -31,6 +33,24 @@ def test_a_rule_that_is_missing_is_found_and_elements_are_none(network: Network)
     assert network.drift() == "there is no nftables table bxberth"
     network.apply_base()
     assert network.drift() == ""
+
+
+@pytest.mark.parametrize(
+    ("flushed", "told"),
+    [("chain {} egress", "lacks rules: chain egress"), ("set {} bindings", "shuts out 0c0ffee00001"),
+     ("map {} tenants", "shuts out 0c0ffee00001"), ("table {}", "lacks rules: chain answer")],
+)  # fmt: skip
+def test_what_somebody_flushed_is_made_again(
+    network: Network, container: Callable[[], Peer], flushed: str, told: str
+) -> None:
+    network.set_fence(Fence(uid(0), "open"))
+    network.connect("0c0ffee00001", uid(0), PREFIX[16], container().pid)
+    assert network.mend() == ""
+    nft(f"flush {flushed.format(TABLE)}")
+    assert told in network.mend()
+    assert network.drift() == network.mend() == ""
+    assert network.tenant_of("0c0ffee00001", PREFIX[16]) == uid(0)
+    assert network.held()[uid(0)].egress == "open"
 
 
 def test_rules_of_another_policy_are_not_these(network: Network) -> None:

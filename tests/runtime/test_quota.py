@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from paas.linux.cgroups import Cgroup, host_tree, io_throttling
+from paas.runtime import space
 from paas.specs import BYTES_PER_INODE, MIB, Effective, Limits
 from tests.runtime.conftest import CGROUP_ROOT, Bed
 
@@ -59,6 +60,28 @@ def test_what_somebody_wrote_into_the_cgroup_is_seen_and_mended(bed: Bed) -> Non
     assert effective(bed).pids is None
     bed.runtime.apply_quota(bed.tenant)
     assert effective(bed).pids == bed.tenant.quota.pids
+
+
+@pytest.mark.parametrize("way", [("rbps", "read_bps"), ("wiops", "write_iops")])
+def test_a_containers_limit_on_disks_that_somebody_changed_is_seen_and_mended(
+    bed: Bed, way: tuple[str, str]
+) -> None:
+    limits = Limits(memory_bytes=64 * MIB, pids=32, io_bytes=25 * MIB, io_operations=600)
+    spec = bed.launch(bed.spec("sleep 60", limits=limits))
+    assert bed.runtime.is_held(spec.id, bed.tenant.quota)
+    if not io_throttling(host_tree()):
+        return  # there is nothing to change
+    disk, io = (
+        space.disk_of(bed.paths.state),
+        Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}/{spec.app_id}/{spec.id}").io,
+    )
+    assert io is not None
+    for value in ("1000", "max" if V2 else "0"):
+        file = io / ("io.max" if V2 else f"blkio.throttle.{way[1]}_device")
+        file.write_text(f"{disk} {way[0]}={value}" if V2 else f"{disk} {value}")
+        assert not bed.runtime.is_held(spec.id, bed.tenant.quota)
+        bed.runtime.apply_quota(bed.tenant)
+        assert bed.runtime.is_held(spec.id, bed.tenant.quota)
 
 
 @pytest.mark.parametrize("io", [(20 * MIB, 0), (0, 500), (30 * MIB, 700), (0, 0)])

@@ -13,8 +13,9 @@ from django.conf import settings
 from paas.isolation import control_plane, judge, standing
 from paas.isolation.rows import Row
 from paas.specs import ProcessSpec
-from paas.worker import engine, isolation, sweep
+from paas.worker import engine, fences, isolation, sweep
 from paas.worker.roll_out import start_process
+from paas.worker.translate import uid_base
 from tenants.containers.models import Container
 from tenants.isolation import actions, observations, selectors
 from tenants.isolation.models import Report
@@ -57,7 +58,8 @@ def test_a_tenants_report(host: Host) -> None:
 
 
 def test_a_regress_is_told_everywhere(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rules are gone, and the container has got a second address: its page, the log and bin/up say so."""
+    """The container has got a second address: its page, the log and bin/up say so. Rules that are gone are made
+    again, and the machine's report says that they were gone."""
     row = running(host)
     pid = engine.runtime().state(row.pk).pid
     inside = ["nsenter", f"--target={pid}", "--net", "--", "ip", "address", "add", "10.1.2.3/32", "dev", "eth0"]
@@ -68,25 +70,32 @@ def test_a_regress_is_told_everywhere(host: Host, monkeypatch: pytest.MonkeyPatc
     with structlog.testing.capture_logs() as logs:
         isolation.settle(actions.look_by_itself().pk)
     report = selectors.of_tenant(host.cast.tenant)
-    assert broken(report) == {
-        "network": "addresses 10.1.2.3, 10.207.0.16, not 10.207.0.16",
-        "network-rules": "the nftables table bwberth lacks rules: chain forward; "
-        "10.207.0.16 is not bound to its interface",
-    }
-    said = [entry for entry in logs if entry["event"] == "isolation.broken"]
+    assert broken(report) == {"network": "addresses 10.1.2.3, 10.207.0.16, not 10.207.0.16"}
+    said = [entry for entry in logs if entry["event"] in ("isolation.broken", "network.mended")]
     assert {entry["log_level"] for entry in said} == {"error"}
-    assert {(entry["of"], entry["promise"]) for entry in said} == {
-        ("demo", "network"), ("demo", "network-rules"), ("control plane", "fences"),
+    assert {(entry.get("of"), entry.get("promise")) for entry in said} == {
+        ("demo", "network"), ("control plane", "fences"), (None, None),
     }  # fmt: skip
     machine = selectors.of_machine()
-    assert (machine.status, machine.failed, selectors.broken()) == ("done", 1, 3)
+    assert (machine.status, machine.failed, selectors.broken()) == ("done", 1, 2)
+    found = {row["id"]: row["found"] for row in (machine.answer or {})["rows"]}
+    gone = "the nftables table bwberth lacks rules: chain forward"
+    assert found["fences"] == f"{gone}; Berth has just made them again"
     told = standing.read(settings.PATHS.state)
-    assert told is not None and told.broken == 3
-    engine.network().apply_base()  # changes nothing: the ruleset's name is right
-    subprocess.run(["nft", "delete table inet bwberth"], check=True)
-    engine.network().apply_base()
+    assert told is not None and told.broken == 2
     subprocess.run([*inside[:-4], "del", *inside[-3:]], check=True)
     assert (look(host).failed, selectors.broken()) == (0, 1)
+
+
+@pytest.mark.parametrize("taken", ["delete table {}", "flush chain {} egress", "flush map {} policies"])
+def test_rules_that_somebody_took_away_are_there_again_without_a_report(host: Host, taken: str) -> None:
+    running(host)
+    tenant = uid_base(host.cast.tenant)
+    subprocess.run(["nft", taken.format("inet bwberth")], check=True)
+    fences.keep()
+    fences.look()
+    assert engine.network().mend() == ""
+    assert engine.network().held()[tenant].egress == "open"
 
 
 def test_what_is_weaker_for_a_moment_only_is_looked_at_again(
