@@ -71,7 +71,8 @@ def upkeep(
     for slot in wanted:
         if slot in taken:
             continue
-        lives = ended.get(slot, ())
+        # A clock that was set back leaves lives that end in the future: they hold up nothing.
+        lives = [life for life in ended.get(slot, ()) if life.ended <= now]
         at = lives[0].ended + back_off(lives) if lives else now
         if at <= now:
             start.append(slot)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from paas.errors import BerthError
@@ -94,8 +94,14 @@ def observe(app: App) -> None:
             changed = True
     if changed:
         routes.sync(app.tenant)
-    for row in ended_but_there().filter(app=app, stopped_at__lt=timezone.now() - CLEARING):
+    for row in ended_but_there().filter(long_ago("stopped_at", CLEARING), app=app):
         launch.clear(row)
+
+
+def long_ago(field: str, span: timedelta) -> Q:
+    """Longer than that; or yet to come: then the clock was set back, and nobody knows."""
+    now = timezone.now()
+    return Q(**{f"{field}__lt": now - span}) | Q(**{f"{field}__gt": now})
 
 
 def ended_but_there() -> QuerySet[Container]:

@@ -137,7 +137,7 @@ def _look(row: Container, release: Release) -> str | None:
         )
     if row.process_type != "web":
         age = time.time() - row.started_at.timestamp() if row.started_at else 0.0
-        return None if age >= STEADY_SECONDS else "just started"
+        return "just started" if 0 <= age < STEADY_SECONDS else None  # below 0: the clock was set back
     assert row.address is not None
     address = address_of(settings.CONTAINER_PREFIX, row.address)
     check = serial.health(release)

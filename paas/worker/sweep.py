@@ -13,7 +13,7 @@ from paas.worker import engine, exports, isolation, registry, tenants, upkeep, v
 from paas.worker.builds import requeue_interrupted
 from paas.worker.plan import slots
 from paas.worker.plan import upkeep as upkeep_of
-from paas.worker.reconcile import LIVE, ended_but_there, past_lives
+from paas.worker.reconcile import LIVE, ended_but_there, long_ago, past_lives
 from paas.worker.runs import is_due
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
@@ -93,17 +93,17 @@ def below_formation() -> set[str]:
 
 def uncleared() -> set[str]:
     """Apps with a container that ended and is still on the host: its worker died while it cleared it away."""
-    rows = ended_but_there().filter(stopped_at__lt=timezone.now() - LOST_AFTER)
+    rows = ended_but_there().filter(long_ago("stopped_at", LOST_AFTER))
     return set(rows.values_list("app_id", flat=True))
 
 
 def forgotten_builds() -> list[str]:
-    queued = Build.objects.filter(status=Build.Status.QUEUED, created_at__lt=timezone.now() - LOST_AFTER)
+    queued = Build.objects.filter(long_ago("created_at", LOST_AFTER), status=Build.Status.QUEUED)
     return list(queued.values_list("pk", flat=True))
 
 
 def forgotten_runs() -> list[str]:
-    queued = Run.objects.filter(status=Run.Status.QUEUED, created_at__lt=timezone.now() - LOST_AFTER)
+    queued = Run.objects.filter(long_ago("created_at", LOST_AFTER), status=Run.Status.QUEUED)
     return list(queued.values_list("pk", flat=True))
 
 
@@ -114,22 +114,20 @@ def due_runs() -> list[str]:
 
 
 def forgotten_inspections() -> list[str]:
-    queued = Inspection.objects.filter(
-        status=Inspection.Status.QUEUED, created_at__lt=timezone.now() - LOST_AFTER
-    )
+    queued = Inspection.objects.filter(long_ago("created_at", LOST_AFTER), status=Inspection.Status.QUEUED)
     return list(queued.values_list("pk", flat=True))
 
 
 def forgotten_quotas() -> list[str]:
     """Quotas that were set and neither applied nor refused."""
     waiting = Tenant.objects.filter(quota_applied_at=None, quota_error="")
-    return list(waiting.filter(quota_set_at__lt=timezone.now() - LOST_AFTER).values_list("pk", flat=True))
+    return list(waiting.filter(long_ago("quota_set_at", LOST_AFTER)).values_list("pk", flat=True))
 
 
 def forgotten_egress() -> list[str]:
     """Policies that were set and neither applied nor refused."""
     waiting = Tenant.objects.filter(egress_applied_at=None, egress_error="")
-    return list(waiting.filter(egress_set_at__lt=timezone.now() - LOST_AFTER).values_list("pk", flat=True))
+    return list(waiting.filter(long_ago("egress_set_at", LOST_AFTER)).values_list("pk", flat=True))
 
 
 def clear_host() -> list[str]:

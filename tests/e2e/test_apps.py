@@ -143,10 +143,15 @@ http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Visits).serve_for
 """
 
 
-def test_a_volume_outlives_releases_and_limits_are_read_from_the_kernel(platform: Platform) -> None:
-    source = packed(
+def counting_visits() -> bytes:
+    """An app that keeps on a volume which releases were asked for."""
+    return packed(
         EXAMPLES / "hello-python", **{"app.py": VISITS, "berth.toml": "[volumes]\ndata = '/srv/data'\n"}
     )
+
+
+def test_a_volume_outlives_releases_and_limits_are_read_from_the_kernel(platform: Platform) -> None:
+    source = counting_visits()
     platform.create("visits")
     for version in (1, 2):
         assert platform.deploy("visits", source)["version"] == version

@@ -11,11 +11,27 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+import redis
 
-from tests.e2e.platform import PORT, Platform
+from tests.e2e.platform import PORT, ROOT, Platform, packed
 
 pytestmark = pytest.mark.e2e
 TABLE = "beberth"  # of the platform's copy, whose prefix is "be"
+SITES = ("calm", "choppy", "stormy")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deploys(platform: Platform) -> None:
+    """Of apps whose messages are lost while builds are under way: the broker is emptied, and killed."""
+    socket = Path(platform.environment["BERTH_RUN"], "sockets", "valkey.sock")
+    for name in SITES:
+        platform.create(name)
+        source = packed(ROOT / "examples/static-site")
+        answer = platform.api(f"/apps/demo/{name}/deploys", "POST", source, "application/gzip")
+        assert answer.status == 202, answer.body
+        redis.Redis(unix_socket_path=str(socket)).flushall()
+    os.kill(platform.pid("valkey"), signal.SIGKILL)
+    assert platform.app("hello").status == 200
 
 
 def test_a_container_that_dies_comes_back(platform: Platform) -> None:
@@ -31,15 +47,6 @@ def test_a_container_that_dies_comes_back(platform: Platform) -> None:
     ).status != 200:
         assert time.monotonic() < end
         time.sleep(0.5)
-
-
-def test_down_leaves_apps_serving_and_up_adopts_them(platform: Platform) -> None:
-    before = [c["id"] for c in platform.containers("hello")]
-    platform.down()
-    assert platform.app("hello").status == 200
-    platform.up("--no-example")
-    assert [c["id"] for c in platform.containers("hello")] == before
-    assert platform.app("hello").status == 200
 
 
 def test_slow_senders_hold_nobody_up(platform: Platform) -> None:
@@ -65,6 +72,23 @@ def test_rules_that_somebody_flushed_come_back(platform: Platform) -> None:
         assert time.monotonic() < end
         time.sleep(0.5)
     assert platform.app("hello").status == 200
+
+
+def test_down_leaves_apps_serving_and_up_adopts_them(platform: Platform) -> None:
+    before = [c["id"] for c in platform.containers("hello")]
+    platform.down()
+    assert platform.app("hello").status == 200
+    platform.up("--no-example")
+    assert [c["id"] for c in platform.containers("hello")] == before
+    assert platform.app("hello").status == 200
+
+
+def test_a_broker_that_is_flushed_and_killed_loses_no_deploy(platform: Platform) -> None:
+    """Whose message is lost is found by the sweep, within half a minute: other tests have had their time."""
+    for name in SITES:
+        assert platform.settled(name)["status"] == "live"
+        assert platform.app(name).status == 200
+        assert len(platform.releases(name)) == len(platform.containers(name)) == 1
 
 
 def _bindings() -> str:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
+from paas.host.stop import mounted_below
+from paas.linux import processes
+from paas.linux.cgroups import Cgroup
 from tests.e2e.platform import ROOT, Platform
+from tests.e2e.test_apps import counting_visits
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel]
 
@@ -87,7 +94,12 @@ def test_apps_outlive_a_killed_supervisord_and_are_adopted(platform: Platform) -
 
 
 def test_down_all_leaves_nothing_behind_and_up_brings_it_back(platform: Platform) -> None:
-    """Nor does a bin/up in another terminal, which starts again what dies, take it for a death."""
+    """Nor does a bin/up in another terminal, which starts again what dies, take it for a death. What is on a
+    volume is on the same disk afterwards."""
+    platform.create("kept")
+    assert platform.deploy("kept", counting_visits())["status"] == "live"
+    assert platform.app("kept").body == b"v1 "
+    disks = disks_of(platform)
     other = [str(ROOT / "bin/up"), "--no-example"]
     with subprocess.Popen(
         other, env=platform.environment, stdin=subprocess.DEVNULL, stdout=PIPE, text=True
@@ -122,6 +134,53 @@ def test_down_all_leaves_nothing_behind_and_up_brings_it_back(platform: Platform
     while platform.app("hello").status != 200:
         assert time.monotonic() < end
         time.sleep(0.2)
+    while (answer := platform.app("kept")).status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert (answer.body, disks_of(platform)) == (b"v1 v1 ", disks)
+
+
+def disks_of(platform: Platform) -> dict[str, int]:
+    """Each tenant's disk and its inode."""
+    folder = Path(platform.environment["BERTH_STATE"], "tenants")
+    return {str(disk): disk.stat().st_ino for disk in folder.glob("*/disk.img")}
+
+
+def test_a_restart_of_the_machine(platform: Platform) -> None:
+    """As if it had lost its power: every process and all that the kernel knew of Berth are gone at once. What
+    ran runs again, and what was stopped stays stopped."""
+    assert platform.api("/apps/demo/kept/scale", "POST", {"formation": {"web": 0}}).status == 200
+    assert platform.settled("kept")["status"] == "live"
+    before = {name: platform.releases(name) for name in ("hello", "kept")}
+    lose_power(platform)
+    platform.up("--no-example")
+    end = time.monotonic() + 60
+    while platform.app("hello").status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert {name: platform.releases(name) for name in before} == before
+    assert platform.containers("kept") == [] and len(platform.containers("hello")) == 1
+
+
+def lose_power(platform: Platform) -> None:
+    state, run = (Path(platform.environment[name]) for name in ("BERTH_STATE", "BERTH_RUN"))
+    os.kill(supervisord(platform), signal.SIGKILL)
+    while left := processes.of_installation(state):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    slices = Cgroup(platform.environment["BERTH_CGROUP_ROOT"])
+    slices.kill()
+    slices.remove()
+    while links := re.findall(r"^\d+: (be\w+)", _host("ip", "-o", "link"), re.MULTILINE):
+        for name in links:  # which may go by itself, with its container
+            subprocess.run(["ip", "link", "delete", name], stderr=subprocess.DEVNULL, check=False)
+    subprocess.run(["nft", "delete", "table", "inet", "beberth"], check=True)
+    for route in re.findall(r"^\S+ 10\.206\.\S+", _host("ip", "route"), re.MULTILINE):
+        subprocess.run(["ip", "route", "delete", *route.split()], check=True)
+    for point in reversed(mounted_below(run, Path("/proc/self/mountinfo").read_text())):
+        subprocess.run(["umount", "--lazy", point], check=True)
+    shutil.rmtree(run)
 
 
 def test_check_finds_all_that_is_needed(platform: Platform) -> None:

@@ -56,6 +56,13 @@ def test_a_slot_past_its_back_off_starts() -> None:
     assert upkeep([("web", 1)], {}, {("web", 1): [life(11)]}, NOW).start == (("web", 1),)
 
 
+def test_a_clock_that_was_set_back_holds_nothing_up() -> None:
+    slot = ("web", 1)
+    assert upkeep([slot], {}, {slot: [life(-3600)]}, NOW).start == (slot,)
+    todo = upkeep([slot], {}, {slot: [life(-3600), life(4)]}, NOW)
+    assert (todo.start, todo.next_due) == ((), NOW + timedelta(seconds=6)), "the back-off goes on"
+
+
 @given(st.lists(st.integers(0, 3), max_size=4), st.dictionaries(st.text("abc", min_size=1), st.integers(1, 3)))
 def test_applying_the_plan_settles(counts: list[int], running: dict[str, int]) -> None:
     wanted = slots([ProcessSpec(f"p{i}", (), count=n) for i, n in enumerate(counts)])
