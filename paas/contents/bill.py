@@ -22,6 +22,24 @@ class Provenance:
     built_at: str = ""  # RFC 3339
 
 
+def slsa(made: Provenance) -> dict[str, Any]:
+    """As the predicate of an in-toto statement: SLSA provenance v1. What is not known is not said."""
+    digests = (("source", made.source), ("base", made.base))
+    needed = [{"name": n, "digest": {"sha256": d.removeprefix("sha256:")}} for n, d in digests if d]
+    builder = {"id": f"berth:{made.builder}" if made.builder else "berth"}
+    return {
+        "buildDefinition": {
+            "buildType": "berth:layers",
+            "externalParameters": {"steps": [instruction for instruction, _ in made.steps]},
+            "resolvedDependencies": needed,
+        },
+        "runDetails": {
+            "builder": {**builder, "version": {"berth": made.version}} if made.version else builder,
+            "metadata": {"finishedOn": made.built_at} if made.built_at else {},
+        },
+    }
+
+
 def bill(
     name: str, digest: str, packages: Iterable[Package], made: Provenance, *, version: str
 ) -> dict[str, Any]:

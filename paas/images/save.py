@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,10 @@ from paas.images.blobs import Blobs
 from paas.images.changeset import Write
 from paas.images.compression import decompressed
 from paas.images.layers import Layers
+from paas.oci.attestation import Predicate, described, index_with
 from paas.oci.config import ImageConfig, parse_config
-from paas.oci.descriptor import MANIFEST, Descriptor
+from paas.oci.descriptor import INDEX, MANIFEST, Descriptor
+from paas.oci.digest import of_bytes
 from paas.oci.index import LAYOUT, archived_as, blob_path, index_of
 from paas.oci.manifest import Manifest, load_object, parse_manifest
 from paas.oci.tar import END, TarEntry, encode, padding
@@ -67,28 +69,32 @@ class Saver:
     blobs: Blobs
     layers: Layers
 
-    def to_archive(self, digest: str, target: BinaryIO, *, name: str) -> None:
-        self._save(digest, TarSink(target), name)
+    def to_archive(self, digest: str, target: BinaryIO, *, name: str, said: Sequence[Predicate] = ()) -> None:
+        self._save(digest, TarSink(target), name, said)
         target.write(END)
 
     def to_folder(self, digest: str, folder: Path, *, name: str) -> None:
-        self._save(digest, FolderSink(folder), name)
+        self._save(digest, FolderSink(folder), name, ())
 
-    def _save(self, digest: str, sink: Sink, name: str) -> None:
+    def _save(self, digest: str, sink: Sink, name: str, said: Sequence[Predicate]) -> None:
         raw = self.blobs.get(digest)
         manifest = parse_manifest(raw)
         document = self.blobs.get(manifest.config.digest)
         config = parse_config(document)
         self.check(manifest, config)
         kind = str(load_object(raw, "image manifest").get("mediaType") or MANIFEST)
-        index = index_of(Descriptor(kind, digest, len(raw)), name=name, architecture=config.architecture)
+        listed, documents = Descriptor(kind, digest, len(raw)), [raw, document]
+        if said:
+            inner, more = index_with(listed, said, name=name, architecture=config.architecture)
+            listed = described(inner, INDEX)
+            documents += [inner, *more]
+        index = index_of(listed, name=name, architecture=config.architecture)
         written = set[str]()
         for path, data in (
             ("oci-layout", LAYOUT),
             ("index.json", index),
             ("manifest.json", archived_as(manifest.config, manifest.layers, name)),
-            (blob_path(digest), raw),
-            (blob_path(manifest.config.digest), document),
+            *((blob_path(of_bytes(data)), data) for data in documents),
         ):
             with sink.file(path, len(data)) as write:
                 write(data)

@@ -15,7 +15,7 @@ Every write is idempotent and atomic; what is half-written has a temporary name 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +32,7 @@ from paas.images.prune import Keep, Pruner, PruneReport, StepAges
 from paas.images.save import Checked, Saver, checked_name
 from paas.images.steps import Steps
 from paas.images.tags import Tags
+from paas.oci.attestation import Predicate
 from paas.oci.config import History, ImageConfig, image_spec, parse_config
 from paas.oci.descriptor import CONFIG, LAYER, Descriptor
 from paas.oci.manifest import Manifest, parse_manifest
@@ -195,13 +196,16 @@ class Store:
         """The same of an OCI layout's folder, which anybody may have written but nobody writes to any more."""
         return Loader(self._blobs, self._layers, limits or LoadLimits(), look).from_folder(folder, name=name)
 
-    def save_archive(self, digest: str, target: BinaryIO, *, name: str = "") -> None:
+    def save_archive(
+        self, digest: str, target: BinaryIO, *, name: str = "", said: Sequence[Predicate] = ()
+    ) -> None:
         """Write the image as a tar archive that is an OCI layout and that `docker load` takes, too.
 
-        All digests are those that the image has here. NotFound, before the first byte, when a layer as it came
+        What is `said` of it goes with it, as statements in an index; `docker load` does not see them. All
+        digests are those that the image has here. NotFound, before the first byte, when a layer as it came
         is no longer here; HostProblem, in the middle, when one turns out to be damaged.
         """
-        self._saver.to_archive(digest, target, name=checked_name(name))
+        self._saver.to_archive(digest, target, name=checked_name(name), said=said)
 
     def save_layout(self, digest: str, folder: Path, *, name: str = "") -> None:
         """The same as files in an empty folder."""

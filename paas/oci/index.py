@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from paas.errors import BadInput, NotFound
-from paas.oci.descriptor import INDEX, Descriptor, parse_descriptor
+from paas.oci.descriptor import INDEX, INDEXES, Descriptor, parse_descriptor
 from paas.oci.digest import canonical_json
 from paas.oci.manifest import load_object
 from paas.oci.reference import familiar
@@ -129,9 +129,11 @@ def choose_archived(images: Sequence[Archived], name: str) -> Archived:
 
 
 # --- writing
-def index_of(manifest: Descriptor, *, name: str, architecture: str) -> bytes:
-    """index.json of a layout with one image."""
-    entry = manifest.as_dict() | {"platform": {"os": "linux", "architecture": architecture}}
+def index_of(listed: Descriptor, *, name: str, architecture: str) -> bytes:
+    """index.json of a layout with one image, or with an index that lists it."""
+    entry = listed.as_dict()
+    if listed.media_type not in INDEXES:
+        entry["platform"] = {"os": "linux", "architecture": architecture}
     if name:
         tag = name.rpartition(":")[2] if ":" in name.rpartition("/")[2] else "latest"
         entry["annotations"] = {REF_NAME: tag, CONTAINERD_NAME: name}

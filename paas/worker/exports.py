@@ -13,6 +13,7 @@ from django.conf import settings
 from paas.errors import HostProblem, Refused
 from paas.images.durable import room_for
 from paas.worker import disk, engine, jobs
+from paas.worker.provenance import said_of
 from tenants.registries import observations
 from tenants.registries.models import GOING, Export, Push
 
@@ -57,7 +58,9 @@ def _write(export: Export) -> int:
             os.fchmod(file.fileno(), 0o640)
             shutil.chown(part, group=settings.GROUP)
             target = _Limited(cast(BinaryIO, file), app.tenant.disk_bytes)
-            engine.store().save_archive(export.release.image["digest"], cast(BinaryIO, target), name=name)
+            said = said_of(export.release)
+            digest = export.release.image["digest"]
+            engine.store().save_archive(digest, cast(BinaryIO, target), name=name, said=said)
             file.flush()
             os.fsync(file.fileno())
         part.rename(settings.PATHS.exports / export.pk)

@@ -12,17 +12,17 @@ import structlog
 
 from paas import __version__
 from paas.contents import Change, Changes, Entry, Package, Stack, compare, packages, settings_of
-from paas.contents.bill import Provenance, bill
+from paas.contents.bill import bill
 from paas.contents.masking import masking
 from paas.errors import HostProblem, NotFound
 from paas.images.usage import sharers
 from paas.specs import ImageSpec
 from paas.worker import engine, jobs, lock, upkeep
+from paas.worker.provenance import provenance
 from tenants.inspections import observations
 from tenants.inspections.differences import secrets_of
 from tenants.inspections.models import Inspection
 from tenants.releases import serial
-from tenants.releases.models import Release
 
 log = structlog.get_logger()
 Answer = dict[str, Any]
@@ -53,7 +53,8 @@ def _image(inspection: Inspection) -> Answer:
     with _stack(image) as stack:
         inside = packages(stack)
     layers = list(_layers(image, inspection.app_id))
-    made = _provenance(inspection.release, layers)
+    steps = [(layer["instruction"], layer["diff_id"]) for layer in layers]
+    made = provenance(inspection.release, steps)
     mask = masking(secrets_of(inspection.release))
     return {
         "layers": layers,
@@ -62,18 +63,6 @@ def _image(inspection: Inspection) -> Answer:
         "provenance": asdict(made),
         "bill": bill(str(inspection.app), image.digest, inside, made, version=__version__),
     }
-
-
-def _provenance(release: Release, layers: list[dict[str, Any]]) -> Provenance:
-    build = release.build
-    return Provenance(
-        source=build.source.digest if build else "",
-        builder=build.builder if build else "",
-        base=build.base if build else "",
-        version=build.builder_version if build else "",
-        steps=tuple((layer["instruction"], layer["diff_id"]) for layer in layers),
-        built_at=build.finished_at.isoformat() if build and build.finished_at else "",
-    )
 
 
 def _layers(image: ImageSpec, app_id: str) -> Iterator[dict[str, Any]]:

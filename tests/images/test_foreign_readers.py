@@ -14,17 +14,19 @@ import pytest
 from bench import build
 from bench.docker import Docker
 from paas.images import Store
+from paas.oci.attestation import CYCLONEDX, PROVENANCE, Predicate
 from paas.oci.config import History, ImageConfig
-from paas.oci.digest import of_bytes
+from paas.oci.digest import hex_of, of_bytes
 from tests.runtime.conftest import BASE, _make_base_layer
 
 pytestmark = pytest.mark.kernel
 NAME = "localhost/berth/shop:v1"
+SAID = (Predicate(PROVENANCE, {"made": "by berth"}), Predicate(CYCLONEDX, {"components": []}))
 
 
 @pytest.fixture
 def exported(store: Store, tmp_path: Path) -> Path:
-    """An image of two layers, of busybox, that answers when it is run."""
+    """An image of two layers, of busybox, that answers when it is run, with statements of it beside."""
     _make_base_layer(tmp_path / "made")
     base = store.commit_changeset(tmp_path / "made/layers" / BASE.removeprefix("sha256:"), epoch=1)
     upper = tmp_path / "top"
@@ -36,7 +38,7 @@ def exported(store: Store, tmp_path: Path) -> Path:
     digest = store.put_image(config).digest
     archive = tmp_path / "exported.tar"
     with archive.open("wb") as file:
-        store.save_archive(digest, file, name=NAME)
+        store.save_archive(digest, file, name=NAME, said=SAID)
     (tmp_path / "digest").write_text(digest)
     return archive
 
@@ -49,6 +51,10 @@ def run(*argv: str | Path) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"{argv}: {done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def blob_of(layout: Path, digest: str) -> bytes:
+    return (layout / "blobs/sha256" / hex_of(digest)).read_bytes()
 
 
 def takes_back(store: Store, archive: Path, before: Path, *, greeting: str) -> None:
@@ -69,7 +75,14 @@ def takes_back(store: Store, archive: Path, before: Path, *, greeting: str) -> N
 
 def test_skopeo_reads_and_writes(store: Store, exported: Path, tmp_path: Path) -> None:
     raw = run("skopeo", "inspect", "--raw", f"oci-archive:{exported}")
-    assert of_bytes(raw.encode()) == digest_of(exported)
+    image, said = json.loads(raw)["manifests"]
+    assert image["digest"] == said["annotations"]["vnd.docker.reference.digest"] == digest_of(exported)
+    run("skopeo", "copy", "--all", f"oci-archive:{exported}", f"oci:{tmp_path}/all:v1")
+    layers = json.loads(blob_of(tmp_path / "all", said["digest"]))["layers"]
+    statements = [json.loads(blob_of(tmp_path / "all", layer["digest"])) for layer in layers]
+    assert [Predicate(found["predicateType"], found["predicate"]) for found in statements] == list(SAID)
+    assert {found["subject"][0]["digest"]["sha256"] for found in statements} == {hex_of(image["digest"])}
+    assert store.load_layout(tmp_path / "all", name="v1").digest == digest_of(exported)
     run("skopeo", "copy", f"oci-archive:{exported}", f"oci:{tmp_path}/layout:v1")
     compressed = store.load_layout(tmp_path / "layout", name="v1")
     assert store.image(compressed.digest).layers == store.image(digest_of(exported)).layers

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from paas.oci.digest import hex_of
 from paas.paths import Paths
 from paas.worker import engine, exports
 from tenants.registries import actions
@@ -66,6 +67,13 @@ def test_what_is_exported_is_the_image_with_its_digests_and_its_name(
     with tarfile.open(file) as tar:
         listed = tar.extractfile("manifest.json")
         assert listed and json.load(listed)[0]["RepoTags"] == ["demo/shop:v1"]
+        files = [file.read() for file in map(tar.extractfile, tar) if file]
+    said = [json.loads(data) for data in files if data.startswith(b'{"_type":')]
+    provenance, bill = sorted(said, key=lambda statement: str(statement["predicateType"]), reverse=True)
+    assert provenance["predicate"]["runDetails"]["builder"]["id"] == "berth:python"
+    assert bill["predicate"]["bomFormat"] == "CycloneDX"
+    for statement in said:
+        assert statement["subject"] == [{"name": "demo/shop:v1", "digest": {"sha256": hex_of(image.digest)}}]
     exports.settle(made.pk)
     assert names(state) == [made.pk]
 

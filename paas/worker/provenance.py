@@ -1,0 +1,40 @@
+"""Where a release's image comes from and what is in it: for a page, and for whoever it is exported to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from paas import __version__
+from paas.contents import Stack, packages
+from paas.contents.bill import Provenance, bill, slsa
+from paas.oci.attestation import CYCLONEDX, PROVENANCE, Predicate
+from paas.worker import engine
+from tenants.releases.models import Release
+
+
+def provenance(release: Release, steps: Iterable[tuple[str, str]]) -> Provenance:
+    """`steps` are (instruction, DiffID) of its layers, bottom first."""
+    build = release.build
+    return Provenance(
+        source=build.source.digest if build else "",
+        builder=build.builder if build else "",
+        base=build.base if build else "",
+        version=build.builder_version if build else "",
+        steps=tuple(steps),
+        built_at=build.finished_at.isoformat() if build and build.finished_at else "",
+    )
+
+
+def said_of(release: Release) -> tuple[Predicate, ...]:
+    """What an export says of the image: how it was made, and the packages in it. Nothing, of one that is not
+    whole: whoever writes it out tells what is missing."""
+    store, digest = engine.store(), release.image["digest"]
+    if not store.is_complete(digest):
+        return ()
+    image = store.image(digest)
+    makers = (step.created_by for step in store.history(image.digest) if not step.empty_layer)
+    made = provenance(release, zip(makers, image.layers, strict=False))
+    with Stack([store.layer_path(layer) for layer in image.layers]) as stack:
+        inside = packages(stack)
+    listed = bill(str(release.app), image.digest, inside, made, version=__version__)
+    return Predicate(PROVENANCE, slsa(made)), Predicate(CYCLONEDX, listed)
