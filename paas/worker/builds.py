@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -64,11 +66,17 @@ def _claim_next(held: ExitStack) -> Build | None:
 
 def _choose() -> str | None:
     queued = Build.objects.filter(status=Build.Status.QUEUED, cancel_asked_at=None, app__destroyed_at=None)
-    rows = queued.order_by("created_at").values_list("pk", "app__tenant_id", "created_at")
+    rows = list(queued.order_by("created_at").values_list("pk", "app__tenant_id", "created_at"))
+    if not rows:
+        return None
     running = Build.objects.filter(status=Build.Status.RUNNING).values_list("app__tenant_id", flat=True)
-    last = Build.objects.exclude(started_at=None).values_list("app__tenant_id").annotate(Max("started_at"))
+    served = dict(_served()) if len(rows) > 1 else {}  # it only says which of them comes first
     at_once = dict(Tenant.objects.values_list("pk", "builds_at_once"))
-    return next_build((Waiting(*row) for row in rows), running, dict(last), at_once=at_once)
+    return next_build((Waiting(*row) for row in rows), running, served, at_once=at_once)
+
+
+def _served() -> Iterable[tuple[str, datetime]]:
+    return Build.objects.exclude(started_at=None).values_list("app__tenant_id").annotate(Max("started_at"))
 
 
 def requeue_interrupted() -> list[str]:

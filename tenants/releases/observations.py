@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from paas.errors import NotFound
@@ -29,11 +29,10 @@ def claim_build(build_id: str, claim: str) -> Build | None:
     """queued -> running, for one worker only. None if it is another's, was cancelled, or its app is gone."""
     wanted = Exists(App.objects.filter(pk=OuterRef("app_id"), destroyed_at=None))
     queued = Build.objects.filter(wanted, pk=build_id, status=Build.Status.QUEUED, cancel_asked_at=None)
-    if not queued.update(status=Build.Status.RUNNING, claim=claim, started_at=timezone.now()):
+    claimed = {"status": Build.Status.RUNNING, "claim": claim, "started_at": timezone.now()}
+    if not queued.update(**claimed, attempts=F("attempts") + 1):
         return None
     build = Build.objects.select_related("app__tenant", "source", "created_by").get(pk=build_id)
-    build.attempts += 1
-    build.save(update_fields=["attempts"])
     changed(build.app.tenant_id, build.app_id, "build")
     return build
 
