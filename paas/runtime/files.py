@@ -62,4 +62,4 @@ def write_private(file: Path, config: dict[str, Any]) -> None:
     """Config vars are in it: for root's eyes."""
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w") as stream:
-        json.dump(config, stream)
+        stream.write(json.dumps(config))  # json.dump would encode it in Python, piece by piece
