@@ -13,8 +13,8 @@ PATIENCE_SECONDS = 20.0
 Connect = Callable[[], socket.socket]
 
 
-def tcp(address: str, port: int) -> Connect:
-    return lambda: socket.create_connection((address, port), timeout=2)
+def tcp(address: str, port: int, *, timeout: float = 2) -> Connect:
+    return lambda: socket.create_connection((address, port), timeout=timeout)
 
 
 def first_answer(
@@ -30,7 +30,7 @@ def first_answer(
     end = time.monotonic() + patience
     while time.monotonic() < end:
         try:
-            if wanted in _body(connect, path, host):
+            if wanted in body(connect, path, host):
                 return time.monotonic()
         except (OSError, http.client.HTTPException):
             pass
@@ -38,7 +38,8 @@ def first_answer(
     raise TimeoutError(f"no answer with {wanted!r} within {patience:g} s")
 
 
-def _body(connect: Connect, path: str, host: str) -> bytes:
+def body(connect: Connect, path: str, host: str) -> bytes:
+    """Of the answer to a GET, whatever its status."""
     connection = http.client.HTTPConnection(host)
     connection.sock = connect()
     try:

@@ -49,6 +49,7 @@ NOT_RUN = {
     (BENCH, "sudo bin/bench launch --docker"): "the tests go without Docker",
     (BENCH, "sudo bin/bench deploy --docker"): "the tests go without Docker",
     (BENCH, "sudo bin/bench build --docker"): "the tests go without Docker",
+    (BENCH, "sudo bin/bench density --docker"): "the tests go without Docker",
 }
 # What is run instead.
 INSTEAD = {
@@ -60,6 +61,8 @@ HERE = {
     ".localhost:8080": f".localhost:{PORT}",
     "--port 80 ": f"--port {LOW_PORT} ",
     "--rounds 20": "--rounds 1",
+    "--containers 100": "--containers 3",
+    "--apps 1000 --minutes 10": "--apps 2 --minutes 0.05",
     "berth_…": "{token}",
 }
 # What goes on until another command ends it, and what it prints when it is ready.

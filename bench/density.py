@@ -1,0 +1,225 @@
+"""`bin/bench density`: what a container costs the machine, and a hundred of them, Berth against Docker.
+
+The same files, programs and limits on both sides. Docker is asked for a hundred, measured and cleared away, and
+then Berth: neither has the other's memory to live with.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from bench import docker as peer
+from bench import launch, machine
+from bench.answers import Connect, first_answer, tcp
+from bench.figures import table
+from paas.network import Network, address_of, host_resolvers, resolv_conf
+from paas.runtime import Runtime
+from paas.settings import PATHS, UID_BASE
+from paas.specs import ID_RANGE_SIZE, MIB, ContainerSpec, Limits, TenantSpec
+from paas.worker import engine
+
+AT_ONCE = 8  # on either side so many are started side by side, until all are
+PORT = 8000
+PATIENCE_SECONDS = 120.0
+BALLAST = 28  # MiB that the app has read or computed; with Python and its server about 40
+PROGRAM = f"""\
+import http.server, os
+ballast = os.urandom({BALLAST} << 20)
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"awake %d" % ballast[-1])
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("0.0.0.0", {PORT}), Answer).serve_forever()
+"""
+BARE = ("/bin/sleep", "86400")
+APP = ("/usr/bin/python3", "/srv/app.py")
+
+
+class Side(Protocol):
+    """A platform that starts containers by number."""
+
+    def start(self, number: int, args: Sequence[str]) -> None: ...
+    def connect(self, number: int) -> Connect: ...
+    def clear(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Berth:
+    runtime: Runtime
+    network: Network
+    layers: tuple[str, ...]
+    many: int
+    started: list[ContainerSpec] = field(default_factory=list)
+
+    @property
+    def tenant(self) -> TenantSpec:
+        quota = Limits(
+            self.many * 128 * MIB,
+            swap_bytes=self.many * 128 * MIB,
+            cpu_millis=1000 * self.many,
+            pids=32 * self.many,
+        )
+        return TenantSpec("be0d40000001", UID_BASE + 4001 * ID_RANGE_SIZE, quota, 4096 * MIB)
+
+    def spec(self, number: int, args: Sequence[str]) -> ContainerSpec:
+        address = address_of(self.network.container_prefix, 30_000 + number)
+        return ContainerSpec(
+            id=f"be0d4{number:07x}", tenant=self.tenant, app_id="be0d40000002", layers=self.layers,
+            args=tuple(args), env=(("PATH", "/usr/sbin:/usr/bin"),), address=address,
+            resolver=resolv_conf(host_resolvers()), limits=Limits(memory_bytes=128 * MIB, swap_bytes=128 * MIB),
+        )  # fmt: skip
+
+    def start(self, number: int, args: Sequence[str]) -> None:
+        spec = self.spec(number, args)
+        self.runtime.prepare_tenant(spec.tenant)
+        self.started.append(spec)
+        with self.network.connecting(spec.id, spec.tenant.uid_base, spec.address) as connect:
+            self.runtime.create(spec, PATHS.work / "bench.log", connect)
+        self.runtime.start(spec.id)
+
+    def connect(self, number: int) -> Connect:
+        return tcp(str(address_of(self.network.container_prefix, 30_000 + number)), PORT)
+
+    def clear(self) -> None:
+        while self.started:
+            spec = self.started.pop()
+            self.runtime.delete(spec.id)
+            self.network.disconnect(spec.id, spec.address)
+
+
+@dataclass(slots=True)
+class Docker:
+    docker: peer.Docker
+    addresses: dict[int, str] = field(default_factory=dict)
+
+    def start(self, number: int, args: Sequence[str]) -> None:
+        limits = ("-m", "128m", "--memory-swap", "256m", "--cpus", "1", "--pids-limit", "256")
+        self.docker("run", "-d", "--name", f"n{number}", *limits, "bench:1", *args)
+
+    def connect(self, number: int) -> Connect:
+        if number not in self.addresses:
+            self.addresses[number] = self.docker.address(f"n{number}")
+        return self.docker.tcp(self.addresses[number], PORT)
+
+    def clear(self) -> None:
+        self.addresses.clear()
+        names = self.docker("ps", "-aq").split()
+        if names:
+            self.docker("rm", "-f", *names)
+
+
+@dataclass(slots=True)
+class Figures:
+    """Bytes for each of many containers, and the seconds until the last of many answered."""
+
+    overhead: float
+    app: float
+    all_answer: float
+
+
+def run(*, many: int, with_docker: bool) -> None:
+    """Print the tables. Run it in the mount namespace of a Berth that is up."""
+    store = engine.store()
+    image = store.image(store.resolve(engine.base_image()))
+    engine.network().apply_base()
+    berth = Berth(engine.runtime(), engine.network(), (*image.layers, _program_layer()), many)
+    sides: dict[str, Figures] = {}
+    try:
+        if with_docker:
+            with _docker(berth) as docker:
+                sides["docker"] = _measure(docker, many)
+        sides["berth"] = _measure(berth, many)
+    finally:
+        berth.clear()
+        berth.runtime.remove_tenant(berth.tenant.id)
+    print(_sizes(sides, many))
+    print(table(f"{many} nginx at once: until all answer", {name: [s.all_answer] for name, s in sides.items()},
+                base="docker" if with_docker else None))  # fmt: skip
+
+
+def _measure(side: Side, many: int) -> Figures:
+    try:
+        side.start(0, BARE)  # what comes with the first one is not each one's
+        before = machine.held() - _own(BARE)
+        _start_many(side, BARE, many)
+        overhead = (machine.held() - _own(BARE) - before) / many
+        side.clear()
+        begin = time.monotonic()
+        _start_many(side, launch.ARGS, many)
+        _until_all_answer(side, launch.PAGE, many)
+        answered = time.monotonic() - begin
+        side.clear()
+        side.start(0, APP)
+        before = machine.held()
+        _start_many(side, APP, many)
+        _until_all_answer(side, b"awake", many)
+        return Figures(overhead, (machine.held() - before) / many, answered)
+    finally:
+        side.clear()
+
+
+def _own(command: Sequence[str]) -> int:
+    """Bytes that the processes with this command line have alone."""
+    return machine.private(machine.running(" ".join(command)))
+
+
+def _until_all_answer(side: Side, wanted: bytes, many: int) -> None:
+    for number in range(1, many + 1):
+        first_answer(side.connect(number), "/", wanted, patience=PATIENCE_SECONDS)
+
+
+def _start_many(side: Side, args: Sequence[str], many: int) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(partial(_start, side, args), range(1, many + 1)))
+
+
+def _start(side: Side, args: Sequence[str], number: int) -> None:
+    side.start(number, args)
+
+
+def _sizes(sides: dict[str, Figures], many: int) -> str:
+    rows: dict[str, Callable[[Figures], float]] = {
+        "kernel and helpers, of a container": lambda figures: figures.overhead,
+        f"an app of {BALLAST + 12} MiB, idle": lambda figures: figures.app,
+    }
+    lines = [f"memory that is not shared, one of {many}"]
+    for title, read in rows.items():
+        for name, figures in sides.items():
+            ratio = f"{read(figures) / read(sides['docker']):.3f}" if "docker" in sides else ""
+            lines.append(f"  {title:38}{name:8}{read(figures) / MIB:9.2f} MiB  {ratio}".rstrip())
+    return "\n".join(lines)
+
+
+def _program_layer() -> str:
+    """A layer with the app; its DiffID."""
+    with tempfile.TemporaryDirectory(dir=PATHS.work) as folder:
+        place = Path(folder) / "upper" / "srv"
+        place.mkdir(parents=True)
+        (place / "app.py").write_text(PROGRAM)
+        (place / "nginx.conf").write_text(launch.CONFIG)
+        return engine.store().commit_changeset(place.parent).diff_id
+
+
+@contextmanager
+def _docker(berth: Berth) -> Iterator[Docker]:
+    """Docker with the same files imported as one image."""
+    with ExitStack() as undo:
+        docker = undo.enter_context(peer.running(PATHS.work / "bench-docker"))
+        berth.runtime.prepare_tenant(berth.tenant)
+        with berth.runtime.plain_rootfs(berth.tenant, berth.layers) as rootfs:
+            docker.import_image(rootfs.root, "bench:1")
+        yield Docker(docker)
