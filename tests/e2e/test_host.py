@@ -15,7 +15,7 @@ from subprocess import PIPE
 
 import pytest
 
-from paas.host.stop import mounted_below
+from paas.host.run_folder import mounted_below
 from paas.linux import processes
 from paas.linux.cgroups import Cgroup
 from tests.e2e.platform import ROOT, Platform
