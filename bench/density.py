@@ -7,6 +7,7 @@ then Berth: neither has the other's memory to live with.
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from paas.settings import PATHS, UID_BASE
 from paas.specs import ID_RANGE_SIZE, MIB, ContainerSpec, Limits, TenantSpec
 from paas.worker import engine
 
+ASK_SECONDS = 0.02
 AT_ONCE = 8  # on either side so many are started side by side, until all are
 PORT = 8000
 PATIENCE_SECONDS = 120.0
@@ -124,11 +126,13 @@ class Docker:
 
 @dataclass(slots=True)
 class Figures:
-    """Bytes for each of many containers, and the seconds until the last of many answered."""
+    """Bytes for each of many containers, the seconds until the last of many answered, and how long one that ran
+    before took for each answer meanwhile."""
 
     overhead: float
     app: float
     all_answer: float
+    meanwhile: list[float]
 
 
 def run(*, many: int, with_docker: bool) -> None:
@@ -147,8 +151,11 @@ def run(*, many: int, with_docker: bool) -> None:
         berth.clear()
         berth.runtime.remove_tenant(berth.tenant.id)
     print(_sizes(sides, many))
-    print(table(f"{many} nginx at once: until all answer", {name: [s.all_answer] for name, s in sides.items()},
-                base="docker" if with_docker else None))  # fmt: skip
+    base = "docker" if with_docker else None
+    rows = {name: [side.all_answer] for name, side in sides.items()}
+    print(table(f"{many} nginx at once: until all answer", rows, base=base))
+    rows = {name: side.meanwhile for name, side in sides.items()}
+    print(table("  meanwhile: an answer of one that ran before", rows, base=base))
 
 
 def _measure(side: Side, many: int) -> Figures:
@@ -158,18 +165,41 @@ def _measure(side: Side, many: int) -> Figures:
         _start_many(side, BARE, many)
         overhead = (machine.held() - _own(BARE) - before) / many
         side.clear()
+        side.start(0, launch.ARGS)
+        first_answer(side.connect(0), "/", launch.PAGE)
         begin = time.monotonic()
-        _start_many(side, launch.ARGS, many)
-        _until_all_answer(side, launch.PAGE, many)
+        with _asked_all_the_time(side.connect(0), launch.PAGE) as meanwhile:
+            _start_many(side, launch.ARGS, many)
+            _until_all_answer(side, launch.PAGE, many)
         answered = time.monotonic() - begin
         side.clear()
         side.start(0, APP)
         before = machine.held()
         _start_many(side, APP, many)
         _until_all_answer(side, b"awake", many)
-        return Figures(overhead, (machine.held() - before) / many, answered)
+        return Figures(overhead, (machine.held() - before) / many, answered, meanwhile)
     finally:
         side.clear()
+
+
+@contextmanager
+def _asked_all_the_time(connect: Connect, page: bytes) -> Iterator[list[float]]:
+    """Seconds that each answer took until the block ends."""
+    took: list[float] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(ASK_SECONDS):
+            begin = time.monotonic()
+            took.append(first_answer(connect, "/", page) - begin)
+
+    with ThreadPoolExecutor(1) as asker:
+        asking = asker.submit(ask)
+        try:
+            yield took
+        finally:
+            ended.set()
+        asking.result()
 
 
 def _own(command: Sequence[str]) -> int:
