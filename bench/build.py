@@ -65,7 +65,9 @@ class Source:
         self.is_app = dockerfile is APP
         command = '["/app/.venv/bin/gunicorn", "--bind=0.0.0.0:8000", "app:app"]'
         text = dockerfile.format(base=BASE, stamp=self.stamp, command=command)
-        (self.app.folder / "Dockerfile").write_text(text)
+        path = self.app.folder / "Dockerfile"
+        if not path.exists() or path.read_text() != text:  # what does not change keeps its time, too
+            path.write_text(text)
 
     def same(self) -> None:
         self.write(APP)
@@ -147,6 +149,8 @@ class WithoutDockerfile:
         (self.folder / "Procfile").write_text(f"web: {self.command}\n")
         with (self.folder / "requirements.txt").open("a") as file:
             file.write(f"# {self.source.stamp}\n")  # what makes a build cold
+        for name in ("Procfile", "requirements.txt"):
+            os.utime(self.folder / name, (0, 0))  # as in a folder that is not made anew each time
         return {OWN: self.berth.build(self.folder)[BERTH]}
 
 
