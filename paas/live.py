@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import redis
 import structlog
@@ -36,6 +36,16 @@ def publish(name: str, message: dict[str, str]) -> None:
         client().publish(name, json.dumps(message))
     except redis.RedisError as error:  # a page that misses it catches up when it reconnects
         log.warning("live.unreachable", channel=name, error=str(error))
+
+
+def listened_to() -> frozenset[str]:
+    """The channels that somebody listens to now, the machine's among them; none when the broker is away."""
+    try:
+        names: list[Any] = client().pubsub_channels("live:*")  # bytes, whatever the library's types say
+    except redis.RedisError as error:
+        log.warning("live.unreachable", error=str(error))
+        return frozenset()
+    return frozenset(name.decode() for name in names)
 
 
 def changed(tenant_id: str, app_id: str, what: What) -> None:

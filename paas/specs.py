@@ -213,6 +213,29 @@ class ContainerState:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a cgroup uses now, in bytes, and counters since it was made.
+
+    `working_set` is all that is charged to it but what can go at once. `anonymous` is its own, nobody else's.
+    `file` is page cache that it was the first to read: of layers it is shared with others, who are charged
+    nothing. `mapped` is of `file` what a process has mapped. `stalled_usec`: how long some of its tasks waited
+    for a processor, for memory, for a disk; None on cgroup v1, which does not tell.
+    """
+
+    working_set: int
+    anonymous: int
+    file: int
+    mapped: int
+    shared_memory: int
+    swap: int
+    pids: int
+    cpu_usec: int
+    throttled_usec: int
+    io_bytes: int
+    stalled_usec: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What a cgroup has used: memory now, cpu since its start (microseconds), processes now."""
 

@@ -5,6 +5,7 @@ duties, which may be slow, nor for a database that is away.
 from __future__ import annotations
 
 import grp
+import time
 from collections import Counter
 from collections.abc import Collection
 from threading import Event, Lock, Thread
@@ -12,6 +13,7 @@ from threading import Event, Lock, Thread
 import structlog
 from django.conf import settings
 
+from paas.agent.exits import WRITTEN, ExitWatch
 from paas.errors import BerthError
 from paas.runtime import LogKeeper, Together
 from paas.worker import engine
@@ -20,6 +22,7 @@ from tenants.containers import observations
 
 log = structlog.get_logger()
 EVERY_SECONDS = 1.0
+ALL_SECONDS = 60.0
 
 
 class Logs:
@@ -27,6 +30,8 @@ class Logs:
 
     def __init__(self) -> None:
         self._keeper = LogKeeper(settings.PATHS.bundles, grp.getgrnam(settings.GROUP).gr_gid)
+        self._written = ExitWatch(settings.PATHS.container_log("").parent, WRITTEN)
+        self._looked = -ALL_SECONDS
         self._owners: dict[str, str] = {}  # container -> tenant, neither of which changes
         self._rates: dict[str, int] = {}  # as the rows said when they could be read last
         self._dropped, self._counting, self._ending = Counter[str](), Lock(), Event()
@@ -45,11 +50,19 @@ class Logs:
             try:
                 self._keep()
             except (BerthError, OSError) as error:
+                self._written.overflown = True  # what was told is lost
                 log.warning("agent.logs_failed", error=str(error))
 
     def _keep(self) -> None:
-        # Of what the host has; its rows may be out of reach.
-        found = {pk: settings.PATHS.container_log(pk) for pk in engine.runtime().list()}
+        """Those that were written to; all at first, when they were too many to be told, and now and then."""
+        written = {name.removesuffix(".log") for name in self._written.all()}
+        if self._written.overflown or time.monotonic() - self._looked >= ALL_SECONDS:
+            self._written.overflown, self._looked = False, time.monotonic()
+            # Of what the host has; its rows may be out of reach.
+            written = set(engine.runtime().list())
+            self._owners = {pk: tenant for pk, tenant in self._owners.items() if pk in written}
+            self._keeper.forget_all_but(written, self._rates)
+        found = {pk: settings.PATHS.container_log(pk) for pk in written if engine.runtime().has(pk)}
         dropped = self._keeper.tick(found, self._together(found))
         with self._counting:
             self._dropped.update(dropped)
@@ -57,9 +70,11 @@ class Logs:
     def _together(self, found: Collection[str]) -> dict[str, Together]:
         """Whose rate each of them shares, as far as that is known."""
         known = {pk: self._owners.get(pk) or engine.runtime().tenant_of(pk) for pk in found}
-        self._owners = {pk: tenant for pk, tenant in known.items() if tenant}
+        self._owners.update({pk: tenant for pk, tenant in known.items() if tenant})
         rates = self._rates
-        return {pk: Together(tenant, rates[tenant]) for pk, tenant in self._owners.items() if tenant in rates}
+        return {
+            pk: Together(tenant, rates[tenant]) for pk, tenant in known.items() if tenant and tenant in rates
+        }
 
     def observe(self) -> None:
         """What was dropped into rows; kept for the next time when that fails.

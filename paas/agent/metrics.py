@@ -1,79 +1,108 @@
-"""What containers and the machine use: cgroup files and /proc, into columns, every few seconds."""
+"""What containers and the machine use: cgroup files and /proc, into columns.
+
+What somebody looks at is read every few seconds, everything else in turn, a few at a time: what this costs does
+not grow with what the machine carries. A container that sleeps is not read; it stays as it was.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from paas import live, usage
+from paas.specs import Reading
 from paas.worker import engine
+from paas.worker.rounds import Round
 from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.fleet import observations as fleet
 
+MOST_WATCHED = 50  # containers a turn
+MOST_OTHERS = 20
+MACHINE_EVERY = 10.0  # seconds, when nobody looks
+STEP = 256 * 1024  # a change of memory that is worth a write
+FORGOTTEN = 3600.0  # seconds after which a container's last reading is no use
+
 
 class Sampler:
-    """Remembers the last cpu counters, so that a rate can be told."""
+    """Remembers the last counters, so that a rate can be told."""
 
     def __init__(self) -> None:
-        self._cpu: dict[str, tuple[float, int]] = {}
+        self._last: dict[str, tuple[float, Reading]] = {}
         self._machine: tuple[float, float] | None = None
-        self._remembered = time.monotonic()  # the first sample has no rates yet
+        self._machine_seen = -MACHINE_EVERY
+        self._watched, self._others = Round(MOST_WATCHED), Round(MOST_OTHERS)
+        self._remembered: dict[str, float] = {}  # name -> when its chart got a point
 
     def sample(self) -> None:
-        rows = list(
-            Container.objects.filter(status__in=(Container.Status.RUNNING, Container.Status.SLEEPING)).only(
-                "pk", "tenant_id", "app_id"
-            )
-        )
-        read = [row for row in rows if self._read(row)]
-        observations.sampled(read)
-        self._cpu = {row.pk: self._cpu[row.pk] for row in read}
-        machine = self._sample_machine()
+        listened = live.listened_to()
+        looked_at = self._watched_rows(listened)
+        others = [row for row in self._others.next(_running()) if row.pk not in looked_at]
+        read = [row for row in looked_at.values() if self._read(row)]
+        quiet = [row for row in others if self._read(row, unless_same=True)]
+        observations.sampled([*read, *quiet])
         for tenant_id, app_id in {(row.tenant_id, row.app_id) for row in read}:
             live.publish(live.channel(tenant_id), {"app": app_id, "what": "usage"})
-        live.publish(live.MACHINE, {"what": "usage"})
-        self._remember(read, machine)
+        self._remember_apps([*looked_at.values(), *others])
+        if live.MACHINE in listened or time.monotonic() - self._machine_seen >= MACHINE_EVERY:
+            self._sample_machine()
+        self._forget()
 
-    def _read(self, row: Container) -> bool:
-        """Its usage into the row; False if it ended meanwhile."""
+    def _watched_rows(self, listened: frozenset[str]) -> dict[str, Container]:
+        tenants = [name.rpartition(":")[2] for name in listened - {live.MACHINE}]
+        if not tenants:
+            return {}
+        return {row.pk: row for row in self._watched.next(_running().filter(tenant__in=tenants))}
+
+    def _read(self, row: Container, *, unless_same: bool = False) -> bool:
+        """Its usage into the row; False if it ended meanwhile, or is as the row says."""
         try:
-            used = engine.runtime().usage(row.pk)
-        except (OSError, LookupError):
+            used = engine.runtime().reading(row.tenant_id, row.app_id, row.pk)
+        except OSError:
             return False
         now = time.monotonic()
-        before = self._cpu.get(row.pk)
-        self._cpu[row.pk] = (now, used.cpu_usec)
-        row.memory_bytes, row.cpu_usec, row.pids = used.memory_bytes, used.cpu_usec, used.pids
-        row.sampled_at = timezone.now()
+        before, self._last[row.pk] = self._last.get(row.pk), (now, used)
+        was = (row.memory_bytes, row.cpu_millis, row.pids)
+        row.memory_bytes, row.pids, row.sampled_at = used.working_set, used.pids, timezone.now()
         if before and now > before[0]:
-            row.cpu_millis = max(0, round((used.cpu_usec - before[1]) / (now - before[0]) / 1000))
-        return True
+            row.cpu_millis = max(0, round((used.cpu_usec - before[1].cpu_usec) / (now - before[0]) / 1000))
+        return not (unless_same and is_same(was, (row.memory_bytes, row.cpu_millis, row.pids)))
 
-    def _remember(self, rows: list[Container], machine: tuple[int, int]) -> None:
-        """A point for the charts, less often than a sample."""
-        if time.monotonic() - self._remembered < usage.EVERY:
-            return
-        self._remembered = time.monotonic()
-        used = {usage.MACHINE: machine}
+    def _remember_apps(self, rows: Iterable[Container]) -> None:
+        """A point for the charts of apps that were read, less often than a sample."""
+        used: dict[str, tuple[int, int]] = {}
         for row in rows:
             memory, cpu = used.get(row.app_id, (0, 0))
             used[row.app_id] = (memory + row.memory_bytes, cpu + row.cpu_millis)
-        usage.remember(time.time(), used)
+        self._remember(used)
 
-    def _sample_machine(self) -> tuple[int, int]:
-        """Into the machine's row; memory in use in bytes, and thousandths of a core."""
+    def _remember(self, used: dict[str, tuple[int, int]]) -> None:
+        now = time.monotonic()
+        due = {name for name in used if now - self._remembered.get(name, now - usage.EVERY) >= usage.EVERY}
+        self._remembered.update(dict.fromkeys(due, now))
+        if due:
+            usage.remember(time.time(), {name: used[name] for name in due})
+
+    def _forget(self) -> None:
+        end = time.monotonic() - FORGOTTEN
+        self._last = {pk: last for pk, last in self._last.items() if last[0] > end}
+        self._remembered = {name: at for name, at in self._remembered.items() if at > end}
+
+    def _sample_machine(self) -> None:
+        """Into the machine's row: memory in use in bytes, and thousandths of a core."""
         memory = _meminfo()
         busy, now = _busy_seconds(), time.monotonic()
         millis = 0
         if self._machine:
             millis = max(0, round((busy - self._machine[1]) / (now - self._machine[0]) * 1000))
-        self._machine = (now, busy)
+        self._machine, self._machine_seen = (now, busy), now
         disk = shutil.disk_usage(settings.PATHS.state)
         fleet.machine_sampled(
             cores=os.cpu_count() or 1,
@@ -83,7 +112,20 @@ class Sampler:
             disk_bytes=disk.used + disk.free,  # as df(1) counts: a file system may keep blocks back
             disk_free_bytes=disk.free,
         )
-        return memory["MemTotal"] - memory["MemAvailable"], millis
+        live.publish(live.MACHINE, {"what": "usage"})
+        self._remember({usage.MACHINE: (memory["MemTotal"] - memory["MemAvailable"], millis)})
+
+
+def is_same(was: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
+    """Pure: whether memory (bytes), processor (1/1000 core) and processes look alike on a page."""
+    memory = abs(now[0] - was[0]) < max(STEP, was[0] // 50)
+    cpu = abs(now[1] - was[1]) < max(3, was[1] // 20)
+    return memory and cpu and now[2] == was[2] and (now[0] > 0) == (was[0] > 0)
+
+
+def _running() -> QuerySet[Container]:
+    rows = Container.objects.filter(status=Container.Status.RUNNING)
+    return rows.only("pk", "tenant_id", "app_id", "memory_bytes", "cpu_millis", "pids")
 
 
 def _meminfo() -> dict[str, int]:

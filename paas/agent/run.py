@@ -20,14 +20,14 @@ from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
+from paas import live
 from paas.agent.exits import ExitWatch
 from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.errors import BerthError
 from paas.queue import wake
 from paas.worker import disk, fences, kept, names, quota, routes, upkeep, volumes
-from paas.worker.sweep import clear_host, sweep
-from tenants.accounts.models import Tenant
+from paas.worker.sweep import all_unlike_their_rows, clear_host, sweep
 from tenants.containers.models import Container
 from tenants.isolation.actions import look_by_itself
 from tenants.runs.models import Run
@@ -47,6 +47,19 @@ class Duty:
     due: float = 0.0
 
 
+class WhileWatched:
+    """Work that nobody needs done often unless a page is open somewhere: done each time then, otherwise every
+    `rest` seconds."""
+
+    def __init__(self, work: Callable[[], object], rest: float) -> None:
+        self._work, self._rest, self._done = work, rest, -rest
+
+    def __call__(self) -> None:
+        if time.monotonic() - self._done >= self._rest or live.listened_to():
+            self._work()
+            self._done = time.monotonic()
+
+
 class Agent:
     def __init__(self) -> None:
         self._ending = False
@@ -55,14 +68,15 @@ class Agent:
         self._duties = [
             # A firewall's restart often flushes everybody's rules: containers must not stay unfenced.
             Duty("fences", fences.keep, 10.0),
+            Duty("let_through", fences.let_through, 60.0),
             Duty("adopt", adopt, 5.0, once=True),
             Duty("beat", beat, 5.0),
             Duty("sweep", sweep, 5.0),
             Duty("names", names.tell_everybody, 15.0),
-            Duty("traffic", fences.count, 10.0),
+            Duty("traffic", WhileWatched(fences.count, rest=60.0), 10.0),
             Duty("egress", fences.look, 30.0),
             Duty("sample", Sampler().sample, 3.0),
-            Duty("logs", self._logs.observe, 1.0),
+            Duty("logs", self._logs.observe, 5.0),
             Duty("quotas", quota.look, 10.0),
             Duty("store", keep_store, 300.0),
             Duty("volumes", volumes.look, 120.0),
@@ -108,7 +122,9 @@ def adopt() -> None:
     """After a start: what no row knows is cleared, what runs is routed to again."""
     for pk in clear_host():
         log.info("agent.stray_cleared", container=pk)
-    routes.sync(*Tenant.objects.all())
+    routes.sync_all()
+    for app_id in all_unlike_their_rows():
+        wake("reconcile", app_id)
 
 
 def ended(container_id: str) -> None:

@@ -46,11 +46,12 @@ class Table:
 
     folder: Path
 
-    def write(self, routes: Iterable[Route]) -> bool:
-        """Make it say what `routes` do, and nothing else. True if that changed anything."""
+    def write(self, routes: Iterable[Route], of: str = "") -> bool:
+        """Make it say what `routes` do, and nothing else, of the hosts whose names end in `of`. True if that
+        changed anything."""
         wanted = {host(name): files_of(route.upstreams) for route in routes for name in route.hosts}
         self.folder.mkdir(mode=0o755, exist_ok=True)
-        gone = _names(self.folder) - wanted.keys()
+        gone = {name for name in _names(self.folder) - wanted.keys() if name.endswith(of.lower())}
         changed = [self._fill(name, files) for name, files in wanted.items()]
         for name in gone:
             self._fill(name, frozenset())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,7 +69,7 @@ class Together:
 
 
 class LogKeeper:
-    """Call `tick` about once a second. `group` may read the logs.
+    """Call `tick` about once a second, with the logs that may have changed. `group` may read them.
 
     What logs have at the first tick, a keeper before this one has judged; a log that comes later is new.
     """
@@ -84,9 +84,6 @@ class LogKeeper:
         """Look at the logs of these containers; the bytes dropped now, of those that lost any. `owners` says
         which of them share an allowance."""
         owners = owners or {}
-        self._logs = {key: log for key, log in self._logs.items() if key in logs}
-        known = {owner.id for owner in owners.values()}
-        self._together = {key: found for key, found in self._together.items() if key in known}
         dropped = {}
         for container_id, path in logs.items():
             with suppress(FileNotFoundError):
@@ -94,6 +91,10 @@ class LogKeeper:
                     dropped[container_id] = lost
         self._began = True
         return dropped
+
+    def forget_all_but(self, containers: Container[str], owners: Container[str]) -> None:
+        self._logs = {key: log for key, log in self._logs.items() if key in containers}
+        self._together = {key: found for key, found in self._together.items() if key in owners}
 
     def _keep(self, container_id: str, path: Path, owner: Together | None) -> int:
         found, now = path.stat(), time.monotonic()

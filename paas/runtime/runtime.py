@@ -12,8 +12,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from paas.errors import CommandFailed, Conflict, HostProblem, NotFound
-from paas.linux import mounts, namespaces
-from paas.linux.cgroups import host_tree, swap_accounting
+from paas.linux import cgroup_use, mounts, namespaces
+from paas.linux.cgroups import Cgroup, host_tree, swap_accounting
 from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
 from paas.paths import Paths
@@ -23,7 +23,7 @@ from paas.runtime.inside import Inside, check_places, check_program, identify
 from paas.runtime.lives import Facts, Life
 from paas.runtime.rootfs import PlainRootfs
 from paas.runtime.space import Space
-from paas.specs import ContainerSpec, ContainerState, Effective, Limits, TenantSpec, Usage
+from paas.specs import ContainerSpec, ContainerState, Effective, Limits, Reading, TenantSpec, Usage
 
 EXEC_OUTPUT_MAX = 256 * 1024
 PAGE = 4096
@@ -187,11 +187,19 @@ class Runtime:
         life, facts = self._known(container_id)
         return life.cgroup(facts).usage()
 
+    def reading(self, tenant_id: str, app_id: str, container_id: str) -> Reading:
+        """More of it, without a look at its files here. FileNotFoundError when it is gone."""
+        return cgroup_use.read(Cgroup(f"{self.cgroup_root}/{tenant_id}/{app_id}/{container_id}"))
+
     def list(self) -> list[str]:
         """Ids of the containers that this host knows, in whatever state."""
         if not self.paths.bundles.is_dir():
             return []
         return sorted(bundle.name for bundle in self.paths.bundles.iterdir())
+
+    def has(self, container_id: str) -> bool:
+        """Whether `list` names it."""
+        return (self.paths.bundles / container_id).is_dir()
 
     # --- volumes
     def volume_bytes(self, tenant_id: str, volume: str) -> int | None:

@@ -37,9 +37,13 @@ def ensure(tenant: Tenant) -> None:
 
 
 def keep() -> None:
-    """Level-triggered: the rules are there, and what runs is let through and fenced, whoever took that away."""
+    """Level-triggered: the rules are there, whoever took them away, for all that is connected."""
+    engine.network().apply_base()
+
+
+def let_through() -> None:
+    """Level-triggered: what runs is let through as its tenant's, and fenced, whoever took that away."""
     network = engine.network()
-    network.apply_base()
     # One that is only being started is its worker's.
     rows = Container.objects.filter(status__in=(Container.Status.RUNNING, Container.Status.SLEEPING))
     running = list(rows.filter(address__isnull=False).select_related("tenant"))

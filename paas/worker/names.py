@@ -7,14 +7,17 @@ or a process type comes or goes. Builds have no names: what they make must not d
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from paas.errors import NotFound
 from paas.network import address_of, service_address
 from paas.queue import wake
 from paas.worker import engine
+from paas.worker.rounds import Round
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container, ServiceAddress
@@ -22,6 +25,8 @@ from tenants.containers.observations import allot_services
 from tenants.containers.selectors import LIVE
 from tenants.releases.models import Release
 
+JUST_MADE = timedelta(seconds=40)
+_tenants = Round(3)
 Hosts = tuple[tuple[str, str], ...]
 
 
@@ -71,17 +76,16 @@ def tell(tenant: Tenant) -> None:
 
 def tell_everybody() -> None:
     """Level-triggered: what was made while names changed may have missed them, and what a Berth without names
-    has deployed has none yet."""
+    has deployed has none yet. The next tenants', and what was made a moment ago."""
     nameless = App.objects.filter(destroyed_at=None, service_addresses=None).exclude(serving_release_id="")
     for app in nameless.select_related("tenant"):
         if release := app.releases.filter(pk=app.serving_release_id).first():
             prepare(app, release)
             wake("egress", app.tenant_id)
-    names: dict[str, Hosts] = {}
-    for row in _told():
-        if row.tenant_id not in names:
-            names[row.tenant_id] = of_tenant(row.tenant_id)
-        _write(row, names[row.tenant_id])
+    for tenant in _tenants.next(Tenant.objects.all()):
+        tell(tenant)
+    for row in _told().filter(created_at__gte=timezone.now() - JUST_MADE):
+        _write(row, of_tenant(row.tenant_id))
 
 
 def _told() -> QuerySet[Container]:

@@ -11,6 +11,7 @@ from paas.linux.cgroups import host_tree, io_throttling
 from paas.queue import wake
 from paas.specs import BYTES_PER_INODE, Effective, Limits
 from paas.worker import engine
+from paas.worker.rounds import Round
 from paas.worker.translate import tenant_spec
 from tenants.accounts import observations
 from tenants.accounts.in_force import Found
@@ -20,6 +21,7 @@ from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
 
 log = structlog.get_logger()
+_tenants, _containers = Round(10), Round(10)  # at a look
 PAGE = 4096
 _CAP_SYS_RESOURCE = 24  # capability.h
 FLAT = "cgroup v1 limits no tenant as a whole: each of its containers is held to this by itself"
@@ -46,27 +48,41 @@ def apply_quota(tenant_id: str) -> None:
 
 
 def look() -> None:
-    """Every tenant's limits, and its containers', as the kernel has them now. The agent does so again and
-    again: a limit that is not what was asked for is set once more, whoever changed it."""
-    for tenant in Tenant.objects.all():
-        drifted = look_at(tenant)
-        if drifted and _reason(tenant) == DRIFTED:
-            log.warning("quota.drifted", tenant=tenant.slug, limits=drifted)
+    """The next tenants' limits, and the next containers', as the kernel has them now. The agent does so again
+    and again: a limit that is not what was asked for is set once more, whoever changed it."""
+    drifted = {tenant: _seen(tenant) or [] for tenant in _tenants.next(Tenant.objects.all())}
+    live = Container.objects.filter(status__in=LIVE).select_related("tenant")
+    for row in _containers.next(live):
+        if _has_drifted(row, tenant_spec(row.tenant).quota):
+            drifted.setdefault(row.tenant, []).append(str(row))
+    for tenant, limits in drifted.items():
+        if limits and _reason(tenant) == DRIFTED:
+            log.warning("quota.drifted", tenant=tenant.slug, limits=limits)
             wake("quota", tenant.pk)
 
 
 def look_at(tenant: Tenant) -> list[str]:
-    """The names of those that drifted."""
+    """The names of all of its limits that drifted, its containers' too."""
+    drifted = _seen(tenant)
+    if drifted is None:
+        return []
+    quota = tenant_spec(tenant).quota
+    rows = Container.objects.filter(tenant=tenant, status__in=LIVE)
+    return [*drifted, *(str(row) for row in rows if _has_drifted(row, quota))]
+
+
+def _seen(tenant: Tenant) -> list[str] | None:
+    """The names of those of the tenant as a whole; None for one that has nothing on this host."""
     seen = engine.runtime().tenant_effective(tenant.pk)
     if seen is None:
-        return []
+        return None
     spec = tenant_spec(tenant)
     found = compared(spec.quota, spec.disk_bytes, seen, disks_held=_disks_held())
     drifted = [name for name, line in found.items() if line["why"] == DRIFTED]
     for name in drifted:
         found[name]["why"] = _reason(tenant)
     observations.quota_seen(tenant, found)
-    return [*drifted, *_drifted_containers(tenant, spec.quota)]
+    return drifted
 
 
 def _reason(tenant: Tenant) -> str:
@@ -78,17 +94,13 @@ def _reason(tenant: Tenant) -> str:
     return DRIFTED
 
 
-def _drifted_containers(tenant: Tenant, quota: Limits) -> list[str]:
-    drifted = []
-    for row in Container.objects.filter(tenant=tenant, status__in=LIVE):
-        try:
-            seen, is_held = engine.runtime().effective(row.pk), engine.runtime().is_held(row.pk, quota)
-        except (NotFound, OSError):  # it ended meanwhile
-            continue
-        containers.limits_seen(row, seen)
-        if not is_held:
-            drifted.append(str(row))
-    return drifted
+def _has_drifted(row: Container, quota: Limits) -> bool:
+    try:
+        seen, is_held = engine.runtime().effective(row.pk), engine.runtime().is_held(row.pk, quota)
+    except (NotFound, OSError):  # it ended meanwhile
+        return False
+    containers.limits_seen(row, seen)
+    return not is_held
 
 
 def _disks_held() -> str:

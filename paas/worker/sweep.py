@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from paas.queue import wake
 from paas.worker import engine, exports, isolation, registry, tenants, upkeep, volumes
 from paas.worker.builds import requeue_interrupted
-from paas.worker.plan import slots
+from paas.worker.plan import BACK_OFF_MOST, Slot, slots
 from paas.worker.plan import upkeep as upkeep_of
 from paas.worker.reconcile import LIVE, ended_but_there, long_ago, past_lives
+from paas.worker.rounds import Round
 from paas.worker.runs import is_due
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
@@ -23,12 +26,15 @@ from tenants.releases import serial
 from tenants.releases.models import Build, Release
 from tenants.runs.models import Run
 
+# So many at each look: an exit tells of itself, and what fits into one look is seen by every one.
+_containers, _apps = Round(20), Round(20)
+WAITED_FOR = BACK_OFF_MOST + timedelta(minutes=1)
 LOST_AFTER = timedelta(seconds=20)  # a message older than this is taken for lost
 
 
 def sweep() -> None:
     """Wake the worker for each app and build that is not as it should be."""
-    for app_id in sorted(unsettled_apps() | ended_unnoticed() | below_formation() | uncleared()):
+    for app_id in sorted(unsettled_apps() | unlike_their_rows() | below_formation() | uncleared()):
         wake("reconcile", app_id)
     for build_id in [*requeue_interrupted(), *forgotten_builds()]:
         wake("build", build_id)
@@ -56,39 +62,57 @@ def sweep() -> None:
 
 
 def unsettled_apps() -> set[str]:
-    """Apps with a release under way, a destroy asked for, or a container that belongs to no serving release."""
-    waiting = Q(releases__status__in=(Release.Status.PENDING, Release.Status.STARTING))
-    asked = App.objects.filter(waiting | Q(destroyed_at__isnull=False)).values_list("pk", flat=True)
-    strays = Container.objects.filter(kind=Container.Kind.PROCESS, status__in=LIVE)
-    strays = strays.exclude(release_id=F("app__serving_release_id"))
-    return set(asked) | set(strays.values_list("app_id", flat=True))
+    """Apps with a release under way, or a destroy asked for."""
+    going = Release.objects.filter(status__in=(Release.Status.PENDING, Release.Status.STARTING))
+    asked = App.objects.filter(destroyed_at__isnull=False)
+    return {*going.values_list("app_id", flat=True), *asked.values_list("pk", flat=True)}
 
 
-def ended_unnoticed() -> set[str]:
-    """Apps with a container that ended without a word: its conmon was killed, or the host restarted."""
-    rows = Container.objects.filter(kind=Container.Kind.PROCESS, status__in=LIVE).values_list("pk", "app_id")
-    return {app_id for pk, app_id in rows if engine.runtime().state(pk).status in ("stopped", "absent")}
+def unlike_their_rows() -> set[str]:
+    """Of the next containers: apps of those that belong to no serving release, or that ended without a word
+    (their conmon was killed)."""
+    return _unlike(_containers.next(_placed()))
+
+
+def all_unlike_their_rows() -> set[str]:
+    """Of all containers: the host may have restarted."""
+    return _unlike(_placed())
+
+
+def _placed() -> QuerySet[Container]:
+    rows = Container.objects.filter(kind=Container.Kind.PROCESS, status__in=LIVE)
+    return rows.annotate(serving=F("app__serving_release_id")).only("pk", "app_id", "release_id")
+
+
+def _unlike(rows: Iterable[Any]) -> set[str]:
+    return {row.app_id for row in rows if row.release_id != row.serving or _has_ended(row.pk)}
+
+
+def _has_ended(container_id: str) -> bool:
+    return engine.runtime().state(container_id).status in ("stopped", "absent")
 
 
 def below_formation() -> set[str]:
-    """Apps whose serving release lacks a container that is due to start now."""
-    live: dict[str, dict[str, tuple[str, int]]] = defaultdict(dict)
-    for pk, release_id, name, index in Container.objects.filter(
-        kind=Container.Kind.PROCESS, status__in=LIVE
-    ).values_list("pk", "release_id", "process_type", "index"):
+    """Apps whose serving release lacks a container that is due to start now: of the next ones, and of all that
+    lost one not so long ago that it would still wait."""
+    lost = Container.objects.filter(kind=Container.Kind.PROCESS, stopped_at__gte=timezone.now() - WAITED_FOR)
+    serving = App.objects.exclude(serving_release_id="").only("pk", "serving_release_id")
+    apps = [*serving.filter(pk__in=lost.values("app_id")), *_apps.next(serving)]
+    of = {app.serving_release_id for app in apps}
+    live: dict[str, dict[str, Slot]] = defaultdict(dict)
+    rows = Container.objects.filter(kind=Container.Kind.PROCESS, status__in=LIVE, release_id__in=of)
+    for pk, release_id, name, index in rows.values_list("pk", "release_id", "process_type", "index"):
         live[release_id or ""][pk] = (name, index)
-    found = set()
-    serving = Release.objects.filter(
-        pk__in=App.objects.exclude(serving_release_id="").values("serving_release_id")
-    )
-    for release in serving.only("pk", "app_id", "processes"):
-        wanted = slots(serial.processes(release))
-        if set(wanted) == set(live[release.pk].values()):
-            continue
-        todo = upkeep_of(wanted, live[release.pk], past_lives(release), timezone.now())
-        if todo.start or todo.stop:
-            found.add(release.app_id)
-    return found
+    releases = Release.objects.filter(pk__in=of).only("pk", "app_id", "processes")
+    return {release.app_id for release in releases if _has_work(release, live[release.pk])}
+
+
+def _has_work(release: Release, live: dict[str, Slot]) -> bool:
+    wanted = slots(serial.processes(release))
+    if set(wanted) == set(live.values()):
+        return False
+    todo = upkeep_of(wanted, live, past_lives(release), timezone.now())
+    return bool(todo.start or todo.stop)
 
 
 def uncleared() -> set[str]:

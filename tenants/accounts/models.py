@@ -113,6 +113,11 @@ class Tenant(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    @property
+    def host_suffix(self) -> str:
+        """What the host names of its apps end in, and nobody else's."""
+        return f"-{self.slug}.{settings.DOMAIN}"
+
 
 class Member(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="members")

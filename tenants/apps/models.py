@@ -40,7 +40,7 @@ class App(models.Model):
     @property
     def host(self) -> str:
         """The app's own host name; unique, because a tenant's slug has no hyphen."""
-        return f"{self.name}-{self.tenant.slug}.{settings.DOMAIN}"
+        return f"{self.name}{self.tenant.host_suffix}"
 
     @property
     def internal_name(self) -> str:

@@ -45,7 +45,6 @@ class Container(models.Model):
     oom_killed = models.BooleanField(default=False)
     reason = models.CharField(max_length=200, blank=True)  # why it was stopped or could not start
     memory_bytes = models.PositiveBigIntegerField(default=0)
-    cpu_usec = models.PositiveBigIntegerField(default=0)
     cpu_millis = models.PositiveIntegerField(default=0)  # over the last sample
     pids = models.PositiveIntegerField(default=0)
     sampled_at = models.DateTimeField(null=True)
@@ -54,7 +53,11 @@ class Container(models.Model):
 
     class Meta:
         ordering = ["process_type", "index", "-created_at"]
-        indexes = [models.Index(fields=["app", "status"])]
+        indexes = [
+            models.Index(fields=["app", "status"]),
+            models.Index(fields=["status", "address"]),  # what lives, and what is still on the host
+            models.Index(fields=["stopped_at"]),  # what ended a moment ago
+        ]
 
     def __str__(self) -> str:
         return f"{self.process_type or self.kind}.{self.index}"

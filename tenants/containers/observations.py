@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -24,7 +24,10 @@ from tenants.releases.room import demand_room
 FIRST_ADDRESS = 16  # below it the host's own: gateway, resolver
 MOST_SERVICES = 1000  # of a tenant: their addresses are everybody's
 _ADDRESS_TRIES = 20
-_USAGE = ("memory_bytes", "cpu_usec", "cpu_millis", "pids", "sampled_at")
+_SAMPLED = (
+    "UPDATE containers_container SET memory_bytes = %s, cpu_millis = %s, pids = %s, sampled_at = %s "
+    "WHERE id = %s"
+)
 
 
 def new_container(
@@ -180,9 +183,18 @@ def released(row: Container) -> bool:
     return _move(row, (Container.Status.STOPPED,), address=None)
 
 
-def sampled(rows: Sequence[Container]) -> int:
-    """Write the usage columns of `rows`, and no others: a status that changed meanwhile stays."""
-    return Container.objects.bulk_update(rows, _USAGE, batch_size=200) if rows else 0
+def sampled(rows: Sequence[Container]) -> None:
+    """Write the usage columns of `rows`, and no others: a status that changed meanwhile stays. One prepared
+    statement: what Django makes of so many rows takes ten times as long to put together."""
+    if not rows:
+        return
+    convert = Container._meta.get_field("sampled_at").get_db_prep_value
+    values = [
+        (row.memory_bytes, row.cpu_millis, row.pids, convert(row.sampled_at, connection), row.pk)
+        for row in rows
+    ]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(_SAMPLED, values)
 
 
 def limits_seen(row: Container, found: Effective) -> None:

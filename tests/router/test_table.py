@@ -97,3 +97,12 @@ def test_what_is_no_upstream_is_refused(tmp_path: Path, upstream: str) -> None:
     with pytest.raises(BadInput, match="is no upstream"):
         Table(tmp_path).write([route("a.example", upstream)])
     assert found(tmp_path) == {}
+
+
+def test_of_some_hosts_the_others_stay_as_they_are(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    table.write(
+        [route("a-x.example", "10.0.0.1:80"), route("b-x.example"), route("a-y.example", "10.0.0.2:80")]
+    )
+    assert table.write([route("a-x.example")], of="-X.example")
+    assert found(tmp_path) == {"a-x.example": ["none"], "a-y.example": ["0123456789abcdef=10.0.0.2:80"]}

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.linux import cgroup_use
+from paas.linux.cgroups import Cgroup, Tree, host_tree
+from paas.specs import MIB, Limits, Reading
+
+V2 = {
+    "memory.current": "9000000\n",
+    "memory.swap.current": "4096\n",
+    "memory.stat": "anon 5000000\nfile 3000000\nshmem 1000000\nfile_mapped 700000\ninactive_file 1500000\n",
+    "cpu.stat": "usage_usec 77\nuser_usec 70\nsystem_usec 7\nnr_throttled 2\nthrottled_usec 9\n",
+    "pids.current": "3\n",
+    "io.stat": "8:0 rbytes=10 wbytes=20 rios=1 wios=1 dbytes=99 dios=0\n8:16 rbytes=1 wbytes=2 rios=1 wios=1\n",
+    "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=11\nfull avg10=0.00 total=1\n",
+    "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=22\n",
+    "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=33\n",
+}
+
+
+@pytest.fixture
+def v2(tmp_path: Path) -> Cgroup:
+    (tmp_path / "b").mkdir()
+    for name, text in V2.items():
+        (tmp_path / "b" / name).write_text(text)
+    return Cgroup("/b", Tree(2, (("memory", tmp_path), ("cpu", tmp_path))))
+
+
+def test_v2_is_read_from_its_files(v2: Cgroup) -> None:
+    assert cgroup_use.read(v2) == Reading(
+        working_set=7_500_000,
+        anonymous=5_000_000,
+        file=2_000_000,
+        mapped=700_000,
+        shared_memory=1_000_000,
+        swap=4096,
+        pids=3,
+        cpu_usec=77,
+        throttled_usec=9,
+        io_bytes=33,
+        stalled_usec=(11, 22, 33),
+    )
+
+
+@pytest.mark.parametrize("missing", ["cpu.pressure", "io.pressure"])
+def test_a_kernel_without_pressure_says_nothing_of_it(v2: Cgroup, missing: str) -> None:
+    (v2.folders[0] / missing).unlink()
+    assert cgroup_use.read(v2).stalled_usec is None
+
+
+def test_v1_tells_reads_and_writes_by_name() -> None:
+    text = "8:0 Read 10\n8:0 Write 20\n8:0 Sync 30\n8:0 Discard 5\n8:0 Total 35\nTotal 35\n"
+    assert cgroup_use.io_total_v1(text) == 30
+
+
+@pytest.fixture
+def hungry() -> Iterator[tuple[Cgroup, subprocess.Popen[bytes]]]:
+    """A process that has taken 20 MiB inside the cgroup."""
+    cgroup = Cgroup(f"/bru{os.getpid()}")
+    cgroup.create(Limits())
+    if "cpuacct" in cgroup.tree.controllers:  # as the runtime does
+        cgroup.folder("cpuacct").mkdir(exist_ok=True)
+    program = "import sys; sys.stdin.readline(); kept = b'x' * (20 << 20); print('has it', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin and process.stdout
+        cgroup.attach(process.pid)
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"has it\n"
+        yield cgroup, process
+        process.kill()
+        process.wait()
+    cgroup.remove()
+
+
+@pytest.mark.kernel
+def test_this_kernel_is_read(hungry: tuple[Cgroup, subprocess.Popen[bytes]]) -> None:
+    cgroup, _ = hungry
+    found = cgroup_use.read(cgroup)
+    assert 20 * MIB <= found.anonymous <= 40 * MIB
+    assert found.anonymous <= found.working_set <= found.anonymous + found.file + 8 * MIB
+    assert (found.pids, found.swap) == (1, 0) and found.cpu_usec > 0
+    assert (found.stalled_usec is None) == (host_tree().version == 1)
+
+
+def test_one_that_is_gone_is_told_so() -> None:
+    with pytest.raises(FileNotFoundError):
+        cgroup_use.read(Cgroup("/bru-never"))
