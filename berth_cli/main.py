@@ -8,6 +8,7 @@ import typer
 
 from berth_cli import (
     apps,
+    density,
     deploy,
     inside,
     isolation,
@@ -56,6 +57,7 @@ cli.command("isolation")(isolation.isolation)
 cli.add_typer(store.store, name="store")
 cli.add_typer(quota.quota, name="quota")
 cli.command("network")(network.network)
+cli.command("density")(density.density)
 
 
 def app() -> None:

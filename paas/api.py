@@ -18,6 +18,7 @@ from tenants.apps.api import router as apps
 from tenants.audit.responses import as_json, of_the_database
 from tenants.containers.api import router as containers
 from tenants.fleet.api import router as fleet
+from tenants.fleet.density_api import router as density
 from tenants.inspections.api import router as inspections
 from tenants.isolation.api import router as isolation
 from tenants.registries.api import router as registries
@@ -53,6 +54,7 @@ for _router in (
     inspections,
     runs,
     fleet,
+    density,
     isolation,
 ):
     api.add_router("", _router)

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -23,6 +24,8 @@ from paas.worker.rounds import Round
 from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.fleet import observations as fleet
+from tenants.fleet import readings
+from tenants.fleet.readings import Taken
 
 MOST_WATCHED = 50  # containers a turn
 MOST_OTHERS = 20
@@ -36,18 +39,21 @@ class Sampler:
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[float, Reading]] = {}
+        self._taken: dict[str, Taken] = {}
         self._machine: tuple[float, float] | None = None
         self._machine_seen = -MACHINE_EVERY
-        self._watched, self._others = Round(MOST_WATCHED), Round(MOST_OTHERS)
+        self._watched, self._others, self._weighed = Round(MOST_WATCHED), Round(MOST_OTHERS), Round(1)
         self._remembered: dict[str, float] = {}  # name -> when its chart got a point
 
     def sample(self) -> None:
         listened = live.listened_to()
+        self._taken.clear()
         looked_at = self._watched_rows(listened)
         others = [row for row in self._others.next(_running()) if row.pk not in looked_at]
         read = [row for row in looked_at.values() if self._read(row)]
         quiet = [row for row in others if self._read(row, unless_same=True)]
         observations.sampled([*read, *quiet])
+        self._keep(others)
         for tenant_id, app_id in {(row.tenant_id, row.app_id) for row in read}:
             live.publish(live.channel(tenant_id), {"app": app_id, "what": "usage"})
         self._remember_apps([*looked_at.values(), *others])
@@ -61,6 +67,14 @@ class Sampler:
             return {}
         return {row.pk: row for row in self._watched.next(_running().filter(tenant__in=tenants))}
 
+    def _keep(self, rows: list[Container]) -> None:
+        """For the ledger. One container is weighed: that takes the kernel longest."""
+        readings.keep([self._taken[row.pk] for row in rows if row.pk in self._taken])
+        for row in self._weighed.next(_running()):
+            with suppress(OSError):
+                unshared, shared = engine.runtime().weigh(row.tenant_id, row.app_id, row.pk)
+                readings.weighed(row.pk, unshared=unshared, shared=shared)
+
     def _read(self, row: Container, *, unless_same: bool = False) -> bool:
         """Its usage into the row; False if it ended meanwhile, or is as the row says."""
         try:
@@ -69,6 +83,7 @@ class Sampler:
             return False
         now = time.monotonic()
         before, self._last[row.pk] = self._last.get(row.pk), (now, used)
+        self._taken[row.pk] = Taken(row, used, before and before[1], now - before[0] if before else 0.0)
         was = (row.memory_bytes, row.cpu_millis, row.pids)
         row.memory_bytes, row.pids, row.sampled_at = used.working_set, used.pids, timezone.now()
         if before and now > before[0]:
@@ -125,7 +140,7 @@ def is_same(was: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
 
 def _running() -> QuerySet[Container]:
     rows = Container.objects.filter(status=Container.Status.RUNNING)
-    return rows.only("pk", "tenant_id", "app_id", "memory_bytes", "cpu_millis", "pids")
+    return rows.only("pk", "tenant_id", "app_id", "kind", "process_type", "memory_bytes", "cpu_millis", "pids")
 
 
 def _meminfo() -> dict[str, int]:

@@ -29,6 +29,7 @@ from paas.queue import wake
 from paas.worker import disk, fences, kept, names, quota, routes, upkeep, volumes
 from paas.worker.sweep import all_unlike_their_rows, clear_host, sweep
 from tenants.containers.models import Container
+from tenants.fleet import readings
 from tenants.isolation.actions import look_by_itself
 from tenants.runs.models import Run
 
@@ -115,6 +116,7 @@ def keep_store() -> None:
     """The image store's sizes into rows; a prune is asked for when the disk is filling up."""
     upkeep.observe()
     kept.look()
+    readings.forget_ended()
     upkeep.at_night(timezone.now(), disk.used())
 
 

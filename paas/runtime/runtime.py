@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from paas.errors import CommandFailed, Conflict, HostProblem, NotFound
-from paas.linux import cgroup_use, mounts, namespaces
+from paas.linux import cgroup_use, mounts, namespaces, shares
 from paas.linux.cgroups import Cgroup, host_tree, swap_accounting
 from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
@@ -196,6 +196,10 @@ class Runtime:
         if not self.paths.bundles.is_dir():
             return []
         return sorted(bundle.name for bundle in self.paths.bundles.iterdir())
+
+    def weigh(self, tenant_id: str, app_id: str, container_id: str) -> tuple[int, int]:
+        """Bytes of its processes' memory that are nobody else's, and their part of what is shared. Slow."""
+        return shares.weigh(Cgroup(f"{self.cgroup_root}/{tenant_id}/{app_id}/{container_id}").pids())
 
     def has(self, container_id: str) -> bool:
         """Whether `list` names it."""

@@ -52,6 +52,12 @@ def cores(millis: int | None) -> str:
 
 
 @register.filter
+def permille(value: int | None) -> str:
+    """Thousandths of the time, in whole percent."""
+    return f"{round((value or 0) / 10)}%"
+
+
+@register.filter
 def amount(value: int | None, unit: str) -> str:
     """Of a limit: 512 MiB, 1 MiB/s, 1.5 cores, 2,048; None is no limit."""
     if value is None:

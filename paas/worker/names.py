@@ -26,7 +26,7 @@ from tenants.containers.selectors import LIVE
 from tenants.releases.models import Release
 
 JUST_MADE = timedelta(seconds=40)
-_tenants = Round(3)
+_tenants = Round(2)
 Hosts = tuple[tuple[str, str], ...]
 
 

@@ -4,6 +4,8 @@ from django.db import models
 
 from paas.specs import REFUSALS
 from tenants.accounts.models import Tenant
+from tenants.apps.models import App
+from tenants.containers.models import Container
 
 
 class Machine(models.Model):
@@ -38,3 +40,43 @@ class Traffic(models.Model):
     @property
     def refused(self) -> dict[str, int]:
         return {reason: getattr(self, f"refused_{reason}") for reason in REFUSALS}
+
+
+class Reading(models.Model):
+    """What a container held when it was last read, in bytes (paas.specs.Reading): the density ledger's."""
+
+    container = models.OneToOneField(
+        Container, on_delete=models.CASCADE, primary_key=True, related_name="reading"
+    )
+    anonymous = models.PositiveBigIntegerField(default=0)
+    file = models.PositiveBigIntegerField(default=0)
+    mapped = models.PositiveBigIntegerField(default=0)
+    shared_memory = models.PositiveBigIntegerField(default=0)
+    swap = models.PositiveBigIntegerField(default=0)
+    # Of its processes' memory, by smaps_rollup: nobody else's, and its part of what it shares. Null: not yet.
+    unshared = models.PositiveBigIntegerField(null=True)
+    shared = models.PositiveBigIntegerField(null=True)
+    # Thousandths of the time since the reading before.
+    throttled = models.PositiveSmallIntegerField(default=0)  # stopped by its own cpu limit
+    stalled_cpu = models.PositiveSmallIntegerField(null=True)  # null: cgroup v1 does not tell
+    stalled_memory = models.PositiveSmallIntegerField(null=True)
+    stalled_io = models.PositiveSmallIntegerField(null=True)
+    io_rate = models.PositiveBigIntegerField(default=0)  # bytes a second, read and written
+    read_at = models.DateTimeField()
+
+
+class Peak(models.Model):
+    """The most memory that one container of a process type was seen to need, by day, over the last weeks."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="peaks")
+    process_type = models.CharField(max_length=40)
+    days = models.JSONField(default=dict)  # "2026-11-27" -> bytes
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["app", "process_type"], name="one_peak_per_process_type")
+        ]
+
+    @property
+    def bytes(self) -> int:
+        return max(self.days.values(), default=0)

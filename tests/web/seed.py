@@ -21,7 +21,8 @@ from paas.specs import Effective, Limits
 from paas.worker import quota
 from tenants.accounts.models import Role, Tenant, User
 from tenants.apps.models import App
-from tenants.fleet.models import Machine
+from tenants.containers.models import Container
+from tenants.fleet.models import Machine, Peak, Reading
 from tenants.releases.models import Build, Release, Source
 from tenants.runs.models import Run
 from tenants.volumes.models import Volume
@@ -96,6 +97,7 @@ def fill() -> None:
     tenants["nova"].members.create(user=people["outsider"], role=Role.OWNER)
     for wanted in WORLD:
         make_app(wanted, tenants[wanted.tenant], people["developer"])
+    _readings()
     Machine.objects.create(
         cores=8,
         memory_bytes=16 * GIB,
@@ -105,6 +107,16 @@ def fill() -> None:
         disk_free_bytes=171 * GIB,
         sampled_at=_now(),
     )
+
+
+def _readings() -> None:
+    """As on cgroup v2; one was not weighed yet."""
+    for n, row in enumerate(Container.objects.exclude(status="stopped")):
+        weighed = {"unshared": 30 * MIB, "shared": 9 * MIB} if n else {}
+        stalls = {"stalled_cpu": 42, "stalled_memory": 0, "stalled_io": 7}
+        held = {"anonymous": 28 * MIB, "file": 11 * MIB, "mapped": 4 * MIB, "io_rate": 20_000}
+        Reading.objects.create(container=row, read_at=_now(), **held, **weighed, **stalls)
+        Peak.objects.get_or_create(app=row.app, process_type="web", days={"2026-11-27": 100 * MIB})
 
 
 def _limits(tenant: Tenant) -> None:

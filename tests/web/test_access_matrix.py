@@ -81,6 +81,7 @@ MATRIX = {
     ("PUT", "machine/tenants/{tenant}/network"): Row(ADMIN, 200, {"policy": "none"}),
     ("GET", "machine/tenants/{tenant}/quota"): Row(ADMIN, 200),
     ("PATCH", "machine/tenants/{tenant}/quota"): Row(ADMIN, 200, {"changes": {"pids": 512}}),
+    ("GET", "machine/density"): Row(ADMIN, 200),
     ("GET", "machine/store"): Row(ADMIN, 200),
     ("GET", "machine/store/upkeep"): Row(ADMIN, 200),
     ("POST", "machine/store/upkeep"): Row(ADMIN, 202, {"kind": "look"}),

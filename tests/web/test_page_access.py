@@ -45,6 +45,7 @@ MATRIX = {
     "tenants/<slug:slug>/registries/<str:host>/remove/": Row(DEVELOPER, 405, 302),
     "tenants/<slug:slug>/isolation/": Row(VIEWER, 200, 302),
     "machine/": Row(ADMIN),
+    "machine/density/": Row(ADMIN),
     "machine/isolation/": Row(ADMIN, 200, 302),
     "machine/people/": Row(ADMIN),
     "machine/store/": Row(ADMIN),

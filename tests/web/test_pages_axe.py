@@ -36,6 +36,8 @@ PAGES = {
         "/apps/new/",
         "/machine/",
         "/machine/?by=app",
+        "/machine/density/",
+        "/machine/density/?by=process",
         "/machine/tenants/",
         "/machine/tenants/acme/",
         "/machine/tenants/acme/network/",

@@ -1,0 +1,55 @@
+"""How densely the machine is used, and how much more fits: pure, in bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paas.specs import MIB
+
+MARGIN = 4  # a quarter more than it was ever seen to need
+STEP = 16 * MIB
+LEAST = 32 * MIB
+ASLEEP = 2 * MIB  # what is left in memory of a small app that sleeps
+VM_OVERHEAD = 160 * MIB  # a kernel and what runs beside the app, in a small virtual machine
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of the machine (`memory`, `available`, `swap_*`) and of all live containers."""
+
+    memory: int
+    available: int
+    reserved: int
+    used: int
+    anonymous: int
+    file: int
+    mapped: int
+    swap: int
+    containers: int
+    asleep: int
+
+    @property
+    def overcommit(self) -> float:
+        """Limits of all containers against the machine's memory: 1.0 is all of it promised once."""
+        return self.reserved / self.memory if self.memory else 0.0
+
+    def fits(self, size: int, asleep_percent: int, reserve: int) -> int:
+        """How many more apps that need `size` when awake, of which so many sleep, above `reserve`."""
+        each = (size * (100 - asleep_percent) + ASLEEP * asleep_percent) // 100
+        return max(0, self.available - reserve) // max(each, MIB)
+
+    def as_machines(self, size: int) -> int:
+        """Bytes that the same containers would take, each in a virtual machine of its own of that size."""
+        return self.containers * (size + VM_OVERHEAD)
+
+
+def right_size(limit: int, peak: int) -> int | None:
+    """A better limit for a process type that never needed more than `peak`; None where it is about right.
+
+    Never below what it was seen to need and a quarter of it; in whole steps, so that it does not change daily.
+    """
+    if not peak:
+        return None
+    wanted = max(LEAST, -(-(peak + peak // MARGIN) // STEP) * STEP)
+    too_large, too_small = wanted <= limit * 3 // 4, peak > limit * 9 // 10
+    return wanted if too_large or (too_small and wanted > limit) else None

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from paas.admission import reserve
+from paas.specs import MIB
+from tenants.accounts.access import admin
+from tenants.accounts.tokens import person
+from tenants.fleet import ledger
+from tenants.schemas import ERRORS, Limit
+
+router = Router(tags=["machine"])
+Size = Annotated[int, Field(ge=1, le=2**20)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+
+
+class Asked(Schema):
+    by: Literal["tenant", "app", "process"] = "tenant"
+    sort: Literal["used", "reserved", "unshared", "swap", "cpu", "io", "stalled", "name"] = "used"
+    size: Size = 64
+    asleep: Percent = 80
+    machine: Size = 512
+    limit: Limit = 50
+
+
+class RowOut(Schema):
+    """Bytes; cpu in 1/1000 core; `throttled` and `stalled_…` in 1/1000 of the time, of its worst container.
+
+    `reserved` are limits, `used` is the working set, `unshared` and `shared` are null until they were weighed,
+    `stalled_…` where the kernel does not tell (cgroup v1). `advice` is a better limit, of a process type.
+    """
+
+    tenant: str
+    app: str = ""
+    process: str = ""
+    containers: int
+    asleep: int
+    reserved: int
+    used: int
+    anonymous: int
+    file: int
+    mapped: int
+    swap: int
+    unshared: int | None
+    shared: int | None
+    cpu_millis: int
+    io_bytes: int
+    throttled: int | None
+    stalled_cpu: int | None
+    stalled_memory: int | None
+    stalled_io: int | None
+    peak: int | None = None
+    advice: int | None = None
+
+
+class DensityOut(Schema):
+    """`overcommit` is `reserved` by `memory`. `fits`: how many more apps of `size` MiB, `asleep` percent
+    of them asleep. `as_machines`: what as many virtual machines of `machine` MiB would take."""
+
+    memory: int
+    available: int
+    kept_back: int
+    reserved: int
+    used: int
+    anonymous: int
+    file: int
+    mapped: int
+    swap: int
+    containers: int
+    asleep: int
+    overcommit: float
+    fits: int
+    as_machines: int
+    rows: list[RowOut]
+
+
+@router.get(
+    "/machine/density",
+    response={200: DensityOut, **ERRORS},
+    summary="Who holds how much of the machine, and how much more fits (administrator)",
+)
+def density(request: HttpRequest, asked: Query[Asked]) -> DensityOut:
+    admin(person(request))
+    found = ledger.totals()
+    rows = ledger.rows(asked.by, "unshared_bytes" if asked.sort == "unshared" else asked.sort)[: asked.limit]
+    listed = ledger.with_advice(rows) if asked.by == "process" else list(rows)
+    names = ("memory", "available", "reserved", "used", "anonymous", "file", "mapped", "swap")
+    return DensityOut(
+        **{name: getattr(found, name) for name in (*names, "containers", "asleep")},
+        overcommit=round(found.overcommit, 3),
+        kept_back=reserve(found.memory),
+        fits=found.fits(asked.size * MIB, asked.asleep, reserve(found.memory)),
+        as_machines=found.as_machines(asked.machine * MIB),
+        rows=[_row(row) for row in listed],
+    )
+
+
+def _row(row: dict[str, object]) -> RowOut:
+    own = {
+        "tenant": row["slug"],
+        "app": row.get("name", ""),
+        "unshared": row["unshared_bytes"],
+        "shared": row["shared_bytes"],
+        "cpu_millis": row["cpu"],
+        "io_bytes": row["io"],
+    }
+    return RowOut.model_validate({**{key: row[key] for key in RowOut.model_fields if key in row}, **own})

@@ -1,0 +1,90 @@
+"""The density ledger's rows: who holds how much, for administrators only (see accounts.access.admin)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import BigIntegerField, Count, F, Max, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
+
+from tenants.containers.models import Container
+from tenants.containers.selectors import LIVE
+from tenants.fleet.density import Totals, right_size
+from tenants.fleet.models import Machine, Peak
+
+BY = {
+    "tenant": {"slug": F("tenant__slug")},
+    "app": {"slug": F("tenant__slug"), "name": F("app__name"), "of": F("app_id")},
+    "process": {
+        "slug": F("tenant__slug"),
+        "name": F("app__name"),
+        "of": F("app_id"),
+        "process": F("process_type"),
+    },
+}
+SORTS = ("unshared_bytes", "used", "reserved", "swap", "cpu", "io", "stalled", "name")
+
+
+def rows(by: str = "tenant", sort: str = "used", words: str = "") -> QuerySet[Any]:
+    """Sums over live containers, largest first: a dictionary for each tenant, app or process type."""
+    keys = BY[by]
+    found = Container.objects.filter(status__in=LIVE)
+    if words:
+        found = found.filter(Q(tenant__slug__icontains=words) | Q(app__name__icontains=words))
+    names = tuple(name for name in ("slug", "name", "process") if name in keys)
+    order = names if sort == "name" else (F(sort).desc(nulls_last=True), *names)
+    summed: QuerySet[Any] = found.order_by().values(**keys).annotate(**_sums()).order_by(*order)
+    return summed
+
+
+def _sums() -> dict[str, Any]:
+    def of_reading(name: str) -> Coalesce:
+        return Coalesce(Sum(f"reading__{name}"), 0, output_field=BigIntegerField())
+
+    return {
+        "containers": Count("pk"),
+        "asleep": Count("pk", filter=Q(status=Container.Status.SLEEPING)),
+        "reserved": Sum("memory_limit"),
+        "limit": Max("memory_limit"),
+        "used": Sum("memory_bytes"),
+        "cpu": Sum("cpu_millis"),
+        "anonymous": of_reading("anonymous"),
+        "file": of_reading("file"),
+        "mapped": of_reading("mapped"),
+        "swap": of_reading("swap"),
+        "io": of_reading("io_rate"),
+        "unshared_bytes": Sum("reading__unshared"),
+        "shared_bytes": Sum("reading__shared"),
+        "throttled": Max("reading__throttled"),
+        "stalled_cpu": Max("reading__stalled_cpu"),
+        "stalled_memory": Max("reading__stalled_memory"),
+        "stalled_io": Max("reading__stalled_io"),
+        "stalled": Coalesce(Max("reading__stalled_cpu"), Max("reading__throttled")),
+    }
+
+
+def with_advice(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows of process types with `peak`, and `advice`: a better limit of each container, or None."""
+    listed = [dict(row) for row in found]
+    peaks = {
+        (row.app_id, row.process_type): row.bytes
+        for row in Peak.objects.filter(app__in={row["of"] for row in listed})
+    }
+    for row in listed:
+        row["peak"] = peaks.get((row["of"], row["process"]), 0)
+        row["advice"] = right_size(row["limit"], row["peak"]) if row["process"] else None
+    return listed
+
+
+def totals() -> Totals:
+    """The machine's memory is 0 until the agent has looked at it."""
+    machine = Machine.objects.first() or Machine()
+    sums = Container.objects.filter(status__in=LIVE).aggregate(**_sums())
+    return Totals(
+        memory=machine.memory_bytes,
+        available=machine.memory_available_bytes,
+        **{name: sums[name] or 0 for name in ("reserved", "used", "anonymous", "file", "mapped", "swap")},
+        containers=sums["containers"],
+        asleep=sums["asleep"],
+    )

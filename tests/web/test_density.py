@@ -1,0 +1,153 @@
+"""The ledger: what readings become, who reads it, what is advised, and whether one more fits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paas import admission
+from paas.admission import Idle, Room, admit
+from paas.linux import shares
+from paas.specs import MIB, Reading
+from tenants.containers.models import Container
+from tenants.fleet import ledger, readings
+from tenants.fleet.density import Totals, right_size
+from tenants.fleet.models import Machine, Peak
+from tenants.fleet.models import Reading as Row
+from tenants.fleet.readings import KEPT_DAYS, Taken, with_day
+from tests.web.cast import Cast
+from tests.web.pages import Browser
+
+GIB = 1024 * MIB
+BEFORE = Reading(50 * MIB, 40 * MIB, 8 * MIB, 4 * MIB, 0, 2 * MIB, 3, 0, 1_000_000, 1000, (0, 0, 500_000))
+AFTER = replace(BEFORE, throttled_usec=1_500_000, io_bytes=21_000, stalled_usec=(2_500_000, 0, 0))
+
+
+@pytest.fixture
+def row(cast: Cast) -> Container:
+    Machine.objects.create(cores=2, memory_bytes=4 * GIB, memory_available_bytes=3 * GIB)
+    own: dict[str, Any] = {"kind": "process", "process_type": "web", "memory_limit": 512 * MIB}
+    return Container.objects.create(
+        tenant=cast.tenant, app=cast.app, status="running", memory_bytes=50 * MIB, **own
+    )
+
+
+def test_counters_become_shares_of_the_time_between(row: Container) -> None:
+    readings.keep([Taken(row, BEFORE)])
+    assert Row.objects.values_list("throttled", "stalled_cpu", "io_rate").get() == (0, 0, 0)
+    readings.weighed(row.pk, unshared=7, shared=8)
+    readings.keep([Taken(row, AFTER, BEFORE, 10.0)])
+    kept = Row.objects.get()
+    assert (kept.throttled, kept.stalled_cpu, kept.stalled_io, kept.io_rate) == (50, 250, 0, 2000)
+    assert (kept.unshared, kept.shared) == (7, 8), "weighing is rare: its figures stay"
+    assert Peak.objects.get().bytes == 52 * MIB, "what it has in memory and in swap"
+    row.status = "stopped"
+    row.save()
+    assert readings.forget_ended() == 1 and not Row.objects.exists()
+
+
+def test_a_kernel_that_tells_no_stalls_leaves_them_unknown(row: Container) -> None:
+    readings.keep([Taken(row, replace(AFTER, stalled_usec=None), BEFORE, 10.0)])
+    assert Row.objects.get().stalled_cpu is None
+    assert ledger.rows().get()["stalled"] == 50, "then its own limit is who made it wait"
+
+
+def test_peaks_are_kept_by_day_for_some_weeks() -> None:
+    days: dict[str, int] = {}
+    for n in range(KEPT_DAYS + 5):
+        days = with_day(days, date(2026, 1, 1) + timedelta(days=n), 100 * MIB - n)
+    assert len(days) == KEPT_DAYS and min(days) == "2026-01-06"
+    assert with_day(days, date(2026, 2, 4), 100 * MIB) is days
+
+
+def test_only_administrators_see_it_and_all_see_the_same(cast: Cast, row: Container) -> None:
+    readings.keep([Taken(row, BEFORE)])
+    assert Browser(cast.owner).get("/machine/density/").status_code == 403
+    for by in ledger.BY:
+        for sort in ledger.SORTS:
+            page = Browser(cast.admin).get(f"/machine/density/?by={by}&sort={sort}&q=").content.decode()
+            assert "512.0 MiB" in page or "512 MiB" in page
+    found = json.loads(
+        cast.client(cast.admin).call("GET", "machine/density?by=process&size=64&asleep=50").content
+    )
+    assert (found["reserved"], found["containers"], found["overcommit"]) == (512 * MIB, 1, 0.125)
+    assert found["rows"][0]["advice"] == 80 * MIB and found["rows"][0]["process"] == "web"
+    assert found["fits"] == (3 * GIB - 256 * MIB) // (33 * MIB)
+    assert found["as_machines"] == (512 + 160) * MIB
+
+
+def test_it_costs_the_same_with_thousands(
+    cast: Cast, row: Container, django_assert_max_num_queries: Any
+) -> None:
+    own: dict[str, Any] = {"kind": "process", "process_type": "web", "memory_limit": 1, "status": "running"}
+    Container.objects.bulk_create(
+        Container(tenant=cast.other, app=cast.app, memory_bytes=n, **own) for n in range(1500)
+    )
+    admin = Browser(cast.admin)
+    for by in ledger.BY:
+        with django_assert_max_num_queries(15):
+            assert admin.get(f"/machine/density/?by={by}").status_code == 200
+
+
+@given(st.integers(1, 2**40), st.integers(0, 2**40))
+def test_advice_is_never_below_what_was_needed(limit: int, peak: int) -> None:
+    better = right_size(limit, peak)
+    assert better is None or (better >= peak * 5 // 4 and better != limit)
+    if better is not None and better > limit:
+        assert peak > limit * 9 // 10
+
+
+def test_advice_waits_for_something_to_go_by() -> None:
+    assert right_size(512 * MIB, 0) is None
+    assert right_size(512 * MIB, 60 * MIB) == 80 * MIB
+    assert right_size(80 * MIB, 60 * MIB) is None
+    assert right_size(64 * MIB, 63 * MIB) == 80 * MIB
+
+
+def test_how_many_more_fit() -> None:
+    totals = Totals(4 * GIB, 2 * GIB, 8 * GIB, 0, 0, 0, 0, 0, 10, 4)
+    assert totals.overcommit == 2.0
+    assert totals.fits(100 * MIB, 0, GIB) == 10
+    assert totals.fits(100 * MIB, 100, GIB) == 512
+    assert totals.fits(100 * MIB, 0, 3 * GIB) == 0
+
+
+def test_private_pages_and_a_part_of_the_shared_ones() -> None:
+    text = "00400000-7ff [rollup]\nRss: 90 kB\nPss: 50 kB\nPrivate_Clean: 10 kB\nPrivate_Dirty: 20 kB\n"
+    assert shares.parse(text) == (30 * 1024, 20 * 1024)
+    assert shares.parse("") == (0, 0)
+
+
+ROOM = Room(memory=8 * GIB, available=2 * GIB, swap=4 * GIB, swap_free=100 * MIB, reserved=20 * GIB)
+
+
+def test_what_fits_is_admitted_and_nobody_is_put_to_sleep_for_it() -> None:
+    room = replace(ROOM, idle=(Idle("a", 50 * MIB),))
+    assert admit(room, 512 * MIB, 100 * MIB) == admission.Answer()
+
+
+def test_room_is_made_by_the_least_recently_used_and_by_no_more_than_needed() -> None:
+    idle = (Idle("old", 60 * MIB), Idle("huge", 900 * MIB), Idle("newer", 40 * MIB), Idle("newest", 40 * MIB))
+    room = replace(ROOM, available=admission.reserve(8 * GIB) + 10 * MIB, idle=idle)
+    assert admit(room, GIB, 100 * MIB).to_sleep == ("old", "newer"), "what swap cannot hold is passed over"
+
+
+def test_what_fits_nowhere_is_refused_with_what_to_do() -> None:
+    full = replace(ROOM, available=admission.reserve(8 * GIB), swap=0, swap_free=0, idle=(Idle("a", GIB),))
+    said = admit(full, GIB, 100 * MIB)
+    assert said.to_sleep == () and "100 MiB of memory are needed" in said.why and "no swap" in said.why
+    assert "bin/up --swap" in said.hint
+    mad = admit(replace(ROOM, reserved=20 * 12 * GIB), GIB, MIB)
+    assert "20 times" in mad.why and "density" in mad.hint
+
+
+def test_the_reserve_and_what_is_expected_are_bounded() -> None:
+    assert [admission.reserve(size * GIB) // MIB for size in (1, 8, 64)] == [256, 409, 1024]
+    assert admission.need(32 * MIB) == 32 * MIB and admission.need(GIB) == 64 * MIB
+    assert admission.need(GIB, 300 * MIB) == 300 * MIB
