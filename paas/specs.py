@@ -146,6 +146,7 @@ class ContainerSpec:
     network: bool = True  # else it has nothing but its own loopback
     resolver: str = ""  # the text of /etc/resolv.conf
     hosts: tuple[tuple[str, str], ...] = ()  # (address, name) for /etc/hosts
+    goes_first: bool = False  # when the machine runs out of memory: it can be done again
 
 
 @dataclass(frozen=True, slots=True)

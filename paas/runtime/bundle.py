@@ -18,7 +18,9 @@ INIT_TARGET = "/dev/init"
 NOFILE = 65_536
 SHM_MAX = 64 * MIB
 PTYS_MAX = 64  # of the 4,096 (kernel.pty.max) that all containers of this machine share
-OOM_SCORE_ADJ = 500  # when the host itself runs short, containers go before the control plane
+# When the host itself runs short, containers go before the control plane (0), and builds and commands before
+# apps. A thousandth of memory in use counts as much as one of these.
+OOM_SCORE_ADJ, OOM_SCORE_ADJ_FIRST = 500, 1000
 # What Debian's apt-get and dpkg need, and programs that start as root to drop to a user of their own.
 ROOT_CAPABILITIES = (
     "CAP_CHOWN",
@@ -94,7 +96,14 @@ def oci_config(
 
 
 def process_config(
-    args: tuple[str, ...], env: dict[str, str], cwd: str, identity: Identity, *, root_capable: bool, nofile: int
+    args: tuple[str, ...],
+    env: dict[str, str],
+    cwd: str,
+    identity: Identity,
+    *,
+    root_capable: bool,
+    nofile: int,
+    goes_first: bool,
 ) -> dict[str, Any]:
     """A process under the contract: as pid 1 of a container or beside it (exec)."""
     capabilities = list(ROOT_CAPABILITIES) if root_capable else []
@@ -114,7 +123,7 @@ def process_config(
         "capabilities": {**sets, "inheritable": [], "ambient": []},
         "rlimits": [_rlimit("RLIMIT_NOFILE", nofile), _rlimit("RLIMIT_CORE", 0)],
         "noNewPrivileges": True,
-        "oomScoreAdj": OOM_SCORE_ADJ,
+        "oomScoreAdj": OOM_SCORE_ADJ_FIRST if goes_first else OOM_SCORE_ADJ,
     }
 
 
@@ -136,6 +145,7 @@ def _process(spec: ContainerSpec, identity: Identity, host: Host) -> dict[str, A
         identity,
         root_capable=spec.root_capable,
         nofile=nofile_limit(host),
+        goes_first=spec.goes_first,
     )
 
 

@@ -285,6 +285,7 @@ class Runtime:
             identity,
             root_capable=spec.root_capable,
             nofile=nofile_limit(this_host()),
+            goes_first=spec.goes_first,
         )
         file = life.bundle / f"exec-{uuid4().hex[:12]}.json"
         pid_file = file.with_suffix(".pid")

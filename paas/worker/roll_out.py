@@ -14,7 +14,7 @@ from paas.linux.command import Completed
 from paas.logs import read_tail
 from paas.network import address_of
 from paas.specs import MIB, HealthCheck, ProcessSpec
-from paas.worker import commits, drain, engine, launch, names, routes
+from paas.worker import commits, drain, engine, launch, names, room, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
 from paas.worker.readiness import answers, pause, succeeds, until_it_listens
@@ -82,6 +82,7 @@ def finish(app: App, release: Release) -> None:
 
 def start_process(app: App, release: Release, process: ProcessSpec, index: int) -> Container:
     """A container row and its container, running but not yet checked."""
+    room.demand(app, process)
     image = serial.image(release)
     row = containers.new_container(
         app=app,

@@ -141,4 +141,5 @@ def container_spec(
         network=network,
         resolver=resolv_conf(host_resolvers()),
         hosts=names.hosts_of(row),
+        goes_first=row.kind != Container.Kind.PROCESS,
     )

@@ -56,6 +56,11 @@ def test_process() -> None:
     assert set(map(tuple, process["capabilities"].values())) == {()}
 
 
+def test_what_can_be_done_again_goes_before_what_serves_and_that_before_the_control_plane() -> None:
+    step = config(replace(SPEC, goes_first=True))["process"]["oomScoreAdj"]
+    assert step > config()["process"]["oomScoreAdj"] > 0
+
+
 def test_what_the_config_says_wins_over_our_defaults() -> None:
     env = config(replace(SPEC, env=(("HOME", "/data"), ("PATH", "/x"))))["process"]["env"]
     assert sorted(env) == ["HOME=/data", "HOSTNAME=app", "PATH=/x"]

@@ -27,6 +27,12 @@ def container(spec: ContainerSpec) -> Cgroup:
     return Cgroup(f"{CGROUP_ROOT}/{spec.tenant.id}/{spec.app_id}/{spec.id}")
 
 
+def holding(mib: int) -> str:
+    """A program that takes so much, says so, and keeps it."""
+    text = f'while (length(s) < {mib * MIB}) s = s s; print "has it"; fflush(); system("sleep 60")'
+    return f"awk 'BEGIN {{ s = \"x\"; {text} }}'"
+
+
 def test_processes(bed: Bed) -> None:
     spec = bed.spec(FORKS, limits=Limits(memory_bytes=64 * MIB, swap_bytes=0, pids=16))
     bed.launch(spec)
@@ -43,6 +49,23 @@ def test_processes_of_a_whole_tenant(bed: Bed) -> None:
         specs = [bed.launch(bed.spec(FORKS, limits=Limits(swap_bytes=0, pids=25))) for _ in range(2)]
         bed.until(lambda: all(any("unavailable" in line for line in bed.output(s)) for s in specs))
         assert bed.runtime.tenant_usage(bed.tenant.id).pids <= 30
+    finally:
+        bed.runtime.prepare_tenant(bed.tenant)
+
+
+def test_who_goes_first_when_memory_runs_out_for_all(bed: Bed) -> None:
+    """A build's step before apps that hold more: all but one that holds half of what there is."""
+    bed.runtime.prepare_tenant(replace(bed.tenant, quota=replace(bed.tenant.quota, memory_bytes=128 * MIB)))
+    try:
+        limits = Limits(memory_bytes=256 * MIB, swap_bytes=0)
+        apps = [bed.spec(holding(16), limits=limits) for _ in range(5)]
+        step = replace(bed.spec(holding(4), limits=limits), goes_first=True)
+        for spec in (*apps, step):
+            bed.launch(spec)
+        bed.until(lambda: all(bed.output(spec) == ["has it"] for spec in (*apps, step)))
+        bed.launch(bed.spec(MEMORY_BOMB, limits=limits))
+        bed.until(lambda: bed.runtime.usage(step.id).oom_kills > 0)
+        assert [bed.runtime.usage(app.id).oom_kills for app in apps] == [0] * 5
     finally:
         bed.runtime.prepare_tenant(bed.tenant)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from hypothesis import strategies as st
 
 from paas import admission
 from paas.admission import Idle, Room, admit
+from paas.errors import Refused
 from paas.linux import shares
-from paas.specs import MIB, Reading
+from paas.specs import MIB, ProcessSpec, Reading
+from paas.worker import room
 from tenants.containers.models import Container
 from tenants.fleet import ledger, readings
 from tenants.fleet.density import Totals, right_size
@@ -128,14 +132,14 @@ ROOM = Room(memory=8 * GIB, available=2 * GIB, swap=4 * GIB, swap_free=100 * MIB
 
 
 def test_what_fits_is_admitted_and_nobody_is_put_to_sleep_for_it() -> None:
-    room = replace(ROOM, idle=(Idle("a", 50 * MIB),))
-    assert admit(room, 512 * MIB, 100 * MIB) == admission.Answer()
+    with_idle = replace(ROOM, idle=(Idle("a", 50 * MIB),))
+    assert admit(with_idle, 512 * MIB, 100 * MIB) == admission.Answer()
 
 
 def test_room_is_made_by_the_least_recently_used_and_by_no_more_than_needed() -> None:
     idle = (Idle("old", 60 * MIB), Idle("huge", 900 * MIB), Idle("newer", 40 * MIB), Idle("newest", 40 * MIB))
-    room = replace(ROOM, available=admission.reserve(8 * GIB) + 10 * MIB, idle=idle)
-    assert admit(room, GIB, 100 * MIB).to_sleep == ("old", "newer"), "what swap cannot hold is passed over"
+    tight = replace(ROOM, available=admission.reserve(8 * GIB) + 10 * MIB, idle=idle)
+    assert admit(tight, GIB, 100 * MIB).to_sleep == ("old", "newer"), "what swap cannot hold is passed over"
 
 
 def test_what_fits_nowhere_is_refused_with_what_to_do() -> None:
@@ -145,6 +149,22 @@ def test_what_fits_nowhere_is_refused_with_what_to_do() -> None:
     assert "bin/up --swap" in said.hint
     mad = admit(replace(ROOM, reserved=20 * 12 * GIB), GIB, MIB)
     assert "20 times" in mad.why and "density" in mad.hint
+
+
+def test_it_is_asked_before_a_container_is_made(
+    cast: Cast, row: Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = ProcessSpec(name="web", args=("x",), memory_bytes=512 * MIB)
+    lines = "MemTotal: 4194304 kB\nMemAvailable: {} kB\nSwapTotal: 2048 kB\nSwapFree: {} kB\n"
+    monkeypatch.setattr(room, "_MEMINFO", tmp_path / "meminfo")
+    for available, swap, ends in ((400_000, 0, True), (300_000, 0, False), (300_000, 60_000, True)):
+        room._MEMINFO.write_text(lines.format(available, swap))
+        with nullcontext() if ends else pytest.raises(Refused, match="cannot start web of demo/shop: 64 MiB"):
+            room.demand(cast.app, process)
+    Peak.objects.create(app=cast.app, process_type="web", days={"2026-11-27": 300 * MIB})
+    room._MEMINFO.write_text(lines.format(400_000, 0))
+    with pytest.raises(Refused, match="300 MiB of memory are needed"):
+        room.demand(cast.app, process)
 
 
 def test_the_reserve_and_what_is_expected_are_bounded() -> None:
