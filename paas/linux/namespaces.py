@@ -114,13 +114,15 @@ def demand_shielded_null() -> None:
         )
 
 
-def has_own_network(pid: int) -> bool:
-    """Whether the process lives, in another network namespace than ours."""
+def is_first_of_its_own(pid: int) -> bool:
+    """Whether the process lives, is the first of a pid namespace, and in another network namespace than ours."""
     try:
         theirs, ours = (Path(f"/proc/{of}/ns/net").stat() for of in (pid, "thread-self"))
-        return not os.path.samestat(theirs, ours)
+        status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+    ids = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))  # outermost first
+    return len(ids) > 1 and ids[-1] == "1" and not os.path.samestat(theirs, ours)
 
 
 @contextmanager

@@ -182,11 +182,12 @@ def _read_daemon(launch: Launch) -> int:
 
 
 def _first_process(container: Cgroup, sync: FileIO) -> int | None:
-    """The container's first process as soon as the runtime has moved it into its cgroup: it has its namespaces
-    by then, and as many milliseconds of mounts before it. None when the runtime is done, well or not."""
+    """The container's first process as soon as it is in its cgroup: it has its namespaces by then, and as many
+    milliseconds of mounts before it. (On v2 the runtime's own that makes it is there before it.) None when the
+    runtime is done, well or not."""
     while not select.select([sync], [], [], LOOK_SECONDS)[0]:
         for pid in container.direct_pids():
-            if namespaces.has_own_network(pid):
+            if namespaces.is_first_of_its_own(pid):
                 return pid
     return None
 

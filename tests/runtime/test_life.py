@@ -13,7 +13,7 @@ import pytest
 from paas.errors import BadInput, CommandFailed, Conflict, HostProblem, NotFound, Refused, StepFailed
 from paas.linux import mounts
 from paas.linux.cgroups import host_tree
-from paas.linux.namespaces import has_own_network
+from paas.linux.namespaces import is_first_of_its_own
 from paas.logs import read_tail
 from paas.runtime.space import Space
 from tests.runtime.conftest import BASE, CGROUP_ROOT, Bed
@@ -156,7 +156,7 @@ def test_what_the_runtime_says_reaches_the_error(bed: Bed) -> None:
 def test_what_the_caller_does_beside_is_done_once_when_the_process_has_its_namespaces(bed: Bed) -> None:
     told: list[tuple[int, bool]] = []
     spec = bed.spec("sleep 60")
-    pid = bed.runtime.create(spec, bed.log(spec), lambda pid: told.append((pid, has_own_network(pid))))
+    pid = bed.runtime.create(spec, bed.log(spec), lambda pid: told.append((pid, is_first_of_its_own(pid))))
     bed.made.append(spec.id)
     assert told == [(pid, True)]
 
