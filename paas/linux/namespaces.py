@@ -115,7 +115,7 @@ def demand_shielded_null() -> None:
 
 
 def is_first_of_its_own(pid: int) -> bool:
-    """Whether the process lives, is the first of a pid namespace, and in another network namespace than ours."""
+    """Whether the process lives, is the first of a pid namespace, and in another network than ours."""
     try:
         theirs, ours = (Path(f"/proc/{of}/ns/net").stat() for of in (pid, "thread-self"))
         status = Path(f"/proc/{pid}/status").read_text()

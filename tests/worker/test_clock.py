@@ -47,7 +47,7 @@ def test_what_runs_goes_on_and_what_waits_is_found(host: Host, jump: Jump, hours
 
     jump(hours)
     assert sweep.forgotten_builds() == [waiting.pk]
-    assert sweep.ended_unnoticed() == set() == sweep.uncleared()
+    assert sweep.all_unlike_their_rows() == set() == sweep.uncleared()
     assert sweep.due_runs() == []
     runs.settle(run.pk)
     reconcile.reconcile(cast.app.pk)
