@@ -78,6 +78,7 @@ class Agent:
             Duty("egress", fences.look, 30.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._logs.observe, 5.0),
+            Duty("together", quota.hold_all, 10.0),
             Duty("quotas", quota.look, 10.0),
             Duty("store", keep_store, 300.0),
             Duty("volumes", volumes.look, 120.0),

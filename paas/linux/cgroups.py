@@ -25,6 +25,7 @@ from paas.specs import Effective, Limits, Usage
 MOUNT_POINT = Path("/sys/fs/cgroup")
 # On v1 crun makes a folder for each container here as well: in the v2 tree, or whatever is here instead.
 UNIFIED = MOUNT_POINT / "unified"
+PAGE = 4096
 WANTED = ("cpu", "memory", "pids", "io", "cpuset")
 # Where limits are kept: what a slice needs on v1; the runtime adds the other hierarchies for containers.
 LIMITING = ("cpu", "memory", "pids")
@@ -198,6 +199,15 @@ class Cgroup:
         else:
             cgroup_limits.set_v1(self.folder, limits)
         self.limit_io(limits)
+
+    def hold(self, memory_bytes: int) -> bool:
+        """Let all below it together have no more memory, in whole pages; False if so already, or it is gone."""
+        name = "memory.max" if self.tree.version == 2 else "memory.limit_in_bytes"
+        file, wanted = self.folder("memory") / name, memory_bytes // PAGE * PAGE
+        if not file.exists() or read_int(file) == wanted:
+            return False
+        write(file, wanted)
+        return True
 
     def limit_io(self, limits: Limits, disk: str | None = None) -> None:
         """Its share of all disks, and the limits on the one that `disk` names by its MAJOR:MINOR.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import structlog
+from django.conf import settings
 
+from paas.admission import reserve
 from paas.errors import BerthError, NotFound
-from paas.linux.cgroups import host_tree, io_throttling
+from paas.linux.cgroups import Cgroup, host_tree, io_throttling
 from paas.queue import wake
 from paas.specs import BYTES_PER_INODE, Effective, Limits
 from paas.worker import engine
@@ -45,6 +48,13 @@ def apply_quota(tenant_id: str) -> None:
         return
     observations.quota_applied(tenant)
     look_at(tenant)
+
+
+def hold_all() -> None:
+    """All tenants together leave the control plane and the kernel their reserve: when memory runs out, it is
+    below this that the kernel looks for what to kill."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    Cgroup(settings.CGROUP_ROOT).hold(memory - reserve(memory))
 
 
 def look() -> None:

@@ -177,6 +177,15 @@ def test_a_frozen_process_dies_too(top: Cgroup, sleeper: int) -> None:
 
 
 @pytest.mark.kernel
+def test_all_below_it_are_held_together(top: Cgroup) -> None:
+    assert not top.hold(64 * MIB), "nothing is there yet"
+    Cgroup(f"{ROOT}/a/b").create(Limits(memory_bytes=512 * MIB))
+    assert top.hold(64 * MIB + 5) and not top.hold(64 * MIB)
+    assert top.effective().memory_bytes == 64 * MIB
+    assert Cgroup(f"{ROOT}/a/b").effective().memory_bytes == 512 * MIB
+
+
+@pytest.mark.kernel
 def test_what_is_gone_is_empty_and_can_be_removed_again() -> None:
     gone = Cgroup(f"{ROOT}/never")
     gone.kill()
