@@ -28,7 +28,7 @@ from tenants.fleet import readings
 from tenants.fleet.readings import Taken
 
 MOST_WATCHED = 50  # containers a turn
-MOST_OTHERS = 20
+MOST_OTHERS = 12
 MACHINE_EVERY = 10.0  # seconds, when nobody looks
 STEP = 256 * 1024  # a change of memory that is worth a write
 FORGOTTEN = 3600.0  # seconds after which a container's last reading is no use

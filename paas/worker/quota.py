@@ -24,7 +24,7 @@ from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
 
 log = structlog.get_logger()
-_tenants, _containers = Round(10), Round(10)  # at a look
+_tenants, _containers = Round(5), Round(5)  # at a look
 PAGE = 4096
 _CAP_SYS_RESOURCE = 24  # capability.h
 FLAT = "cgroup v1 limits no tenant as a whole: each of its containers is held to this by itself"

@@ -1,6 +1,6 @@
 // Draws memory and cpu over the last hour: first what the server remembers, then each sample as it comes.
 const SPAN = 3600;
-const GAP = 240; // seconds without a sample, from which on the line is broken: nothing ran
+const GAP = 300; // seconds without a sample, from which on the line is broken: nothing ran
 const POWERS = Array.from({ length: 24 }, (_, n) => 2 ** (n + 20));
 const ROUND = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000]; // thousandths of a core, told in two places
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
