@@ -182,10 +182,13 @@ def _set_memory_v1(memory: Path, limits: Limits) -> None:
     # memory <= memory+swap must hold after each write: which goes first depends on where they were.
     if limits.memory_bytes > read_int(memory / names[-1]):
         names.reverse()
+    before = {name: read_int(memory / name) for name in names}
     for name in names:
         try:
             write(memory / name, values[name])
         except HostProblem as problem:
+            for written in reversed(names[: names.index(name)]):  # where there is swap, the first was met
+                write(memory / written, before[written])
             if is_refusal(problem, errno.EBUSY):
                 raise _too_full(memory, values[name]) from problem
             raise
