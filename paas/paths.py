@@ -129,6 +129,11 @@ class Paths:
         return self.run / "exits"
 
     @property
+    def woken(self) -> Path:
+        """A file for each wake of a container that no row tells of yet."""
+        return self.run / "woken"
+
+    @property
     def valkey_socket(self) -> Path:
         return self.run / "sockets" / "valkey.sock"
 

@@ -13,6 +13,7 @@ from paas.errors import HostProblem
 from paas.host.installation import Installation
 from paas.host.supervisor import Supervisor
 from paas.host.unix_http import status
+from paas.network import asleep, nflog
 
 Answer = Callable[[], bool]
 
@@ -32,6 +33,7 @@ def questions(installation: Installation, supervisor: Supervisor) -> dict[str, A
         "worker-build": lambda: _worker("build@berth"),
         "worker-transfer": lambda: _worker("transfer@berth"),
         "agent": lambda: _agent(supervisor.started_at("agent")),
+        "waker": lambda: nflog.is_bound(asleep.group(settings.BERTH_PREFIX)),
     }
 
 

@@ -34,7 +34,7 @@ class Program:
     dies_with_supervisord: bool = True
 
 
-def programs(installation: Installation, valkey: Path, port: int) -> tuple[Program, ...]:
+def programs(installation: Installation, valkey: Path, port: int, prefix: str) -> tuple[Program, ...]:
     """All of them. `valkey` is the server's binary; the others are in the Python environment."""
     return (
         Program(BROKER, _valkey(installation, valkey), ACCOUNT, priority=10),
@@ -48,6 +48,7 @@ def programs(installation: Installation, valkey: Path, port: int) -> tuple[Progr
         # keep busy (MOST_… of tenants/registries and tenants/inspections), so that the others find room.
         Program("worker-transfer", _worker(installation, "transfer", "threads", 32), stop_seconds=20),
         Program("agent", _agent(installation)),
+        Program("waker", _waker(installation, prefix)),
     )
 
 
@@ -188,3 +189,9 @@ def _agent(installation: Installation) -> tuple[str, ...]:
 
 def _manage(installation: Installation, *argv: str) -> tuple[str, ...]:
     return _in_mounts(installation, str(installation.python), str(installation.code / "manage.py"), *argv)
+
+
+def _waker(installation: Installation, prefix: str) -> tuple[str, ...]:
+    """Without site-packages: it needs none, and what it does not import it need not hold in memory."""
+    argv = ("-S", "-m", "paas.sleep.waker", prefix, str(installation.paths.run))
+    return _in_mounts(installation, str(installation.python), *argv)

@@ -28,7 +28,7 @@ class Wanted:
     def of(cls, installation: Installation, prepared: Prepared) -> Wanted:
         from paas import settings  # noqa: PLC0415 - reads the environment that `prepare` made
 
-        parts = programs.programs(installation, valkey_binary(), settings.PORT)
+        parts = programs.programs(installation, valkey_binary(), settings.PORT, settings.BERTH_PREFIX)
         config = programs.render(installation, parts)
         lock = (installation.venv / "installed").read_text()
         inputs = (config, str(sorted(prepared.environment.items())), prepared.code_digest, lock)

@@ -18,7 +18,7 @@ from paas.paths import Paths
 PROC = Path("/proc")
 INGRESS = "caddy"
 OF_BERTH = ("web", "streams", "valkey", "caddy")
-OF_ROOT = ("worker-deploy", "worker-build", "worker-transfer", "agent")
+OF_ROOT = ("worker-deploy", "worker-build", "worker-transfer", "agent", "waker")
 # Which a process keeps that has to be root; see paas.host.programs.
 NOT_EVEN_ROOT = capabilities.mask(
     f"CAP_{name}" for name in ("SYS_BOOT", "SYS_TIME", "SYS_RAWIO", "MAC_ADMIN", "MAC_OVERRIDE", "WAKE_ALARM")

@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -276,17 +277,21 @@ class Cgroup:
             self.thaw()  # on v1 a frozen process takes no signal
 
     # --- freezing
-    def freeze(self, timeout: float = 5.0) -> None:
-        """Stop everything in it, and wait until all of it stands still. HostProblem when it does not."""
+    def freeze(self, timeout: float = 5.0, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Stop everything in it, and wait until all of it stands still, or is not `wanted` to any more.
+
+        HostProblem when it does not.
+        """
         self._freezer("FROZEN", "1")
         end = time.monotonic() + timeout
-        while not self._is_frozen():
+        while not self.is_frozen() and wanted():
             if time.monotonic() > end:
                 self.thaw()
                 raise HostProblem(f"processes in {self.name} do not stand still", retryable=True)
             time.sleep(0.001)
 
-    def _is_frozen(self) -> bool:
+    def is_frozen(self) -> bool:
+        """Whether all of it stands still; so does nothing at all."""
         if self.tree.version == 2:
             return read_field(self.folders[0] / "cgroup.events", "frozen") == 1
         state = self.folder("freezer") / "freezer.state"

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from paas.errors import HostProblem
 from paas.network import addresses, beside, fence, links, nfnetlink, nft, plan, rules
+from paas.network.asleep import Asleep
 from paas.network.fences import Fences
 from paas.network.links import Pair, problems_with
 from paas.network.plan import Endpoint, Policy
@@ -53,6 +54,10 @@ class Network:
         return Fences(self.state_file.with_name("fences"))
 
     @property
+    def asleep(self) -> Asleep:
+        return Asleep(plan.table(self.prefix), self.state_file.with_name("asleep"))
+
+    @property
     def host_address(self) -> IPv4Address:
         return addresses.host_address(self.container_prefix)
 
@@ -79,6 +84,7 @@ class Network:
             links.let_go(self.container_prefix, self.host_address)
             self._restore_sysctls()
             self.fences.forget_all()
+            self.asleep.forget_all()
         self._lock_file.unlink(missing_ok=True)
 
     # --- tenants
@@ -174,6 +180,7 @@ class Network:
                 # A late call must not touch an address that another container has by now.
                 if tenant := self._tenant_of(container_id, address):
                     nft.demand(plan.remove(self.prefix, Endpoint(container_id, tenant, address)))
+                    self.asleep.forget(container_id, address)
 
     def connected(self) -> set[str]:
         """The ids of the containers that have an interface now."""
@@ -232,7 +239,10 @@ class Network:
         return plan.tenant_in(answer.output) if answer.done else None
 
     def _replace_table(self) -> None:
-        nft.demand(plan.replace(self.prefix, self.policy, self._endpoints(), self.fences.all()))
+        sleeping = [IPv4Address(sleeper.address) for sleeper in self.asleep.all()]
+        called = self.asleep.called()
+        elements = self._endpoints(), self.fences.all()
+        nft.demand(plan.replace(self.prefix, self.policy, *elements, sleeping=sleeping, called=called))
 
     def _endpoints(self) -> list[Endpoint]:
         labels = links.labels()

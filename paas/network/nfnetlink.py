@@ -1,25 +1,39 @@
-"""nfnetlink(7), as much of it as we need: every chain of nftables. The library reads all rules and sets to name
-them, which takes half a second where there are many tenants."""
+"""nfnetlink(7), as much of it as we need: every chain of nftables, and elements of a set of addresses. The
+library reads all rules and sets to name them, which takes half a second where there are many tenants."""
 
 from __future__ import annotations
 
 import os
 import socket
 import struct
+import sys
+import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from paas.network import rtnetlink
 from paas.network.rtnetlink import HEADER
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h, nf_tables.h; linux/netfilter.h
-_PROTOCOL = 12
-_GETCHAIN = 10 << 8 | 4
+PROTOCOL = 12
+_TABLES = 10  # the subsystem
+_GETCHAIN, _NEWELEMENT, _GETELEMENT, _DELELEMENT = (_TABLES << 8 | kind for kind in (4, 12, 13, 14))
+_BEGIN, _END = 0x10, 0x11  # of a transaction
 _TABLE, _NAME, _HOOK, _POLICY = 1, 3, 4, 5
 _HOOKNUM = 1
 FORWARD = 2
 _FAMILIES = {1: "inet", 2: "ip"}
-_GENERIC = struct.Struct("=BBH")  # family, version, resource id
+# Of a set's elements: their list with table and set; of an element its key, of that the value
+_ELEMENTS_TABLE, _ELEMENTS_SET, _ELEMENTS, _ELEMENT = 1, 2, 3, 1
+_KEY, _EXPIRES, _VALUE = 1, 5, 1
+_INET = 1
+_GENERIC = struct.Struct("!BBH")  # family, version, resource id
+_IS_NESTED = 0x8000
+# To close one waits until the kernel is rid of what it deleted: a later call does it (see paas.network.nft).
+_used: deque[tuple[float, int]] = deque()
+CLOSE_AFTER_SECONDS = 0.1
 _NESTED = 0x3FFF  # the type of an attribute, without its flags
 
 
@@ -34,17 +48,105 @@ class Chain:
     drops: bool  # by its policy
 
 
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An address in a set of them, of a table of the family inet."""
+
+    set: str
+    address: IPv4Address
+
+
+def opened() -> socket.socket:
+    """In the calling thread's network namespace. OSError."""
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, PROTOCOL)
+    sock.settimeout(rtnetlink.TIMEOUT_SECONDS)
+    return sock
+
+
+def message(
+    kind: int, flags: int, body: bytes = b"", *, family: int = socket.AF_UNSPEC, about: int = 0
+) -> bytes:
+    """`about` is the resource id of the generic header."""
+    length = HEADER.size + _GENERIC.size + len(body)
+    return HEADER.pack(length, kind, rtnetlink.REQUEST | flags, 0, 0) + _GENERIC.pack(family, 0, about) + body
+
+
 def chains() -> list[Chain]:
     """Of the families inet and ip, in the calling thread's network namespace. OSError."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _PROTOCOL) as sock:
-        sock.settimeout(rtnetlink.TIMEOUT_SECONDS)
-        length = HEADER.size + _GENERIC.size
-        flags = rtnetlink.REQUEST | rtnetlink.DUMP
-        sock.send(HEADER.pack(length, _GETCHAIN, flags, 0, 0) + _GENERIC.pack(socket.AF_UNSPEC, 0, 0))
-        return [chain for body in _dumped(sock) if (chain := _read(body))]
+    with opened() as sock:
+        sock.send(message(_GETCHAIN, rtnetlink.DUMP))
+        return [chain for body in answers(sock) if (chain := _read(body))]
 
 
-def _dumped(sock: socket.socket) -> Iterator[bytes]:
+# --- elements
+
+
+def add(table: str, element: Element) -> None:
+    """Adding it again changes nothing. OSError."""
+    _commit(
+        message(_NEWELEMENT, rtnetlink.CREATE | rtnetlink.ACKNOWLEDGE, _named(table, element), family=_INET)
+    )
+
+
+def remove(table: str, element: Element) -> None:
+    """OSError, FileNotFoundError when it is not there."""
+    _commit(message(_DELELEMENT, rtnetlink.ACKNOWLEDGE, _named(table, element), family=_INET))
+
+
+def get(table: str, element: Element) -> dict[IPv4Address, float | None]:
+    """As `elements`, with the one or none. OSError."""
+    return _asked(rtnetlink.ACKNOWLEDGE, _named(table, element))
+
+
+def elements(table: str, name: str) -> dict[IPv4Address, float | None]:
+    """Each address in a set, with the seconds until it goes by itself; none without such a table. OSError."""
+    return _asked(rtnetlink.DUMP, _names(table, name))
+
+
+def _asked(flags: int, body: bytes) -> dict[IPv4Address, float | None]:
+    with opened() as sock:
+        sock.send(message(_GETELEMENT, flags, body, family=_INET))
+        try:
+            return dict(found for answer in answers(sock) for found in _elements(answer))
+        except FileNotFoundError:
+            return {}
+
+
+def _commit(change: bytes) -> None:
+    begin, end = (message(kind, 0, about=_TABLES) for kind in (_BEGIN, _END))
+    while _used and _used[0][0] < time.monotonic() - CLOSE_AFTER_SECONDS:
+        os.close(_used.popleft()[1])
+    sock = opened()
+    try:
+        sock.send(begin + change + end)
+        list(answers(sock))
+    finally:
+        _used.append((time.monotonic(), sock.detach()))
+
+
+def _names(table: str, name: str) -> bytes:
+    return rtnetlink.attributes({_ELEMENTS_TABLE: rtnetlink.text(table), _ELEMENTS_SET: rtnetlink.text(name)})
+
+
+def _named(table: str, element: Element) -> bytes:
+    nested = rtnetlink.attributes({_VALUE: element.address.packed})
+    for kind in (_KEY, _ELEMENT, _ELEMENTS):
+        nested = rtnetlink.attributes({kind | _IS_NESTED: nested})
+    return _names(table, element.set) + nested
+
+
+def _elements(body: bytes) -> Iterator[tuple[IPv4Address, float | None]]:
+    data = _plain(body[_GENERIC.size :]).get(_ELEMENTS, b"")
+    while data:
+        length = int.from_bytes(data[:2], sys.byteorder)
+        found = _plain(data[4:length])
+        left = int.from_bytes(found[_EXPIRES], "big") / 1000 if _EXPIRES in found else None
+        yield IPv4Address(_plain(found[_KEY])[_VALUE]), left
+        data = data[length + -length % 4 :]
+
+
+def answers(sock: socket.socket) -> Iterator[bytes]:
+    """Up to the end of a dump or to the acknowledgement. OSError: what the kernel refused."""
     while True:
         for kind, body in rtnetlink.messages(sock.recv(rtnetlink.BUFFER)):
             if kind == rtnetlink.ERROR and (number := rtnetlink.failure(body)):

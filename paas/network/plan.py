@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
+from paas.network import asleep
 from paas.network.addresses import host_address, interface_of, services
 from paas.network.fence import additions, mark
 from paas.specs import MOST_OF_A_TYPE, REFUSALS, Fence
@@ -67,7 +68,15 @@ def version(prefix: str, policy: Policy) -> str:
     return f"ruleset_{hashlib.sha256(_body(prefix, policy).encode()).hexdigest()[:16]}"
 
 
-def replace(prefix: str, policy: Policy, endpoints: Iterable[Endpoint], fences: Iterable[Fence] = ()) -> str:
+def replace(
+    prefix: str,
+    policy: Policy,
+    endpoints: Iterable[Endpoint],
+    fences: Iterable[Fence] = (),
+    *,
+    sleeping: Iterable[IPv4Address] = (),
+    called: Iterable[IPv4Address] = (),
+) -> str:
     """The whole table with its elements, in place of whatever was there."""
     lines = [
         drop_table(prefix).rstrip(),
@@ -77,6 +86,7 @@ def replace(prefix: str, policy: Policy, endpoints: Iterable[Endpoint], fences: 
         "}",
         *(add(prefix, endpoint).rstrip() for endpoint in endpoints),
         *(line for fence in fences for line in additions(table(prefix), fence)),
+        *asleep.additions(table(prefix), sleeping, called),
     ]
     return "\n".join(lines) + "\n"
 
@@ -135,7 +145,10 @@ def _body(prefix: str, policy: Policy) -> str:
         ("set flows", ["type ipv4_addr . classid", *_DYNAMIC]),
         ("set tenant_flows", ["type mark . classid", *_DYNAMIC]),
         *((f"set {name}", ["type mark", *_DYNAMIC]) for name in ("tenant_pace", *COUNTED)),
+        *asleep.sets(),
         *((f"chain refuse_{reason}", _refuse(reason)) for reason in REFUSALS),
+        ("chain notice_from", asleep.notice_from()),
+        ("chain notice_to", asleep.notice_to(prefix)),
         ("chain leave", _leave()),
         ("chain received_by", _received_by()),
         ("chain arrive", ["jump received_by", "accept"]),
@@ -180,6 +193,7 @@ def _leave() -> list[str]:
         "limit name meta mark map @rates goto refuse_rate",
         "update @sent { meta mark counter }",
         "meta mark set 0",
+        "jump notice_from",
         "accept",
     ]
 
@@ -189,6 +203,7 @@ def _received_by() -> list[str]:
         "meta mark set ip daddr map @tenants",
         "update @received { meta mark counter }",
         "meta mark set 0",
+        "jump notice_to",
     ]
 
 
@@ -237,6 +252,8 @@ def _between() -> list[str]:
         "ct status & dnat == 0 goto refuse_closed",
         "ct state new jump new_flows",
         "meta mark set 0",
+        "jump notice_from",
+        "jump notice_to",
         "accept",
     ]
 

@@ -20,7 +20,7 @@ NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH = 28
 # linux/netlink.h
 CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
-REQUEST, _ACKNOWLEDGE, DUMP = 0x1, 0x4, 0x300
+REQUEST, ACKNOWLEDGE, DUMP = 0x1, 0x4, 0x300
 ERROR, DONE = 2, 3
 _SOL_NETLINK, _CAP_ACK = 270, 10
 
@@ -100,7 +100,7 @@ def send(*requests: Request) -> None:
     OSError: the first failure.
     """
     with _opened() as sock:
-        sock.send(b"".join(_pack(request, _ACKNOWLEDGE, place) for place, request in enumerate(requests)))
+        sock.send(b"".join(_pack(request, ACKNOWLEDGE, place) for place, request in enumerate(requests)))
         failures = [failure for failure in _acknowledged(sock, len(requests)) if failure]
     if failures:
         raise OSError(failures[0], os.strerror(failures[0]))
@@ -114,7 +114,7 @@ def links() -> list[Attributes]:
 
 def link_attributes(index: int) -> Attributes:
     """One link's attributes (IFLA_*). OSError: there is none with this index."""
-    (body,) = _answers(Request(GETLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)), _ACKNOWLEDGE)
+    (body,) = _answers(Request(GETLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)), ACKNOWLEDGE)
     return read_attributes(body[_LINK.size :])
 
 

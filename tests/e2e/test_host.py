@@ -57,9 +57,10 @@ def test_a_pid_file_that_systemd_deleted_is_there_again(platform: Platform) -> N
     assert supervisord(platform) == before
 
 
-def test_only_worker_and_agent_are_root(platform: Platform) -> None:
+def test_only_worker_agent_and_waker_are_root(platform: Platform) -> None:
     for line, user in owners(platform).items():
-        wanted = "root" if " worker " in line or line.rstrip().endswith("agent") else "berth"
+        of_root = " worker " in line or line.rstrip().endswith("agent") or "paas.sleep.waker" in line
+        wanted = "root" if of_root else "berth"
         assert user == wanted, line
 
 

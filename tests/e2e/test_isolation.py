@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.platform import PORT, ROOT, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel]
-OF_ROOT = {"worker-deploy", "worker-build", "worker-transfer", "agent"}
+OF_ROOT = {"worker-deploy", "worker-build", "worker-transfer", "agent", "waker"}
 
 
 def programs(platform: Platform) -> dict[int, str]:

@@ -21,7 +21,7 @@ from tenants.isolation import actions as isolation
 from tenants.registries import actions as registries
 
 HERE = Installation(Path("/clone"), Paths(state=Path("/state"), run=Path("/run/b")))
-PARTS = {part.name: part for part in programs(HERE, Path("/bin/valkey-server"), 8080)}
+PARTS = {part.name: part for part in programs(HERE, Path("/bin/valkey-server"), 8080, "bx")}
 
 
 def test_only_what_needs_root_runs_as_root() -> None:
@@ -30,6 +30,7 @@ def test_only_what_needs_root_runs_as_root() -> None:
         "worker-build",
         "worker-transfer",
         "agent",
+        "waker",
     }
 
 
@@ -38,8 +39,13 @@ def test_worker_and_agent_live_in_berths_mount_namespace() -> None:
         "/usr/bin/nsenter", "--mount=/run/b/ns/mount", "--",
         "/state/venv/bin/python", "/state/code/manage.py", "agent",
     )  # fmt: skip
-    for name in ("worker-build", "worker-deploy", "worker-transfer"):
+    for name in ("worker-build", "worker-deploy", "worker-transfer", "waker"):
         assert PARTS[name].argv[:3] == PARTS["agent"].argv[:3]
+
+
+def test_the_waker_reads_no_settings_and_loads_no_library() -> None:
+    argv = ("/state/venv/bin/python", "-S", "-m", "paas.sleep.waker", "bx", "/run/b")
+    assert PARTS["waker"].argv[3:] == argv
 
 
 def test_roll_outs_wait_in_threads_and_builds_in_processes_that_can_be_killed() -> None:
@@ -117,7 +123,7 @@ def test_what_answers_the_network_has_no_privilege_and_can_gain_none(name: str) 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["worker-deploy", "worker-build", "worker-transfer", "agent"])
+@pytest.mark.parametrize("name", ["worker-deploy", "worker-build", "worker-transfer", "agent", "waker"])
 def test_not_even_root_restarts_the_machine_or_sets_its_clock(name: str) -> None:
     dropped = "--bounding-set=-sys_boot,-sys_time,-sys_rawio,-mac_admin,-mac_override,-wake_alarm"
     assert command(PARTS[name])[:4] == ["/usr/bin/setpriv", "--pdeathsig=TERM", dropped, "--"]

@@ -31,9 +31,9 @@ def ip(*argv: str) -> str:
 
 
 def ruleset() -> str:
-    """Without what was counted."""
+    """Without what was counted, and when each address was last used."""
     listing = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
-    return re.sub(r"\s+elements = \{[^}]* counter [^}]*\}", "", listing)
+    return re.sub(r"\s+elements = \{[^}]* (?:counter|expires) [^}]*\}", "", listing)
 
 
 def host_state() -> tuple[str, str, str, str]:

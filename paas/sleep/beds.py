@@ -1,0 +1,125 @@
+"""One container at a time: to sleep, and awake again, whoever dies in the middle and in whatever order.
+
+Truth is in the kernel: an address in the set `asleep`, and a cgroup that is frozen. There is no lock between
+who puts to sleep and who wakes, which may be another process:
+
+    to sleep   file, address into `asleep`, freeze, look whether the address is still there: thaw if not; and
+               whether anything came just before, which the frozen would never answer: awake if so
+    awake      thaw, address out of `asleep`, thaw again; the file is whose who took the address out
+
+Whichever way these interleave, the container runs at the end, or its address is in `asleep` and the next packet
+wakes it. A call that nobody heard stays in the set `called`, which the waker reads when it starts and now
+and then.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from paas.errors import HostProblem
+from paas.linux import reclaim
+from paas.linux.cgroups import Cgroup
+from paas.network.asleep import Asleep, Sleeper
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A wake, for the rows: times in seconds since 1970; `seconds` it took from the call, or from the order,
+    until the container ran."""
+
+    container_id: str
+    since: float
+    at: float
+    seconds: float
+    called: bool  # by a packet
+
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """Where sleepers are known: in the network's sets and files, and the folder that tells of wakes."""
+
+    asleep: Asleep
+    woken: Path
+
+    def lay(self, sleeper: Sleeper, quiet: float) -> bool:
+        """Put a running container to sleep; False if something was sent to it or by it, or it was woken, in the
+        last `quiet` seconds before it stood still, or since: it runs then. What it has in memory goes to swap
+        as long as nobody wakes it. One call for a container at a time.
+
+        Errors: HostProblem when it does not stand still, OSError; it runs then.
+        """
+        address, cgroup = IPv4Address(sleeper.address), Cgroup(sleeper.cgroup)
+        self.asleep.write(sleeper)
+        try:
+            self.asleep.lay(address)
+            cgroup.freeze(wanted=lambda: self.asleep.holds(address))
+        except (HostProblem, OSError):
+            self.rouse(sleeper)
+            raise
+        if not self.asleep.holds(address):
+            cgroup.thaw()
+            self.asleep.file(address).unlink(missing_ok=True)
+            return False
+        if self.asleep.idle_of(address) < quiet:
+            self.rouse(sleeper)
+            return False
+        reclaim.page_out(cgroup, self.asleep.note(address), lambda: self.asleep.holds(address))
+        return self.asleep.holds(address)
+
+    def rouse(self, sleeper: Sleeper, since: float | None = None) -> bool:
+        """Wake it; `since` is when a packet called (time.monotonic). False if it was awake, or is being woken.
+        OSError."""
+        began = time.monotonic() if since is None else since
+        address, cgroup = IPv4Address(sleeper.address), Cgroup(sleeper.cgroup)
+        self.asleep.note_wake(address)
+        cgroup.thaw()
+        seconds = time.monotonic() - began
+        lifted = self.asleep.lift(address)
+        cgroup.thaw()
+        reclaim.mend(cgroup, self.asleep.note(address))
+        if lifted:
+            self._tell(Woken(sleeper.container_id, sleeper.since, time.time(), seconds, since is not None))
+            self.asleep.file(address).unlink(missing_ok=True)
+        return lifted
+
+    def settle(self, sleeper: Sleeper) -> bool:
+        """After whoever worked on it died: True if it sleeps, else it runs and nothing says otherwise. To be
+        called as `lay` is."""
+        address, cgroup = IPv4Address(sleeper.address), Cgroup(sleeper.cgroup)
+        if cgroup.is_frozen() and self.asleep.holds(address):
+            reclaim.mend(cgroup, self.asleep.note(address))
+            return True
+        if not self.rouse(sleeper):
+            self.asleep.file(address).unlink(missing_ok=True)
+        return False
+
+    def _tell(self, woken: Woken) -> None:
+        self.woken.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = self.woken / f".{woken.container_id}.{time.time_ns()}"
+        new.write_text(json.dumps(asdict(woken)))
+        new.rename(new.with_name(new.name[1:]))
+
+    def told(self) -> list[tuple[Path, Woken]]:
+        """Wakes that nobody has taken note of yet, oldest first, each with its file."""
+        if not self.woken.is_dir():
+            return []
+        found = []
+        for file in sorted(self.woken.iterdir(), key=lambda file: file.suffix):
+            if not file.name.startswith("."):
+                with suppress(FileNotFoundError):
+                    found.append((file, Woken(**json.loads(file.read_text()))))
+        return found
+
+
+def wake_up(bed: Bed, address: IPv4Address, since: float) -> bool:
+    """What a call at `address` asks for; False if nothing slept there (any more)."""
+    sleeper = bed.asleep.read(address)
+    if sleeper is not None:
+        return bed.rouse(sleeper, since)
+    bed.asleep.lift(address)  # its container has ended, or the rules were made again while it woke
+    return False

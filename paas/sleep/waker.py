@@ -1,0 +1,87 @@
+"""The waker: a small process that hears of the first packet to a sleeping container and lets it run again.
+
+A process of its own, so that nothing is in a wake's way: no duty of the agent, no other thread, no database,
+and no page of its own on a disk. `python -m paas.sleep.waker PREFIX RUN_FOLDER`, as root.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import sys
+import time
+from contextlib import suppress
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from paas.network import asleep, plan
+from paas.network.asleep import Asleep
+from paas.network.nflog import Calls, Lost
+from paas.paths import Paths
+from paas.sleep.beds import Bed, wake_up
+
+LOOK_SECONDS = 2.0  # a report may be lost, the set of callers is not
+URGENT = -15  # see setpriority(2)
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+log = logging.getLogger("waker")
+
+
+def bed(prefix: str, run: Path) -> Bed:
+    """As paas.worker.engine makes it from the settings, which are not for this process."""
+    paths = Paths(state=run, run=run)
+    return Bed(Asleep(plan.table(prefix), run / "asleep"), paths.woken)
+
+
+class Waker:
+    def __init__(self, prefix: str, run: Path) -> None:
+        self.bed = bed(prefix, run)
+        self._calls = Calls(asleep.group(prefix))
+        self._looked = 0.0
+
+    def turn(self) -> int:
+        """Wait for calls, a while at the most, and wake whom they are for; how many that were."""
+        lost = False
+        try:
+            called = self._calls.wait(max(0.0, self._looked + LOOK_SECONDS - time.monotonic()))
+        except Lost:
+            called, lost = set(), True
+        since = time.monotonic()
+        woken = sum(self._wake(address, since) for address in called)
+        if lost or since >= self._looked + LOOK_SECONDS:
+            self._looked = since
+            woken += sum(self._wake(address, since) for address in self.bed.asleep.called())
+        return woken
+
+    def _wake(self, address: IPv4Address, since: float) -> bool:
+        try:
+            return wake_up(self.bed, address, since)
+        except OSError as error:  # the call stays in the kernel's set: it is tried again
+            log.warning("cannot wake %s: %s", address, error)
+            return False
+
+
+def shield() -> None:
+    """Never behind anybody's work, never itself on the disk that it fetches others from."""
+    with suppress(OSError):  # in a container of somebody's, say
+        os.setpriority(os.PRIO_PROCESS, 0, URGENT)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT):
+        log.warning("cannot lock memory: %s", os.strerror(ctypes.get_errno()))
+    with suppress(OSError):  # the last to be killed for want of memory
+        Path("/proc/self/oom_score_adj").write_text("-1000")
+    gc.freeze()
+
+
+def main(prefix: str, run: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    waker = Waker(prefix, Path(run))
+    shield()
+    log.info("waits for calls of group %d", asleep.group(prefix))
+    while True:
+        waker.turn()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,159 @@
+"""What is left in memory of a container that sleeps, what of files stays, and what it finds when it wakes."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.host import swap
+from paas.host.installation import Installation
+from paas.linux import reclaim
+from paas.linux.cgroup_limits import read_field, read_int
+from paas.linux.cgroups import Cgroup
+from paas.paths import Paths
+from paas.specs import MIB, Limits
+
+pytestmark = pytest.mark.kernel
+SIZE = 24 * MIB
+# Memory that a parent and its child share until one writes to it, as a web server's workers do; some of each
+# one's own; and a file that this cgroup is the first to read.
+PROGRAM = f"""
+import mmap, os, sys
+shared = bytearray(os.urandom({SIZE}))
+child = os.fork()
+own = bytearray(os.urandom({SIZE} // 4))
+file = mmap.mmap(os.open(sys.argv[1], os.O_RDONLY), 0, prot=mmap.PROT_READ)
+whole = lambda: sum(shared[::4096]) + sum(own[::4096]) + sum(file[::4096])
+before = whole()
+while child and sys.stdin.readline():
+    print("same" if whole() == before else "other", flush=True)
+if not child:
+    import time
+    while True:
+        time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def swapping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Swap of our own, whether the machine has some or not."""
+    folder = tmp_path_factory.mktemp("swap")
+    here = Installation(folder, Paths(state=folder / "state", run=folder / "run"))
+    here.paths.state.mkdir()
+    swap.ensure(here, "128M", lambda line: None)
+    yield
+    swap.remove(here)
+
+
+class Tenant:
+    def __init__(self, cgroup: Cgroup, file: Path) -> None:
+        self.cgroup = cgroup
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", PROGRAM, file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: cgroup.attach(os.getpid()),  # noqa: PLW1509 - nothing else runs here
+        )
+
+    def looks(self, seconds: float = 20) -> str:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        ready = select.select([self._process.stdout], [], [], seconds)[0]
+        return self._process.stdout.readline().strip() if ready else ""
+
+    def end(self) -> None:
+        self.cgroup.kill()
+        self._process.communicate()
+
+    def own(self) -> int:
+        """Bytes in memory that are no file's."""
+        name = "anon" if self.cgroup.tree.version == 2 else "rss"
+        return read_field(self.cgroup.folder("memory") / "memory.stat", name)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    made = tmp_path / "file"
+    made.write_bytes(os.urandom(4 * MIB))
+    with made.open("rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return made
+
+
+@pytest.fixture
+def tenant(swapping: None, file: Path) -> Iterator[Tenant]:
+    cgroup = Cgroup(f"/bs{os.getpid()}")
+    cgroup.create(Limits(memory_bytes=128 * MIB, swap_bytes=128 * MIB, pids=16))
+    if cgroup.tree.version == 1:
+        cgroup.folder("freezer").mkdir(exist_ok=True)
+    made = Tenant(cgroup, file)
+    try:
+        assert made.looks() == "same"
+        yield made
+    finally:
+        made.end()
+        cgroup.remove()
+
+
+def in_memory(file: Path) -> int:
+    """Bytes of a file that the page cache holds (mincore(2) by way of fincore(1))."""
+    done = subprocess.run(
+        ["fincore", "--bytes", "--noheadings", "--output=RES", file], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def test_its_memory_goes_to_swap_and_comes_back_as_it_was(tenant: Tenant, file: Path, tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    assert tenant.own() > SIZE and in_memory(file) == 4 * MIB
+    tenant.cgroup.freeze()
+    before = tenant.cgroup.effective()
+    reclaim.page_out(tenant.cgroup, note, lambda: True)
+    assert tenant.own() < 1 * MIB
+    assert in_memory(file) > 3 * MIB  # others may run from it
+    assert tenant.cgroup.effective() == before and not note.exists()
+    tenant.cgroup.thaw()
+    assert tenant.looks() == "same"
+    assert tenant.own() > SIZE
+
+
+def test_it_is_stopped_at_once_when_a_packet_comes(tenant: Tenant, tmp_path: Path) -> None:
+    tenant.cgroup.freeze()
+    before = tenant.own()
+    reclaim.page_out(tenant.cgroup, tmp_path / "note", lambda: False)
+    assert tenant.own() == before
+    tenant.cgroup.thaw()
+
+
+def test_a_limit_that_a_crash_left_low_is_mended(tenant: Tenant, tmp_path: Path) -> None:
+    """On v1, where it is the way; a note is never written on v2, and its limit would be the same file's."""
+    if tenant.cgroup.tree.version == 2:
+        reclaim.mend(tenant.cgroup, tmp_path / "note")
+        return
+    limit = tenant.cgroup.folder("memory") / "memory.limit_in_bytes"
+    note = tmp_path / "note"
+    note.write_text(str(read_int(limit)))
+    limit.write_text(str(64 * MIB))
+    reclaim.mend(tenant.cgroup, note)
+    assert read_int(limit) == 128 * MIB and not note.exists()
+
+
+def test_private_ranges_are_those_that_no_file_holds() -> None:
+    maps = """\
+5500-5600 r--p 00000000 08:01 42 /usr/bin/python
+5600-5700 rw-p 00001000 08:01 42 /usr/bin/python
+7f00-7f10 rw-p 00000000 00:00 0 [heap]
+7f10-7f20 ---p 00000000 00:00 0
+7f20-7f30 rw-s 00000000 00:01 9 /dev/zero (deleted)
+7ffe-7fff r-xp 00000000 00:00 0 [vdso]
+"""
+    assert list(reclaim._private(maps)) == [(0x5600, 0x5700), (0x7F00, 0x7F10), (0x7F10, 0x7F20)]
