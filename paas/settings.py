@@ -233,6 +233,7 @@ IO_BYTES = env.int("BERTH_IO_BANDWIDTH", 100) * 1024 * 1024  # MiB a second read
 IO_OPERATIONS = env.int("BERTH_IO_OPERATIONS", 10000)  # a second, reads, and as many writes
 
 # --- memory -------------------------------------------------------------------------------------
+SLEEP_AFTER = env.int("BERTH_SLEEP_AFTER", 900)  # seconds without traffic; 0 is never
 SWAP = env.str("BERTH_SWAP", "0")  # of a swap file that bin/up makes: "8G", "512M", "auto"
 
 # --- image store --------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from paas import live
 from paas.agent.exits import ExitWatch
 from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
+from paas.agent.sleep import Sleep
 from paas.errors import BerthError
 from paas.queue import wake
 from paas.worker import disk, fences, kept, names, quota, routes, upkeep, volumes
@@ -65,7 +66,7 @@ class Agent:
     def __init__(self) -> None:
         self._ending = False
         self._exits = ExitWatch(settings.PATHS.exits)
-        self._logs = Logs()
+        self._logs, self._sleep = Logs(), Sleep()
         self._duties = [
             # A firewall's restart often flushes everybody's rules: containers must not stay unfenced.
             Duty("fences", fences.keep, 10.0),
@@ -79,6 +80,7 @@ class Agent:
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._logs.observe, 5.0),
             Duty("together", quota.hold_all, 10.0),
+            Duty("sleep", self._sleep.observe, 5.0),
             Duty("quotas", quota.look, 10.0),
             Duty("store", keep_store, 300.0),
             Duty("volumes", volumes.look, 120.0),
@@ -90,7 +92,7 @@ class Agent:
         """Until SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "_ending", True))
-        with self._logs:
+        with self._logs, self._sleep:
             while not self._ending:
                 self._turn()
 

@@ -141,6 +141,7 @@ class Runtime:
         if facts is None or state.status in ("absent", "stopped"):
             return
         grace = facts.stop_timeout if timeout is None else timeout
+        life.cgroup(facts).thaw()  # on v1 one that stands still takes no signal
         if state.status == "running" and grace > 0:
             life.send(signal_number(signal or facts.stop_signal))
             if life.wait_for_end(grace):
@@ -182,6 +183,10 @@ class Runtime:
         life = self._life(container_id)
         life.wait_for_end(timeout)
         return life.state()
+
+    def cgroup_of(self, container_id: str) -> Cgroup:
+        life, facts = self._known(container_id)
+        return life.cgroup(facts)
 
     def usage(self, container_id: str) -> Usage:
         life, facts = self._known(container_id)

@@ -18,7 +18,7 @@ _TONES = {
     "run": {"queued": "busy", "running": "busy", "failed": "bad", "timed-out": "bad"},
     "push": {"done": "ok", "queued": "busy", "running": "busy", "failed": "bad"},
     "change": {"added": "ok", "changed": "warn", "removed": "bad"},
-    "container": {"running": "ok", "creating": "busy", "created": "busy"},
+    "container": {"running": "ok", "sleeping": "ok", "creating": "busy", "created": "busy"},
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from paas.errors import StepFailed
 from paas.oci.config import History
-from paas.worker import disk, engine, kept
+from paas.worker import disk, engine, kept, sleep
+from tenants.containers.models import Container
 from tenants.releases import observations, serial
 from tenants.releases.models import Release
 
@@ -27,7 +28,8 @@ def make_image(release: Release) -> None:
             hint="commit one that runs",
         )
     base = serial.image(release)
-    with runtime.frozen(container_id):
+    row = Container.objects.get(pk=container_id)
+    with sleep.awake(row), runtime.frozen(container_id):
         upper, stubs = runtime.written(container_id)
         layer = store.commit_changeset(upper, exclude=stubs, max_bytes=MOST_BYTES, max_files=MOST_FILES)
     if layer.files == 0 or layer.diff_id in base.layers:

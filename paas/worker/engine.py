@@ -11,6 +11,7 @@ from paas.images.base import SUITES
 from paas.network import Network, host_resolvers
 from paas.router import Caddy, Table
 from paas.runtime import Runtime
+from paas.sleep import Bed
 
 
 @cache
@@ -37,6 +38,11 @@ def network() -> Network:
         resolvers=host_resolvers(),
         state_file=settings.PATHS.run / "network.json",
     )
+
+
+def bed() -> Bed:
+    """Where containers sleep."""
+    return Bed(network().asleep, settings.PATHS.woken)
 
 
 @cache

@@ -15,7 +15,7 @@ from paas.linux import cgroups
 from paas.logs import older
 from paas.network import address_of
 from paas.specs import ContainerSpec, ContainerState
-from paas.worker import engine, fences
+from paas.worker import engine, fences, sleep
 from tenants.containers import observations
 from tenants.containers.models import Container
 
@@ -78,7 +78,8 @@ def take_down(row: Container, *, reason: str, grace: float = 0.0) -> ContainerSt
     """Stop it if it runs (SIGTERM, then SIGKILL after `grace` seconds), record its end, clear the host."""
     state = observe(row)
     if state.status in ("creating", "created", "running"):
-        engine.runtime().stop(row.pk, timeout=grace)
+        with sleep.awake(row):
+            engine.runtime().stop(row.pk, timeout=grace)
         state = observe(row)
     record_end(row, state, reason=reason)
     return state

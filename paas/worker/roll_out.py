@@ -22,6 +22,7 @@ from paas.worker.translate import port_of, process_container
 from tenants.apps.models import App
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
+from tenants.containers.selectors import LIVE
 from tenants.releases import observations, serial
 from tenants.releases.models import Release
 from tenants.releases.room import check_formation_fits
@@ -192,7 +193,7 @@ def _check_quota(app: App, release: Release) -> None:
 
 def _stop_leftovers(app: App, release: Release) -> None:
     """Containers of this very release from a worker that died in the middle: started afresh."""
-    running = app.containers.filter(release=release, status__in=("creating", "created", "running"))
+    running = app.containers.filter(release=release, status__in=LIVE)
     _stop(list(running.select_related("tenant")), "its start was interrupted")
 
 
@@ -203,7 +204,7 @@ def _fence(app: App) -> None:
 
 def _drain(app: App, release: Release) -> None:
     """New requests go to the new release; the old containers finish what they have and stop."""
-    running = app.containers.filter(kind=Container.Kind.PROCESS, status="running")
+    running = app.containers.filter(kind=Container.Kind.PROCESS, status__in=("running", "sleeping"))
     old = list(running.exclude(release=release).select_related("tenant", "release"))
     drain.until_idle(old)
     _stop(old, f"replaced by {release}", grace=STOP_SECONDS)

@@ -18,7 +18,10 @@ def commit(*, actor: User, app: App, container: Container) -> Release:
     worker takes them. Conflict when it does not run, or belongs to no release.
     """
     app = following.lock(app)
-    if container.status != Container.Status.RUNNING or container.release is None:
+    if (
+        container.status not in (Container.Status.RUNNING, Container.Status.SLEEPING)
+        or container.release is None
+    ):
         raise Conflict(f"{container} does not run", hint="What a container changed goes with it.")
     whose = f"{container} of {container.release}"
     return following.release(

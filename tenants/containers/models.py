@@ -49,6 +49,12 @@ class Container(models.Model):
     pids = models.PositiveIntegerField(default=0)
     sampled_at = models.DateTimeField(null=True)
     limits = models.JSONField(default=dict)  # as read from its cgroup: see paas.specs.Effective
+    # While it sleeps, since when, and the bytes that it used when it fell asleep.
+    slept_at = models.DateTimeField(null=True)
+    awake_bytes = models.PositiveBigIntegerField(default=0)
+    woken_at = models.DateTimeField(null=True)  # the last time
+    wakes = models.PositiveIntegerField(default=0)
+    wake_usec = models.PositiveIntegerField(default=0)  # from the call until it ran, the last time
     log_dropped_bytes = models.PositiveBigIntegerField(default=0)
 
     class Meta:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -158,6 +159,27 @@ def ready(row: Container) -> bool:
     return _move(row, (Container.Status.RUNNING,), ready=True)
 
 
+def fell_asleep(row: Container, *, since: datetime, used: int) -> bool:
+    """`used` are the bytes of memory that it had when it did."""
+    return _move(
+        row, (Container.Status.RUNNING,), status=Container.Status.SLEEPING, slept_at=since, awake_bytes=used
+    )
+
+
+def runs_again(row: Container) -> bool:
+    """Nobody knows since when."""
+    return _move(row, (Container.Status.SLEEPING,), status=Container.Status.RUNNING, slept_at=None)
+
+
+@transaction.atomic
+def woke(row: Container, *, at: datetime, usec: int) -> None:
+    """It may have been counted as running all the while: what was seen of its sleep may come after."""
+    runs_again(row)
+    wakes = {"woken_at": at, "wake_usec": usec, "wakes": F("wakes") + 1}
+    if Container.objects.filter(pk=row.pk).update(**wakes):
+        _tell(row)
+
+
 def stopped(
     row: Container, *, exit_code: int | None, exit_signal: int | None, oom_killed: bool, reason: str
 ) -> bool:
@@ -175,6 +197,7 @@ def stopped(
         memory_bytes=0,
         cpu_millis=0,
         pids=0,
+        slept_at=None,
     )
 
 

@@ -35,7 +35,7 @@ def compare(*, actor: User, app: App, before: Release, release: Release) -> Insp
 
 def changes_of(*, actor: User, app: App, container: Container) -> Inspection:
     """A fresh look each time; Conflict when its files are gone."""
-    if container.status != Container.Status.RUNNING:
+    if container.status not in (Container.Status.RUNNING, Container.Status.SLEEPING):
         raise Conflict(f"{container} does not run", hint="What a container changed goes with it.")
     return _ask(actor, app, kind=Kind.CONTAINER, release=container.release, container=container)
 

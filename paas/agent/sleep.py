@@ -1,0 +1,129 @@
+"""Sleep and wake in the agent, in a thread of its own: writing memory to swap takes a while, and a wake
+is to be seen at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Event, Thread
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from paas.agent.exits import ExitWatch
+from paas.errors import BerthError, HostProblem
+from paas.network import address_of
+from paas.worker import engine, sleep
+from paas.worker.idle import Candidate, Memory, due, quiet
+from paas.worker.routes import upstream
+from tenants.containers.models import Container
+from tenants.containers.selectors import serving_containers
+from tenants.releases import serial
+
+log = structlog.get_logger()
+EVERY_SECONDS = 5.0
+JITTER_SECONDS = 0.5
+EXPECTED = (DatabaseError, InterfaceError, BerthError, OSError)
+
+
+class Sleep:
+    """Used in a `with` statement, during which who is idle is put to sleep."""
+
+    def __init__(self) -> None:
+        self._woken, self._ending = ExitWatch(settings.PATHS.woken), Event()
+        self._cpu: dict[str, tuple[float, int]] = {}  # when it was last seen in use, and its counter then
+        self._thread = Thread(target=self._run, name="sleep", daemon=True)
+
+    def __enter__(self) -> Sleep:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def observe(self) -> None:
+        """RuntimeError: the thread has died of something unforeseen, of which the agent is to be restarted."""
+        if not self._thread.is_alive():
+            raise RuntimeError("the thread that puts apps to sleep has ended")
+
+    def _run(self) -> None:
+        due_at = 0.0
+        while not self._ending.is_set():
+            self._woken.wait(0.5)
+            close_old_connections()
+            try:
+                sleep.note_wakes()
+                if time.monotonic() >= due_at:
+                    due_at = time.monotonic() + EVERY_SECONDS
+                    sleep.settle()
+                    self._look()
+            except EXPECTED as error:
+                log.warning("agent.sleep_failed", error=str(error))
+                self._ending.wait(1.0)
+
+    def _look(self) -> None:
+        memory = read_memory()
+        if not memory.swap_free:
+            return  # asleep, an app would keep all that it has in memory
+        rows = {row.pk: row for row in _who_may()}
+        found = due(self._candidates(rows.values()), pressed=memory.pressed)
+        for candidate in found:
+            if self._ending.is_set() or read_memory().swap_free < rows[candidate.container_id].memory_bytes:
+                return
+            pressed = memory.pressed and read_memory().pressed
+            self._put(rows[candidate.container_id], quiet(candidate, pressed=pressed))
+            sleep.note_wakes()
+
+    def _put(self, row: Container, seconds: float) -> None:
+        try:
+            if sleep.put_to_sleep(row, seconds):
+                log.info("container.sleeps", container=row.pk)
+        except (HostProblem, OSError) as error:
+            log.warning("container.does_not_sleep", container=row.pk, error=str(error))
+
+    def _candidates(self, rows: Iterable[Container]) -> list[Candidate]:
+        idle, now = engine.network().asleep.idle_seconds(), time.monotonic()
+        answering = _answering()
+        found, known = [], self._cpu
+        self._cpu = {}
+        for row in rows:
+            assert row.address is not None
+            seconds = idle.get(address_of(settings.CONTAINER_PREFIX, row.address), math.inf)
+            since, before = known.get(row.pk, (now, -1))
+            if before < 0 or seconds < now - since - JITTER_SECONDS:
+                self._cpu[row.pk] = (now - min(seconds, EVERY_SECONDS), row.cpu_usec)
+                continue
+            self._cpu[row.pk] = (since, before)
+            passed = now - since
+            cpu = (row.cpu_usec - before) / 1_000_000 / passed if passed else 1.0
+            after = float(settings.SLEEP_AFTER)
+            found.append(Candidate(row.pk, passed, after, cpu, upstream(row) in answering))
+        return found
+
+
+def _who_may() -> list[Container]:
+    """What has something to be woken by: web processes, and others that have a port in berth.toml."""
+    rows = serving_containers().filter(status=Container.Status.RUNNING).select_related("release")
+    ports = {
+        release.pk: {process.name for process in serial.processes(release) if process.port}
+        for release in {row.release for row in rows if row.release}
+    }
+    return [row for row in rows if row.process_type == "web" or row.process_type in ports[row.release_id or ""]]
+
+
+def _answering() -> set[str]:
+    try:
+        return {name for name, requests in engine.caddy().requests_in_flight().items() if requests}
+    except HostProblem:  # without an ingress there is no visitor
+        return set()
+
+
+def read_memory() -> Memory:
+    """/proc/meminfo."""
+    rows = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    found = {name.rstrip(":"): int(value) * 1024 for name, value, *_ in rows}
+    return Memory(found["MemTotal"], found["MemAvailable"], found["SwapFree"])

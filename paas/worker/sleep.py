@@ -1,0 +1,101 @@
+"""Containers' sleep, from rows to the kernel and back. Who sleeps is decided in paas.worker.idle,
+who wakes by packets (paas.sleep.waker); here it is done, and noted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+
+from django.conf import settings
+from django.utils import timezone
+
+from paas.errors import Conflict, NotFound
+from paas.network import address_of
+from paas.network.asleep import Sleeper
+from paas.worker import engine, lock
+from tenants.containers import observations
+from tenants.containers.models import Container
+
+SETTLING = timedelta(seconds=15)  # whoever works on a sleeper for longer has died
+
+
+def put_to_sleep(row: Container, quiet: float) -> bool:
+    """Whether it sleeps now. It does not where somebody works on it, where it is not ready, or where it was
+    used in the last `quiet` seconds. Errors: HostProblem, OSError; it runs then."""
+    try:
+        with lock.turn(_lock(row), _busy):
+            row.refresh_from_db()
+            if row.status != Container.Status.RUNNING or not row.ready or row.address is None:
+                return False
+            cgroup = engine.runtime().cgroup_of(row.pk)
+            used, since = cgroup.usage().memory_bytes, time.time()
+            sleeper = Sleeper(row.pk, str(_address(row)), cgroup.name, since, used)
+            if not engine.bed().lay(sleeper, quiet):
+                return False
+            return observations.fell_asleep(row, since=_moment(since), used=used)
+    except (Conflict, NotFound):
+        return False
+
+
+@contextmanager
+def awake(row: Container) -> Iterator[None]:
+    """Wake it if it sleeps, and keep it from falling asleep meanwhile. One that is gone is fine."""
+    if row.kind != Container.Kind.PROCESS or row.address is None:
+        yield
+        return
+    with lock.turn(_lock(row), lambda: None):
+        sleeper = engine.bed().asleep.read(_address(row))
+        if sleeper and sleeper.container_id == row.pk:
+            engine.bed().rouse(sleeper)
+        yield
+
+
+def note_wakes() -> None:
+    """Into the rows what waker and workers told of."""
+    for file, woken in engine.bed().told():
+        row = Container.objects.filter(pk=woken.container_id).first()
+        if row is not None:
+            observations.woke(row, at=_moment(woken.at), usec=round(woken.seconds * 1_000_000))
+        file.unlink(missing_ok=True)
+
+
+def settle() -> None:
+    """Level-triggered: rows say what is so, whoever died in the middle and whichever note came first."""
+    bed = engine.bed()
+    known = {sleeper.container_id: sleeper for sleeper in bed.asleep.all()}
+    for row in Container.objects.filter(status=Container.Status.SLEEPING).exclude(pk__in=known):
+        observations.runs_again(row)
+    awake_rows = Container.objects.filter(pk__in=known).exclude(status=Container.Status.SLEEPING)
+    for row in awake_rows:
+        sleeper = known[row.pk]
+        if _moment(sleeper.since) < timezone.now() - SETTLING:
+            _settle(row, sleeper)
+
+
+def _settle(row: Container, sleeper: Sleeper) -> None:
+    try:
+        with lock.turn(_lock(row), _busy):
+            if engine.bed().settle(sleeper):
+                observations.fell_asleep(row, since=_moment(sleeper.since), used=sleeper.before)
+    except Conflict:
+        pass
+
+
+def _busy() -> None:
+    raise Conflict("somebody else works on the container")
+
+
+def _lock(row: Container) -> str:
+    return f"sleep-{row.pk}"
+
+
+def _address(row: Container) -> IPv4Address:
+    assert row.address is not None
+    return address_of(settings.CONTAINER_PREFIX, row.address)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
