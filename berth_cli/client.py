@@ -130,6 +130,9 @@ class Client:
     def post(self, path: str, body: Any = None) -> Any:
         return self.send("POST", path, json={} if body is None else body).json()
 
+    def put(self, path: str, body: Any) -> Any:
+        return self.send("PUT", path, json=body).json()
+
     def patch(self, path: str, body: Any) -> Any:
         return self.send("PATCH", path, json=body).json()
 

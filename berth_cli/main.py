@@ -18,6 +18,7 @@ from berth_cli import (
     registries,
     releases,
     run,
+    sleep,
     store,
     volumes,
 )
@@ -51,6 +52,8 @@ cli.command("rollback")(releases.rollback)
 cli.command("ps")(releases.ps)
 cli.command("scale")(releases.scale)
 cli.command("restart")(releases.restart)
+cli.command("sleep")(sleep.sleep)
+cli.command("wake")(sleep.wake)
 cli.command("open")(apps.open_app)
 cli.command("destroy")(apps.destroy)
 cli.command("isolation")(isolation.isolation)

@@ -20,8 +20,6 @@ from paas.worker import engine, sleep
 from paas.worker.idle import Candidate, Memory, due, quiet
 from paas.worker.routes import upstream
 from tenants.containers.models import Container
-from tenants.containers.selectors import serving_containers
-from tenants.releases import serial
 
 log = structlog.get_logger()
 EVERY_SECONDS = 5.0
@@ -69,7 +67,7 @@ class Sleep:
         memory = read_memory()
         if not memory.swap_free:
             return  # asleep, an app would keep all that it has in memory
-        rows = {row.pk: row for row in _who_may()}
+        rows = {row.pk: row for row in sleep.who_may() if row.status == Container.Status.RUNNING}
         found = due(self._candidates(rows.values()), pressed=memory.pressed)
         for candidate in found:
             if self._ending.is_set() or read_memory().swap_free < rows[candidate.container_id].memory_bytes:
@@ -100,19 +98,9 @@ class Sleep:
             self._cpu[row.pk] = (since, before)
             passed = now - since
             cpu = (row.cpu_usec - before) / 1_000_000 / passed if passed else 1.0
-            after = float(settings.SLEEP_AFTER)
+            after = float(settings.SLEEP_AFTER if row.app.sleep_after is None else row.app.sleep_after)
             found.append(Candidate(row.pk, passed, after, cpu, upstream(row) in answering))
         return found
-
-
-def _who_may() -> list[Container]:
-    """What has something to be woken by: web processes, and others that have a port in berth.toml."""
-    rows = serving_containers().filter(status=Container.Status.RUNNING).select_related("release")
-    ports = {
-        release.pk: {process.name for process in serial.processes(release) if process.port}
-        for release in {row.release for row in rows if row.release}
-    }
-    return [row for row in rows if row.process_type == "web" or row.process_type in ports[row.release_id or ""]]
 
 
 def _answering() -> set[str]:

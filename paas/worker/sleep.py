@@ -15,10 +15,15 @@ from django.utils import timezone
 from paas.errors import Conflict, NotFound
 from paas.network import address_of
 from paas.network.asleep import Sleeper
+from paas.queue import wake
 from paas.worker import engine, lock
+from tenants.apps.models import App
 from tenants.containers import observations
 from tenants.containers.models import Container
+from tenants.containers.selectors import serving_containers
+from tenants.releases import serial
 
+QUIET_SECONDS = 2.0  # of one that a person puts to sleep
 SETTLING = timedelta(seconds=15)  # whoever works on a sleeper for longer has died
 
 
@@ -53,6 +58,33 @@ def awake(row: Container) -> Iterator[None]:
         yield
 
 
+def who_may() -> list[Container]:
+    """What has something to be woken by: web processes, and others that have a port in berth.toml."""
+    rows = list(serving_containers().select_related("release", "app"))
+    ports = {
+        row.release.pk: {process.name for process in serial.processes(row.release) if process.port}
+        for row in rows
+        if row.release
+    }
+    return [row for row in rows if row.process_type == "web" or row.process_type in ports[row.release_id or ""]]
+
+
+def obey(app_id: str) -> None:
+    """What a person ordered, once."""
+    app = App.objects.filter(pk=app_id, destroyed_at=None).exclude(sleep_order="").first()
+    if app is None:
+        return
+    for row in who_may():
+        if row.app_id != app.pk:
+            continue
+        if app.sleep_order == App.Order.WAKE:
+            with awake(row):
+                pass
+        else:
+            put_to_sleep(row, QUIET_SECONDS)
+    App.objects.filter(pk=app.pk, sleep_order=app.sleep_order).update(sleep_order="")
+
+
 def note_wakes() -> None:
     """Into the rows what waker and workers told of."""
     for file, woken in engine.bed().told():
@@ -64,6 +96,8 @@ def note_wakes() -> None:
 
 def settle() -> None:
     """Level-triggered: rows say what is so, whoever died in the middle and whichever note came first."""
+    for app_id in App.objects.filter(destroyed_at=None).exclude(sleep_order="").values_list("pk", flat=True):
+        wake("sleep", app_id)  # its message may be lost
     bed = engine.bed()
     known = {sleeper.container_id: sleeper for sleeper in bed.asleep.all()}
     for row in Container.objects.filter(status=Container.Status.SLEEPING).exclude(pk__in=known):

@@ -13,6 +13,7 @@ from paas.worker import (
     quota,
     registry,
     runs,
+    sleep,
     tenants,
     volumes,
 )
@@ -84,3 +85,8 @@ def push(push_id: str) -> None:
 @shared_task(name="berth.export")  # type: ignore[untyped-decorator]
 def export(export_id: str) -> None:
     exports.settle(export_id)
+
+
+@shared_task(name="berth.sleep")  # type: ignore[untyped-decorator]
+def sleep_or_wake(app_id: str) -> None:
+    sleep.obey(app_id)

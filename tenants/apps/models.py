@@ -17,6 +17,10 @@ NAME = RegexValidator(
 class App(models.Model):
     """What a tenant runs. Intent is written by actions, what is observed by observations, never both."""
 
+    class Order(models.TextChoices):
+        SLEEP = "sleep"
+        WAKE = "wake"
+
     id = IdField()
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="apps")
     name = models.CharField(max_length=40, validators=[NAME])
@@ -24,6 +28,10 @@ class App(models.Model):
     # --- intent
     generation = models.PositiveIntegerField(default=0)  # goes up with each intent; fences off older work
     formation = models.JSONField(default=dict)  # process type -> count, where the person chose one
+    sleep_after = models.PositiveIntegerField(null=True)  # idle seconds; 0: never, null: the machine's setting
+    sleep_order = models.CharField(
+        max_length=5, choices=Order.choices, blank=True
+    )  # what a worker is to do now
     created_at = models.DateTimeField(auto_now_add=True)
     destroyed_at = models.DateTimeField(null=True)  # asked for; the row goes when the host is clean
     # --- observed

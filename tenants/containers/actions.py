@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from paas.errors import Conflict
+from paas.errors import BadInput, Conflict
+from paas.live import changed
+from paas.queue import wake
 from tenants.accounts.models import User
 from tenants.apps.models import App
+from tenants.audit.actions import record
 from tenants.containers.models import Container
 from tenants.releases import next as following
 from tenants.releases.models import Release
+
+LEAST_SECONDS, MOST_SECONDS = 10, 30 * 86_400
 
 
 @transaction.atomic
@@ -34,3 +39,28 @@ def commit(*, actor: User, app: App, container: Container) -> Release:
         committed_from=container.pk,
         commit=whose,
     )
+
+
+@transaction.atomic
+def order(*, actor: User, app: App, what: App.Order) -> None:
+    """Put to sleep or wake, now, all of the app's containers that serve and may sleep. The worker leaves one
+    awake that is in use. Conflict when nothing serves yet."""
+    if not app.serving_release_id:
+        raise Conflict(f"{app} does not run", hint="Deploy it first.")
+    App.objects.filter(pk=app.pk).update(sleep_order=what)
+    record(f"app.{what}", actor=actor, tenant_id=app.tenant_id, app_id=app.pk)
+    wake("sleep", app.pk)
+
+
+@transaction.atomic
+def sleep_after(*, actor: User, app: App, seconds: int | None) -> None:
+    """How long it must be idle to fall asleep by itself: 0 is never, None what the machine's setting says."""
+    if seconds is not None and seconds != 0 and not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        raise BadInput(
+            f"{seconds} seconds is not from {LEAST_SECONDS} to {MOST_SECONDS}",
+            hint="Choose 0 for never.",
+            details={"field": "after"},
+        )
+    App.objects.filter(pk=app.pk).update(sleep_after=seconds)
+    record("app.sleep_after", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, seconds=seconds)
+    changed(app.tenant_id, app.pk, "app")

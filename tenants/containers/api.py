@@ -10,6 +10,7 @@ from pydantic import Field
 from tenants.accounts.models import Role
 from tenants.accounts.tokens import person
 from tenants.apps.access import app_for
+from tenants.apps.models import App
 from tenants.containers import actions
 from tenants.containers.logs import read_app_log
 from tenants.containers.models import Container
@@ -27,7 +28,9 @@ class ContainerOut(Schema):
     """One life of one container. Memory in bytes, cpu in 1/1000 core over the last sample.
 
     `limits` are those that the kernel holds it to, null for none; empty until they were read.
-    `output_dropped`: bytes of its output that came faster than a log may grow.
+    `output_dropped`: bytes of its output that came faster than a log may grow. While it sleeps, since
+    `slept_at`, it takes `memory_bytes` instead of `awake_bytes`; it was woken `wakes` times, the last time
+    within `wake_usec` microseconds.
     """
 
     id: str
@@ -48,6 +51,11 @@ class ContainerOut(Schema):
     cpu_millis: int
     limits: dict[str, int | None]
     output_dropped: int
+    slept_at: datetime | None
+    awake_bytes: int
+    woken_at: datetime | None
+    wakes: int
+    wake_usec: int
 
     @staticmethod
     def of(row: Container) -> ContainerOut:
@@ -55,6 +63,22 @@ class ContainerOut(Schema):
         version = row.release.version if row.release else None
         own = {"process": row.process_type, "version": version, "output_dropped": row.log_dropped_bytes}
         return ContainerOut(**{**same, **own})
+
+
+class SleepIn(Schema):
+    """`after` are idle seconds, 0 for never, null for the machine's setting."""
+
+    after: Annotated[int, Field(ge=0)] | None
+
+
+class SleepOut(Schema):
+    after: int | None
+
+
+class OrderOut(Schema):
+    """What a worker is about to do."""
+
+    order: str
 
 
 class LineOut(Schema):
@@ -109,3 +133,28 @@ def commit(request: HttpRequest, tenant: str, app: str, container: str) -> objec
     row = container_for(found, container)
     made = actions.commit(actor=person(request), app=found, container=row)
     return Status(201, ReleaseMade.of(made))
+
+
+@router.post(f"{APP}/sleep", response={202: OrderOut, **ERRORS}, summary="Put it to sleep now (developer)")
+def sleep(request: HttpRequest, tenant: str, app: str) -> object:
+    return _order(request, tenant, app, App.Order.SLEEP)
+
+
+@router.post(f"{APP}/wake", response={202: OrderOut, **ERRORS}, summary="Wake it (developer)")
+def wake(request: HttpRequest, tenant: str, app: str) -> object:
+    return _order(request, tenant, app, App.Order.WAKE)
+
+
+def _order(request: HttpRequest, tenant: str, app: str, what: App.Order) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    actions.order(actor=person(request), app=found, what=what)
+    return Status(202, OrderOut(order=what))
+
+
+@router.put(
+    f"{APP}/sleep", response={200: SleepOut, **ERRORS}, summary="When it falls asleep by itself (developer)"
+)
+def set_sleep(request: HttpRequest, tenant: str, app: str, body: SleepIn) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    actions.sleep_after(actor=person(request), app=found, seconds=body.after)
+    return SleepOut(after=body.after)

@@ -83,6 +83,30 @@ def _loose_builds(app: App) -> list[Build]:
 
 @require_POST
 @signed_in
+def sleep(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
+    app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
+    tell(
+        request,
+        lambda: actions.order(actor=request.user, app=app, what=App.Order.SLEEP),
+        "What is not in use falls asleep. The next visitor wakes it.",
+    )
+    return redirect("app", tenant, name)
+
+
+@require_POST
+@signed_in
+def wake(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
+    app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
+    tell(
+        request,
+        lambda: actions.order(actor=request.user, app=app, what=App.Order.WAKE),
+        "What sleeps is woken.",
+    )
+    return redirect("app", tenant, name)
+
+
+@require_POST
+@signed_in
 def commit(request: SignedInRequest, tenant: str, name: str, container_id: str) -> HttpResponse:
     app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
     row = selectors.container_for(app, container_id)

@@ -75,6 +75,8 @@ MATRIX = {
     f"{APP}pushes/": Row(VIEWER, 200, 302, DEVELOPER, {"version": "1", "image": IMAGE}),
     f"{APP}exports/": Row(DEVELOPER, 405, 302, body={"version": "1"}),
     f"{APP}restart/": Row(DEVELOPER, 405, 302),
+    f"{APP}sleep/": Row(DEVELOPER, 405, 302),
+    f"{APP}wake/": Row(DEVELOPER, 405, 302),
     f"{APP}builds/": Row(VIEWER),
     f"{APP}builds/<str:build_id>/": Row(VIEWER),
     f"{APP}builds/<str:build_id>/log.txt": Row(VIEWER, 404),

@@ -1,0 +1,63 @@
+"""Sleep in rows: what people order and set, and what is seen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from paas.errors import BadInput, Conflict
+from tenants.apps.models import App
+from tenants.audit.models import Event
+from tenants.containers import actions, observations
+from tenants.containers.models import Container
+from tests.web.cast import Cast, make_container
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def serving(cast: Cast) -> App:
+    cast.app.serving_release_id = cast.app.releases.latest("version").pk
+    cast.app.save()
+    return cast.app
+
+
+def test_an_order_stands_until_a_worker_has_obeyed(cast: Cast) -> None:
+    actions.order(actor=cast.developer, app=serving(cast), what=App.Order.SLEEP)
+    cast.app.refresh_from_db()
+    assert cast.app.sleep_order == "sleep"
+    assert Event.objects.filter(verb="app.sleep", app_id=cast.app.pk).exists()
+
+
+def test_what_does_not_run_cannot_sleep(cast: Cast) -> None:
+    App.objects.filter(pk=cast.app.pk).update(serving_release_id="")
+    cast.app.refresh_from_db()
+    with pytest.raises(Conflict, match="does not run"):
+        actions.order(actor=cast.developer, app=cast.app, what=App.Order.WAKE)
+
+
+@pytest.mark.parametrize("seconds", [None, 0, 10, 86_400])
+def test_an_app_has_its_own_idle_time(cast: Cast, seconds: int | None) -> None:
+    actions.sleep_after(actor=cast.developer, app=cast.app, seconds=seconds)
+    cast.app.refresh_from_db()
+    assert cast.app.sleep_after == seconds
+
+
+@pytest.mark.parametrize("seconds", [1, 9, 31 * 86_400])
+def test_not_any_idle_time(cast: Cast, seconds: int) -> None:
+    with pytest.raises(BadInput, match="is not from 10"):
+        actions.sleep_after(actor=cast.developer, app=cast.app, seconds=seconds)
+
+
+def test_a_row_follows_what_is_seen(cast: Cast) -> None:
+    row = make_container(cast.app)
+    assert observations.fell_asleep(row, since=NOON, used=5)
+    assert not observations.fell_asleep(row, since=NOON, used=6)
+    row.refresh_from_db()
+    assert (row.status, row.slept_at, row.awake_bytes) == (Container.Status.SLEEPING, NOON, 5)
+    observations.woke(row, at=NOON, usec=900)
+    row.refresh_from_db()
+    assert (row.status, row.slept_at, row.woken_at, row.wakes, row.wake_usec) == ("running", None, NOON, 1, 900)
+    observations.woke(row, at=NOON, usec=800)  # told before it was seen asleep
+    row.refresh_from_db()
+    assert (row.status, row.wakes) == ("running", 2)
