@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -22,7 +23,7 @@ from paas.worker.routes import upstream
 from tenants.containers.models import Container
 
 log = structlog.get_logger()
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 10.0
 JITTER_SECONDS = 0.5
 EXPECTED = (DatabaseError, InterfaceError, BerthError, OSError)
 
@@ -51,7 +52,7 @@ class Sleep:
     def _run(self) -> None:
         due_at = 0.0
         while not self._ending.is_set():
-            self._woken.wait(0.5)
+            self._woken.wait(1.0)
             close_old_connections()
             try:
                 sleep.note_wakes()
@@ -91,16 +92,26 @@ class Sleep:
         for row in rows:
             assert row.address is not None
             seconds = idle.get(address_of(settings.CONTAINER_PREFIX, row.address), math.inf)
-            since, before = known.get(row.pk, (now, -1))
-            if before < 0 or seconds < now - since - JITTER_SECONDS:
-                self._cpu[row.pk] = (now - min(seconds, EVERY_SECONDS), row.cpu_usec)
-                continue
-            self._cpu[row.pk] = (since, before)
-            passed = now - since
-            cpu = (row.cpu_usec - before) / 1_000_000 / passed if passed else 1.0
-            after = float(settings.SLEEP_AFTER if row.app.sleep_after is None else row.app.sleep_after)
-            found.append(Candidate(row.pk, passed, after, cpu, upstream(row) in answering))
+            with suppress(FileNotFoundError):  # it ends
+                passed, cpu = self._passed(row, seconds, known.get(row.pk), now)
+                after = float(settings.SLEEP_AFTER if row.app.sleep_after is None else row.app.sleep_after)
+                found.append(Candidate(row.pk, passed, after, cpu, upstream(row) in answering))
         return found
+
+    def _passed(
+        self, row: Container, idle: float, known: tuple[float, int] | None, now: float
+    ) -> tuple[float, float]:
+        """Seconds that it was idle for as long as we look, and its use of a core meanwhile."""
+        if known is None or idle < now - known[0] - JITTER_SECONDS:
+            self._cpu[row.pk] = now - min(idle, EVERY_SECONDS), _cpu_usec(row)
+            return 0.0, 0.0
+        self._cpu[row.pk] = known
+        passed = now - known[0]
+        return passed, (_cpu_usec(row) - known[1]) / 1_000_000 / max(passed, 1.0)
+
+
+def _cpu_usec(row: Container) -> int:
+    return engine.runtime().reading(row.tenant_id, row.app_id, row.pk).cpu_usec
 
 
 def _answering() -> set[str]:

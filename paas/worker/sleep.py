@@ -40,7 +40,8 @@ def put_to_sleep(row: Container, quiet: float) -> bool:
             sleeper = Sleeper(row.pk, str(_address(row)), cgroup.name, since, used)
             if not engine.bed().lay(sleeper, quiet):
                 return False
-            return observations.fell_asleep(row, since=_moment(since), used=used)
+            left = cgroup.usage().memory_bytes
+            return observations.fell_asleep(row, since=_moment(since), used=used, left=left)
     except (Conflict, NotFound):
         return False
 
@@ -60,7 +61,7 @@ def awake(row: Container) -> Iterator[None]:
 
 def who_may() -> list[Container]:
     """What has something to be woken by: web processes, and others that have a port in berth.toml."""
-    rows = list(serving_containers().select_related("release", "app"))
+    rows = list(serving_containers().select_related("release", "app").defer("release__config"))
     ports = {
         row.release.pk: {process.name for process in serial.processes(row.release) if process.port}
         for row in rows
@@ -113,7 +114,8 @@ def _settle(row: Container, sleeper: Sleeper) -> None:
     try:
         with lock.turn(_lock(row), _busy):
             if engine.bed().settle(sleeper):
-                observations.fell_asleep(row, since=_moment(sleeper.since), used=sleeper.before)
+                left = engine.runtime().usage(row.pk).memory_bytes
+                observations.fell_asleep(row, since=_moment(sleeper.since), used=sleeper.before, left=left)
     except Conflict:
         pass
 

@@ -159,10 +159,16 @@ def ready(row: Container) -> bool:
     return _move(row, (Container.Status.RUNNING,), ready=True)
 
 
-def fell_asleep(row: Container, *, since: datetime, used: int) -> bool:
-    """`used` are the bytes of memory that it had when it did."""
+def fell_asleep(row: Container, *, since: datetime, used: int, left: int) -> bool:
+    """Bytes of memory that it had before, and has now. Nobody samples it while it sleeps."""
     return _move(
-        row, (Container.Status.RUNNING,), status=Container.Status.SLEEPING, slept_at=since, awake_bytes=used
+        row,
+        (Container.Status.RUNNING,),
+        status=Container.Status.SLEEPING,
+        slept_at=since,
+        awake_bytes=used,
+        memory_bytes=left,
+        cpu_millis=0,
     )
 
 

@@ -51,10 +51,11 @@ def test_not_any_idle_time(cast: Cast, seconds: int) -> None:
 
 def test_a_row_follows_what_is_seen(cast: Cast) -> None:
     row = make_container(cast.app)
-    assert observations.fell_asleep(row, since=NOON, used=5)
-    assert not observations.fell_asleep(row, since=NOON, used=6)
+    assert observations.fell_asleep(row, since=NOON, used=5, left=2)
+    assert not observations.fell_asleep(row, since=NOON, used=6, left=2)
     row.refresh_from_db()
-    assert (row.status, row.slept_at, row.awake_bytes) == (Container.Status.SLEEPING, NOON, 5)
+    assert (row.status, row.slept_at) == (Container.Status.SLEEPING, NOON)
+    assert (row.awake_bytes, row.memory_bytes) == (5, 2)
     observations.woke(row, at=NOON, usec=900)
     row.refresh_from_db()
     assert (row.status, row.slept_at, row.woken_at, row.wakes, row.wake_usec) == ("running", None, NOON, 1, 900)

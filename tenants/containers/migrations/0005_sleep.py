@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('containers', '0003_service_address'),
+        ('containers', '0004_density'),
     ]
 
     operations = [
