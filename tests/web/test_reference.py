@@ -62,7 +62,8 @@ def test_the_options_of_all_commands() -> None:
         options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, names
         of_all = names.startswith(("registries ", "store ", "quota ")) and names != "store app"
-        of_an_app = names not in ("login", "apps", "create", "quota", "isolation", "network") and not of_all
+        alone = ("login", "apps", "create", "quota", "isolation", "network", "density")
+        of_an_app = names not in alone and not of_all
         assert ("--app" in options) == of_an_app, names
 
 
