@@ -1,4 +1,4 @@
-"""Writing the memory of a cgroup that stands still to swap: what is its processes' own, and no page of a file.
+"""Writing the memory of a cgroup that stands still to swap: its processes' own before any file's.
 
 Files' pages are often charged to whoever read a shared layer first, and its neighbours run from them.
 Sources: cgroup-v2.rst (memory.reclaim), cgroup-v1/memory.rst, process_madvise(2), mm/vmscan.c.
@@ -18,7 +18,9 @@ from pathlib import Path
 from paas.linux.cgroup_limits import read_field, read_int
 from paas.linux.cgroups import Cgroup
 
-STEP = 16 * 1024 * 1024  # between two of them it is asked whether to go on
+# Between two of them it is asked whether to go on. The smaller, the more often the kernel finds files that it
+# would rather take (cache_trim_mode in mm/vmscan.c).
+STEP = 16 * 1024 * 1024
 ENOUGH = 256 * 1024  # what is left of it is not worth another step
 _ROUNDS_IN_VAIN = 4
 WRITING_SECONDS = 0.02

@@ -55,7 +55,7 @@ class Network:
 
     @property
     def asleep(self) -> Asleep:
-        return Asleep(plan.table(self.prefix), self.state_file.with_name("asleep"))
+        return Asleep(plan.table(self.prefix), self.state_file.with_name("asleep"), self._lock_file)
 
     @property
     def host_address(self) -> IPv4Address:
@@ -240,7 +240,8 @@ class Network:
 
     def _replace_table(self) -> None:
         sleeping = [IPv4Address(sleeper.address) for sleeper in self.asleep.all()]
-        called = self.asleep.called()
+        # Of those that the kernel has forgotten, somebody may have called without a word of it: all are woken.
+        called = self.asleep.called() | (set(sleeping) - self.asleep.laid())
         elements = self._endpoints(), self.fences.all()
         nft.demand(plan.replace(self.prefix, self.policy, *elements, sleeping=sleeping, called=called))
 

@@ -8,6 +8,7 @@ itself, and wakes nobody. Everything else does, and counts as use.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import math
 import os
@@ -82,10 +83,12 @@ class Sleeper:
 
 @dataclass(frozen=True, slots=True)
 class Asleep:
-    """`table` is the name of the table in the kernel, `folder` is in the run folder, as `fences` is."""
+    """`table` is the name of the table in the kernel, `folder` is in the run folder, as `fences` is; `lock`
+    is the network's, held by whoever makes the table again."""
 
     table: str
     folder: Path
+    lock: Path
 
     # --- files
     def note(self, address: IPv4Address) -> Path:
@@ -140,9 +143,13 @@ class Asleep:
             self.folder.rmdir()
 
     # --- the kernel
-    def lay(self, address: IPv4Address) -> None:
-        """From now on a packet to it is reported. OSError."""
-        nfnetlink.add(self.table, Element(ASLEEP, address))
+    def lay(self, sleeper: Sleeper) -> None:
+        """From now on a packet to it is reported. Whoever makes the table again sees file and element, or
+        neither. OSError."""
+        with self.lock.open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_SH)
+            self.write(sleeper)
+            nfnetlink.add(self.table, Element(ASLEEP, IPv4Address(sleeper.address)))
 
     def lift(self, address: IPv4Address) -> bool:
         """No packet to it is reported any more; False if none was. OSError."""

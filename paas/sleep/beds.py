@@ -54,9 +54,8 @@ class Bed:
         Errors: HostProblem when it does not stand still, OSError; it runs then.
         """
         address, cgroup = IPv4Address(sleeper.address), Cgroup(sleeper.cgroup)
-        self.asleep.write(sleeper)
         try:
-            self.asleep.lay(address)
+            self.asleep.lay(sleeper)
             cgroup.freeze(wanted=lambda: self.asleep.holds(address))
         except (HostProblem, OSError):
             self.rouse(sleeper)

@@ -31,7 +31,7 @@ log = logging.getLogger("waker")
 def bed(prefix: str, run: Path) -> Bed:
     """As paas.worker.engine makes it from the settings, which are not for this process."""
     paths = Paths(state=run, run=run)
-    return Bed(Asleep(plan.table(prefix), run / "asleep"), paths.woken)
+    return Bed(Asleep(plan.table(prefix), run / "asleep", run / "network.lock"), paths.woken)
 
 
 class Waker:

@@ -1,4 +1,4 @@
-"""What is left in memory of a container that sleeps, what of files stays, and what it finds when it wakes."""
+"""What is left in memory of a container that sleeps, and what it finds when it wakes."""
 
 from __future__ import annotations
 
@@ -104,22 +104,13 @@ def tenant(swapping: None, file: Path) -> Iterator[Tenant]:
         cgroup.remove()
 
 
-def in_memory(file: Path) -> int:
-    """Bytes of a file that the page cache holds (mincore(2) by way of fincore(1))."""
-    done = subprocess.run(
-        ["fincore", "--bytes", "--noheadings", "--output=RES", file], capture_output=True, text=True, check=True
-    )
-    return int(done.stdout)
-
-
-def test_its_memory_goes_to_swap_and_comes_back_as_it_was(tenant: Tenant, file: Path, tmp_path: Path) -> None:
+def test_its_memory_goes_to_swap_and_comes_back_as_it_was(tenant: Tenant, tmp_path: Path) -> None:
     note = tmp_path / "note"
-    assert tenant.own() > SIZE and in_memory(file) == 4 * MIB
+    assert tenant.own() > SIZE
     tenant.cgroup.freeze()
     before = tenant.cgroup.effective()
     reclaim.page_out(tenant.cgroup, note, lambda: True)
     assert tenant.own() < 1 * MIB
-    assert in_memory(file) > 3 * MIB  # others may run from it
     assert tenant.cgroup.effective() == before and not note.exists()
     tenant.cgroup.thaw()
     assert tenant.looks() == "same"
