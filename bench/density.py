@@ -6,10 +6,11 @@ then Berth: neither has the other's memory to live with.
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,12 +23,14 @@ from bench import launch, machine
 from bench.answers import Connect, first_answer, tcp
 from bench.figures import table
 from paas.network import Network, address_of, host_resolvers, resolv_conf
+from paas.network.asleep import Sleeper
 from paas.runtime import Runtime
 from paas.settings import PATHS, UID_BASE
 from paas.specs import ID_RANGE_SIZE, MIB, ContainerSpec, Limits, TenantSpec
 from paas.worker import engine
 
 ASK_SECONDS = 0.02
+QUIET_SECONDS = 1.0
 AT_ONCE = 8  # on either side so many are started side by side, until all are
 PORT = 8000
 PATIENCE_SECONDS = 120.0
@@ -96,6 +99,15 @@ class Berth:
     def connect(self, number: int) -> Connect:
         return tcp(str(address_of(self.network.container_prefix, 30_000 + number)), PORT)
 
+    def lay_down(self) -> None:
+        """Put them to sleep, as the agent does, less its patience."""
+        for spec in self.started:
+            cgroup = self.runtime.cgroup_of(spec.id)
+            used = cgroup.usage().memory_bytes
+            sleeper = Sleeper(spec.id, str(spec.address), cgroup.name, time.time(), used)
+            if not engine.bed().lay(sleeper, 0.0):
+                raise RuntimeError(f"{spec.id} does not sleep")
+
     def clear(self) -> None:
         while self.started:
             spec = self.started.pop()
@@ -133,6 +145,8 @@ class Figures:
     app: float
     all_answer: float
     meanwhile: list[float]
+    asleep: float | None = None
+    wakes: list[float] = field(default_factory=list)
 
 
 def run(*, many: int, with_docker: bool) -> None:
@@ -156,6 +170,11 @@ def run(*, many: int, with_docker: bool) -> None:
     print(table(f"{many} nginx at once: until all answer", rows, base=base))
     rows = {name: side.meanwhile for name, side in sides.items()}
     print(table("  meanwhile: an answer of one that ran before", rows, base=base))
+    if sides["berth"].wakes:
+        print(table("from a request to a sleeping app to its answer", {"berth": sides["berth"].wakes}))
+        print(f"  p99 {statistics.quantiles(sides['berth'].wakes, n=100)[98] * 1000:.1f} ms")
+    else:
+        print("no swap, so nothing sleeps: bin/up --swap 8G")
 
 
 def _measure(side: Side, many: int) -> Figures:
@@ -177,9 +196,26 @@ def _measure(side: Side, many: int) -> Figures:
         before = machine.held()
         _start_many(side, APP, many)
         _until_all_answer(side, b"awake", many)
-        return Figures(overhead, (machine.held() - before) / many, answered, meanwhile)
+        figures = Figures(overhead, (machine.held() - before) / many, answered, meanwhile)
+        if isinstance(side, Berth) and machine.has_swap():
+            _sleep(side, many, before, figures)
+        return figures
     finally:
         side.clear()
+
+
+def _sleep(berth: Berth, many: int, before: int, figures: Figures) -> None:
+    """All of them sleep, wake by a request and sleep again; then each is woken once more, which is what counts:
+    by then it is known what a request needs."""
+    for _ in range(2):
+        berth.lay_down()
+        figures.asleep = (machine.held() - before) / many
+        figures.wakes.clear()
+        for number in range(1, many + 1):
+            begin = time.monotonic()
+            end = first_answer(berth.connect(number), "/", b"awake", patience=PATIENCE_SECONDS)
+            figures.wakes.append(end - begin)
+        time.sleep(QUIET_SECONDS)
 
 
 @contextmanager
@@ -222,15 +258,18 @@ def _start(side: Side, args: Sequence[str], number: int) -> None:
 
 
 def _sizes(sides: dict[str, Figures], many: int) -> str:
-    rows: dict[str, Callable[[Figures], float]] = {
-        "kernel and helpers, of a container": lambda figures: figures.overhead,
-        f"an app of {BALLAST + 12} MiB, idle": lambda figures: figures.app,
-    }
+    """Docker's idle app is what a sleeping one is compared with."""
+    docker, app = sides.get("docker"), f"an app of {BALLAST + 12} MiB, idle"
+    rows: list[tuple[str, str, float, float | None]] = []
+    for name, one in sides.items():
+        rows.append(("kernel and helpers, of a container", name, one.overhead, docker and docker.overhead))
+        rows.append((app, name, one.app, docker and docker.app))
+        if one.asleep is not None:
+            rows.append(("  and when it sleeps", name, one.asleep, docker and docker.app))
     lines = [f"memory that is not shared, one of {many}"]
-    for title, read in rows.items():
-        for name, figures in sides.items():
-            ratio = f"{read(figures) / read(sides['docker']):.3f}" if "docker" in sides else ""
-            lines.append(f"  {title:38}{name:8}{read(figures) / MIB:9.2f} MiB  {ratio}".rstrip())
+    for title, name, size, other in rows:
+        ratio = f"{size / other:.3f}" if other else ""
+        lines.append(f"  {title:38}{name:8}{size / MIB:9.2f} MiB  {ratio}".rstrip())
     return "\n".join(lines)
 
 

@@ -33,6 +33,10 @@ def _private(pid: int) -> int:
     return 0
 
 
+def has_swap() -> bool:
+    return len(Path("/proc/swaps").read_text().splitlines()) > 1
+
+
 def swapped() -> int:
     """Bytes in swap."""
     rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())

@@ -95,6 +95,10 @@ class Asleep:
         """A former limit, while a memory limit is lowered for a moment (see paas.linux.reclaim)."""
         return self.folder / f"{address}.limit"
 
+    def hot(self, address: IPv4Address) -> Path:
+        """The pages that it is going to need first (see paas.linux.hot_pages)."""
+        return self.folder / f"{address}.hot"
+
     def note_wake(self, address: IPv4Address) -> None:
         """It is about to be woken. What called it has not been answered yet, however long ago that was sent."""
         new = self.folder / f"{address}.{os.getpid()}.new"
@@ -132,6 +136,7 @@ class Asleep:
             self.lift(address)
             self.file(address).unlink(missing_ok=True)
         self.note(address).unlink(missing_ok=True)
+        self.hot(address).unlink(missing_ok=True)
         self._woken(address).unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             nfnetlink.remove(self.table, Element(ACTIVE, address))

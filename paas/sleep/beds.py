@@ -22,7 +22,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.linux import reclaim
+from paas.linux import hot_pages, reclaim
 from paas.linux.cgroups import Cgroup
 from paas.network.asleep import Asleep, Sleeper
 
@@ -67,6 +67,7 @@ class Bed:
         if self.asleep.idle_of(address) < quiet:
             self.rouse(sleeper)
             return False
+        hot_pages.note(cgroup.pids(), self.asleep.hot(address))
         reclaim.page_out(cgroup, self.asleep.note(address), lambda: self.asleep.holds(address))
         return self.asleep.holds(address)
 
@@ -78,6 +79,7 @@ class Bed:
         self.asleep.note_wake(address)
         cgroup.thaw()
         seconds = time.monotonic() - began
+        hot_pages.fetch(self.asleep.hot(address))
         lifted = self.asleep.lift(address)
         cgroup.thaw()
         reclaim.mend(cgroup, self.asleep.note(address))

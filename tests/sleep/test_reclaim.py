@@ -13,7 +13,7 @@ import pytest
 
 from paas.host import swap
 from paas.host.installation import Installation
-from paas.linux import reclaim
+from paas.linux import hot_pages, reclaim
 from paas.linux.cgroup_limits import read_field, read_int
 from paas.linux.cgroups import Cgroup
 from paas.paths import Paths
@@ -78,6 +78,10 @@ class Tenant:
         name = "anon" if self.cgroup.tree.version == 2 else "rss"
         return read_field(self.cgroup.folder("memory") / "memory.stat", name)
 
+    def charged(self) -> int:
+        name = "memory.current" if self.cgroup.tree.version == 2 else "memory.usage_in_bytes"
+        return read_int(self.cgroup.folder("memory") / name)
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -115,6 +119,43 @@ def test_its_memory_goes_to_swap_and_comes_back_as_it_was(tenant: Tenant, tmp_pa
     tenant.cgroup.thaw()
     assert tenant.looks() == "same"
     assert tenant.own() > SIZE
+
+
+def test_what_it_had_in_memory_is_fetched_ahead(
+    tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is fetched is charged to it, though it has touched none of it yet."""
+    pages = tmp_path / "pages"
+    tenant.cgroup.freeze()
+    hot_pages.note(tenant.cgroup.pids(), pages)
+    assert not pages.exists(), "that is all of a start"
+    monkeypatch.setattr(hot_pages, "MOST", 4 * SIZE)
+    hot_pages.note(tenant.cgroup.pids(), pages)
+    reclaim.page_out(tenant.cgroup, tmp_path / "note", lambda: True)
+    before = tenant.charged()
+    hot_pages.fetch(pages)
+    assert tenant.charged() > before + SIZE
+    tenant.cgroup.thaw()
+    assert tenant.looks() == "same"
+
+
+def test_pages_of_who_has_ended_are_not_fetched(tmp_path: Path) -> None:
+    hot_pages.fetch(tmp_path / "none")
+    with subprocess.Popen(["sleep", "60"]) as process:
+        hot_pages.note([process.pid], tmp_path / "pages")
+        process.kill()
+    hot_pages.fetch(tmp_path / "pages")
+
+
+@pytest.mark.parametrize(
+    ("here", "runs"),
+    [("", []), ("..", []), ("x", [(0, 1)]), ("xx.x", [(0, 2), (3, 4)]), (".xf", [(1, 2)])],
+)
+def test_runs_of_pages(here: str, runs: list[tuple[int, int]]) -> None:
+    """x is in memory, f too, but a file's."""
+    bits = {"x": 1 << 63, "f": 1 << 63 | 1 << 61, ".": 1 << 62}
+    found = list(hot_pages._runs(0, [bits[one] for one in here]))
+    assert found == [(begin * hot_pages.PAGE, end * hot_pages.PAGE) for begin, end in runs]
 
 
 def test_it_is_stopped_at_once_when_a_packet_comes(tenant: Tenant, tmp_path: Path) -> None:
