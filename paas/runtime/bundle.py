@@ -20,7 +20,7 @@ SHM_MAX = 64 * MIB
 PTYS_MAX = 64  # of the 4,096 (kernel.pty.max) that all containers of this machine share
 # When the host itself runs short, containers go before the control plane (0), and builds and commands before
 # apps. A thousandth of memory in use counts as much as one of these.
-OOM_SCORE_ADJ, OOM_SCORE_ADJ_FIRST = 500, 1000
+OOM_SCORE_ADJ, OOM_SCORE_ADJ_FIRST = 500, 900  # a program may still say which of its own goes first
 # What Debian's apt-get and dpkg need, and programs that start as root to drop to a user of their own.
 ROOT_CAPABILITIES = (
     "CAP_CHOWN",

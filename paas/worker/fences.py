@@ -38,7 +38,10 @@ def ensure(tenant: Tenant) -> None:
 
 def keep() -> None:
     """Level-triggered: the rules are there, whoever took them away, for all that is connected."""
-    engine.network().apply_base()
+    network = engine.network()
+    network.apply_base()
+    if wrong := network.mend():
+        log.error("network.mended", found=wrong)
 
 
 def let_through() -> None:
@@ -52,8 +55,6 @@ def let_through() -> None:
     mended = network.keep(map(_endpoint, running))
     if mended:
         log.warning("network.mended", containers=mended)
-    if wrong := network.mend():
-        log.error("network.mended", found=wrong)
 
 
 def _endpoint(row: Container) -> Endpoint:

@@ -141,7 +141,7 @@ def _workers(platform: Platform) -> list[int]:
     """The deploy workers of this platform, by the folder that they run from."""
     code = platform.environment["BERTH_STATE"]
     found = subprocess.run(
-        ["pgrep", "-f", "--", f"^{code}/venv/bin/python.*--queues=deploy"],
+        ["pgrep", "-f", "--", f"^{code}/venv/bin/python.*worker --queue=deploy"],
         capture_output=True,
         text=True,
         check=True,

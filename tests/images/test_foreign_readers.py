@@ -77,7 +77,7 @@ def test_skopeo_reads_and_writes(store: Store, exported: Path, tmp_path: Path) -
     raw = run("skopeo", "inspect", "--raw", f"oci-archive:{exported}")
     image, said = json.loads(raw)["manifests"]
     assert image["digest"] == said["annotations"]["vnd.docker.reference.digest"] == digest_of(exported)
-    run("skopeo", "copy", "--all", f"oci-archive:{exported}", f"oci:{tmp_path}/all:v1")
+    run("skopeo", "copy", "--all", "--preserve-digests", f"oci-archive:{exported}", f"oci:{tmp_path}/all:v1")
     layers = json.loads(blob_of(tmp_path / "all", said["digest"]))["layers"]
     statements = [json.loads(blob_of(tmp_path / "all", layer["digest"])) for layer in layers]
     assert [Predicate(found["predicateType"], found["predicate"]) for found in statements] == list(SAID)
