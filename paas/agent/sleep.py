@@ -86,7 +86,7 @@ class Sleep:
 
     def _candidates(self, rows: Iterable[Container]) -> list[Candidate]:
         idle, now = engine.network().asleep.idle_seconds(), time.monotonic()
-        answering = _answering()
+        answering = sleep.answering()
         found, known = [], self._cpu
         self._cpu = {}
         for row in rows:
@@ -112,13 +112,6 @@ class Sleep:
 
 def _cpu_usec(row: Container) -> int:
     return engine.runtime().reading(row.tenant_id, row.app_id, row.pk).cpu_usec
-
-
-def _answering() -> set[str]:
-    try:
-        return {name for name, requests in engine.caddy().requests_in_flight().items() if requests}
-    except HostProblem:  # without an ingress there is no visitor
-        return set()
 
 
 def read_memory() -> Memory:

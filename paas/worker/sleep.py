@@ -12,11 +12,12 @@ from ipaddress import IPv4Address
 from django.conf import settings
 from django.utils import timezone
 
-from paas.errors import Conflict, NotFound
+from paas.errors import Conflict, HostProblem, NotFound
 from paas.network import address_of
 from paas.network.asleep import Sleeper
 from paas.queue import wake
 from paas.worker import engine, lock
+from paas.worker.routes import upstream
 from tenants.apps.models import App
 from tenants.containers import observations
 from tenants.containers.models import Container
@@ -70,18 +71,27 @@ def who_may() -> list[Container]:
     return [row for row in rows if row.process_type == "web" or row.process_type in ports[row.release_id or ""]]
 
 
+def answering() -> set[str]:
+    """Upstreams from which a visitor waits for an answer."""
+    try:
+        return {name for name, requests in engine.caddy().requests_in_flight().items() if requests}
+    except HostProblem:  # without an ingress there is no visitor
+        return set()
+
+
 def obey(app_id: str) -> None:
     """What a person ordered, once."""
     app = App.objects.filter(pk=app_id, destroyed_at=None).exclude(sleep_order="").first()
     if app is None:
         return
+    waited_for = answering()
     for row in who_may():
         if row.app_id != app.pk:
             continue
         if app.sleep_order == App.Order.WAKE:
             with awake(row):
                 pass
-        else:
+        elif upstream(row) not in waited_for:
             put_to_sleep(row, QUIET_SECONDS)
     App.objects.filter(pk=app.pk, sleep_order=app.sleep_order).update(sleep_order="")
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from paas.errors import BadInput, Conflict
+from paas.worker import sleep
+from paas.worker.routes import upstream
 from tenants.apps.models import App
 from tenants.audit.models import Event
 from tenants.containers import actions, observations
@@ -27,6 +29,23 @@ def test_an_order_stands_until_a_worker_has_obeyed(cast: Cast) -> None:
     cast.app.refresh_from_db()
     assert cast.app.sleep_order == "sleep"
     assert Event.objects.filter(verb="app.sleep", app_id=cast.app.pk).exists()
+
+
+def test_an_order_freezes_no_request_that_is_under_way(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may compute for longer than it is quiet, and would be answered only after the next packet."""
+    row = make_container(cast.app)
+    Container.objects.filter(pk=row.pk).update(ready=True, address=20, process_type="web")
+    row = Container.objects.select_related("release").get(pk=row.pk)
+    App.objects.filter(pk=cast.app.pk).update(serving_release_id=row.release_id, sleep_order="sleep")
+    slept: list[str] = []
+    monkeypatch.setattr(sleep, "put_to_sleep", lambda row, quiet: slept.append(row.pk))
+    monkeypatch.setattr(sleep, "answering", lambda: {upstream(row)})
+    sleep.obey(cast.app.pk)
+    assert slept == []
+    App.objects.filter(pk=cast.app.pk).update(sleep_order="sleep")
+    monkeypatch.setattr(sleep, "answering", set)
+    sleep.obey(cast.app.pk)
+    assert slept == [row.pk]
 
 
 def test_what_does_not_run_cannot_sleep(cast: Cast) -> None:
