@@ -32,6 +32,9 @@ class Program:
     # Containers are never in it, conmon leaves the group that started it.
     kill_group: bool = False
     dies_with_supervisord: bool = True
+    # Our own Python: forked by supervisord, which has imported it, instead of executed (paas.host.supervisord).
+    forked: bool = False
+    in_mounts: bool = False  # in the mount namespace that containers' mounts are in
 
 
 def programs(installation: Installation, valkey: Path, port: int, prefix: str) -> tuple[Program, ...]:
@@ -39,16 +42,16 @@ def programs(installation: Installation, valkey: Path, port: int, prefix: str) -
     return (
         Program(BROKER, _valkey(installation, valkey), ACCOUNT, priority=10),
         ingress(installation, port),
-        Program("web", _web(installation), ACCOUNT),
-        Program("streams", _streams(installation), ACCOUNT, stop_seconds=5),
+        Program("web", _web(installation), ACCOUNT, forked=True),
+        Program("streams", _streams(installation), ACCOUNT, stop_seconds=5, forked=True),
         # A roll-out waits, for an app to be ready or its visitors to be done: threads, which cost nothing.
-        Program("worker-deploy", _worker(installation, "deploy", "threads", 32), stop_seconds=20),
-        Program("worker-build", _worker(installation, "build", "prefork", 4), stop_seconds=20, kill_group=True),
+        _worker("deploy", "threads", 32),
+        _worker("build", "prefork", 4, kill_group=True),
         # Pushes wait for registries, which are as slow as their owners like. More threads than one tenant may
         # keep busy (MOST_… of tenants/registries and tenants/inspections), so that the others find room.
-        Program("worker-transfer", _worker(installation, "transfer", "threads", 32), stop_seconds=20),
-        Program("agent", _agent(installation)),
-        Program("waker", _waker(installation, prefix)),
+        _worker("transfer", "threads", 32),
+        Program("agent", ("manage.py", "agent"), forked=True, in_mounts=True),
+        Program("waker", _waker(installation, prefix), in_mounts=True),
     )
 
 
@@ -74,13 +77,14 @@ def render(installation: Installation, parts: tuple[Program, ...]) -> str:
         },
     }
     sections: dict[str, Mapping[str, object]] = dict(head)
-    sections.update((f"program:{part.name}", _section(part, installation.process_logs)) for part in parts)
+    sections.update((f"program:{part.name}", _section(part, installation)) for part in parts)
     return "\n".join(_ini(name, values) for name, values in sections.items())
 
 
-def _section(part: Program, logs: Path) -> dict[str, object]:
+def _section(part: Program, installation: Installation) -> dict[str, object]:
+    command = _forked(part, installation) if part.forked else _executed(part, installation)
     section: dict[str, object] = {
-        "command": shlex.join((*_privileges(part), *part.argv)).replace("%", "%%"),
+        "command": shlex.join(command).replace("%", "%%"),
         "priority": part.priority,
         "autorestart": "true",
         # A process that fails at once is tried for about two minutes: a database may be restarting.
@@ -89,7 +93,7 @@ def _section(part: Program, logs: Path) -> dict[str, object]:
         "stopwaitsecs": part.stop_seconds,
         "killasgroup": "true" if part.kill_group else "false",
         "redirect_stderr": "true",
-        "stdout_logfile": logs / f"{part.name}.log",
+        "stdout_logfile": installation.process_logs / f"{part.name}.log",
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 3,
     }
@@ -97,15 +101,38 @@ def _section(part: Program, logs: Path) -> dict[str, object]:
     return section if part.user else {**section, "umask": "022"}
 
 
+def forked_by(installation: Installation) -> tuple[str, ...]:
+    """How a command begins that supervisord forks instead of executing it."""
+    return (str(installation.python), "-m", "paas.host.forked")
+
+
+def _forked(part: Program, installation: Installation) -> tuple[str, ...]:
+    mounts = (f"--mounts={installation.paths.mount_namespace}",) if part.in_mounts else ()
+    user = (f"--user={part.user}",) if part.user else ()
+    return (*forked_by(installation), *mounts, *user, "--", *part.argv)
+
+
+def _executed(part: Program, installation: Installation) -> tuple[str, ...]:
+    mounts = ("/usr/bin/nsenter", f"--mount={installation.paths.mount_namespace}", "--")
+    return (*_privileges(part), *(mounts if part.in_mounts else ()), *part.argv)
+
+
 def _privileges(part: Program) -> tuple[str, ...]:
     """By setpriv(1), as root: supervisord could change the user, and nothing else that a program gains by."""
     mortal = (_MORTAL,) if part.dies_with_supervisord else ()
     if part.user is None:
-        return ("/usr/bin/setpriv", *mortal, f"--bounding-set={NOT_EVEN_ROOT}", "--")
+        return ("/usr/bin/setpriv", *mortal, "--")
     kept = ",".join(("-all", *(f"+{name}" for name in part.keeps)))
     sets = (f"--{kind}={kept}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))
     user = (f"--reuid={part.user}", f"--regid={part.user}", "--clear-groups")
     return ("/usr/bin/setpriv", *mortal, *user, *sets, "--no-new-privs", "--")
+
+
+def supervisord(installation: Installation) -> tuple[str, ...]:
+    """The command that runs all of them. What it may not do, none of them may."""
+    config = f"--configuration={installation.supervisor_config}"
+    bounds = ("/usr/bin/setpriv", f"--bounding-set={NOT_EVEN_ROOT}", "--")
+    return (*bounds, str(installation.python), "-m", "paas.host.supervisord", config)
 
 
 def _ini(name: str, values: Mapping[str, object]) -> str:
@@ -149,11 +176,14 @@ def ingress(installation: Installation, port: int) -> Program:
     return Program(INGRESS, argv, ACCOUNT, keeps, priority=15, dies_with_supervisord=False)
 
 
-def _gunicorn(installation: Installation, socket: Path, *options: str) -> tuple[str, ...]:
+def _gunicorn(socket: Path, *options: str) -> tuple[str, ...]:
     return (
-        str(installation.venv / "bin" / "gunicorn"),
+        "gunicorn",
         f"--bind=unix:{socket}",
         "--umask=007",
+        # Otherwise those of who imported gunicorn, to whom it gives its socket.
+        f"--user={ACCOUNT}",
+        f"--group={ACCOUNT}",
         # Its control socket would lie in $HOME, which `berth` has not.
         "--no-control-socket",
         # A heartbeat file that must not wait for the disk.
@@ -166,32 +196,21 @@ def _gunicorn(installation: Installation, socket: Path, *options: str) -> tuple[
 
 def _web(installation: Installation) -> tuple[str, ...]:
     options = ("--worker-class=gthread", "--workers=1", "--threads=8", "--graceful-timeout=8")
-    return _gunicorn(installation, installation.paths.web_socket, *options, "paas.wsgi:application")
+    return _gunicorn(installation.paths.web_socket, *options, "paas.wsgi:application")
 
 
 def _streams(installation: Installation) -> tuple[str, ...]:
     options = ("--worker-class=asgi", "--workers=1", "--graceful-timeout=2")
-    return _gunicorn(installation, installation.paths.streams_socket, *options, "paas.asgi:application")
+    return _gunicorn(installation.paths.streams_socket, *options, "paas.asgi:application")
 
 
-def _in_mounts(installation: Installation, *argv: str) -> tuple[str, ...]:
-    return ("/usr/bin/nsenter", f"--mount={installation.paths.mount_namespace}", "--", *argv)
-
-
-def _worker(installation: Installation, queue: str, pool: str, at_once: int) -> tuple[str, ...]:
+def _worker(queue: str, pool: str, at_once: int, *, kill_group: bool = False) -> Program:
     options = (f"--queue={queue}", f"--pool={pool}", f"--concurrency={at_once}")
-    return _manage(installation, "worker", *options)
-
-
-def _agent(installation: Installation) -> tuple[str, ...]:
-    return _manage(installation, "agent")
-
-
-def _manage(installation: Installation, *argv: str) -> tuple[str, ...]:
-    return _in_mounts(installation, str(installation.python), str(installation.code / "manage.py"), *argv)
+    argv = ("manage.py", "worker", *options)
+    name = f"worker-{queue}"
+    return Program(name, argv, stop_seconds=20, kill_group=kill_group, forked=True, in_mounts=True)
 
 
 def _waker(installation: Installation, prefix: str) -> tuple[str, ...]:
     """Without site-packages: it needs none, and what it does not import it need not hold in memory."""
-    argv = ("-S", "-m", "paas.sleep.waker", prefix, str(installation.paths.run))
-    return _in_mounts(installation, str(installation.python), *argv)
+    return (str(installation.python), "-S", "-m", "paas.sleep.waker", prefix, str(installation.paths.run))

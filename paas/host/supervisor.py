@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from paas.errors import HostProblem
-from paas.host import files
+from paas.host import files, programs
 from paas.host.installation import Installation
 from paas.host.programs import BROKER, INGRESS
 from paas.host.unix_http import UnixTransport
+from paas.linux import processes
 from paas.linux.command import run
 
 ALREADY_STARTED, NOT_RUNNING = 60, 70  # supervisor/xmlrpc.py, class Faults
+LAUNCH_SECONDS = 240.0  # it imports everything first: a busy machine without hardware help needs a minute
 _GONE = (OSError, http.client.HTTPException)
 
 
@@ -52,9 +54,12 @@ class Supervisor:
 
     def launch(self, environment: Mapping[str, str]) -> None:
         """Start supervisord, which starts every program. It leaves the caller's session by itself."""
-        config = self._installation.supervisor_config
-        binary = self._installation.venv / "bin" / "supervisord"
-        run([str(binary), f"--configuration={config}"], env=environment, timeout=30)
+        run(
+            programs.supervisord(self._installation),
+            env={**environment, **processes.room_for_a_name()},
+            cwd=self._installation.code,  # whose modules it imports
+            timeout=LAUNCH_SECONDS,
+        )
         self._until(self.is_running, "supervisord did not answer within 10 seconds")
 
     def start(self, names: Iterable[str]) -> None:

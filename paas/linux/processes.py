@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
 NAME = "SUPERVISOR_PROCESS_NAME="
+_ARGUMENTS, _ENVIRONMENT = 45, 47  # after the program's name in /proc/PID/stat: arg_start, env_start (proc(5))
 
 
 def of_installation(state: Path) -> dict[int, str]:
@@ -18,5 +20,28 @@ def of_installation(state: Path) -> dict[int, str]:
             variables = os.fsdecode((process / "environ").read_bytes()).split("\0")
             names = [v.removeprefix(NAME) for v in variables if v.startswith(NAME)]
             if mark in variables and names:
-                found[int(process.name)] = names[0]
+                found[int(process.name)] = names[0].rstrip()
     return found
+
+
+def room_for_a_name() -> dict[str, str]:
+    """What a process must have in its environment whose children call themselves by `rename`."""
+    return {NAME.rstrip("="): "supervisord".ljust(32)}
+
+
+def rename(name: str, title: str) -> None:
+    """Have /proc show this process as if it had been executed as the program `name`, by the command `title`.
+
+    What /proc shows is the process's own memory, as execve(2) left it: it is written over, no further.
+    """
+    words = (PROC / "self" / "stat").read_text().rpartition(") ")[2].split()
+    _overwrite(int(words[_ARGUMENTS]), int(words[_ARGUMENTS + 1]), title)
+    start = int(words[_ENVIRONMENT])
+    variables = (PROC / "self" / "environ").read_bytes()
+    at = variables.find(NAME.encode()) + len(NAME)
+    _overwrite(start + at, start + variables.index(b"\0", at), name)
+
+
+def _overwrite(start: int, end: int, text: str) -> None:
+    size = end - start
+    ctypes.memmove(start, os.fsencode(text)[: size - 1].ljust(size, b"\0"), size)

@@ -44,6 +44,10 @@ RESOLVE_IN_ROOT = 0x10
 
 STATX_ATTR_MOUNT_ROOT = 0x2000
 
+PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+
 _RENAME_EXCHANGE = 2
 
 _NR_OPEN_TREE = 428
@@ -112,6 +116,27 @@ def umount2(target: _PathLike, flags: int = 0) -> None:
 def unshare(flags: int) -> None:
     """unshare(2), for the calling thread."""
     _checked(_libc.unshare(flags), "unshare")
+
+
+def setns(namespace: _PathLike, kind: int) -> None:
+    """setns(2), for the calling thread; for a mount namespace it must be the only one of its process."""
+    descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _checked(_libc.setns(descriptor, kind), "setns", namespace)
+    finally:
+        os.close(descriptor)
+
+
+def prctl(option: int, argument: int) -> None:
+    """prctl(2) with one argument."""
+    rest = (ctypes.c_ulong(argument), *(ctypes.c_ulong(0) for _ in range(3)))
+    _checked(_libc.prctl(option, *rest), f"prctl {option}")
+
+
+def drop_capabilities() -> None:
+    """capset(2): none that is permitted, in effect, or inherited."""
+    header, sets = _CapHeader(_LINUX_CAPABILITY_VERSION_3, 0), (_CapData * 2)()
+    _checked(_libc.syscall(_NR_CAPSET, ctypes.byref(header), ctypes.byref(sets)), "capset")
 
 
 def act_as(uid: int, gid: int) -> None:

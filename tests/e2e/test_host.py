@@ -59,7 +59,7 @@ def test_a_pid_file_that_systemd_deleted_is_there_again(platform: Platform) -> N
 
 def test_only_worker_agent_and_waker_are_root(platform: Platform) -> None:
     for line, user in owners(platform).items():
-        of_root = " worker " in line or line.rstrip().endswith("agent") or "paas.sleep.waker" in line
+        of_root = line.startswith(("berth worker-", "berth agent ")) or "paas.sleep.waker" in line
         wanted = "root" if of_root else "berth"
         assert user == wanted, line
 
@@ -90,7 +90,7 @@ def test_apps_outlive_a_killed_supervisord_and_are_adopted(platform: Platform) -
     assert supervisord(platform) != old
     assert [c["id"] for c in platform.containers("hello") if c["status"] == "running"] == before
     assert platform.app("hello").status == 200
-    workers = [line for line in owners(platform) if " worker " in line]
+    workers = [line for line in owners(platform) if line.startswith("berth worker-")]
     assert len(workers) == 3
 
 

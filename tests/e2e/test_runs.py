@@ -138,10 +138,10 @@ def test_a_worker_that_is_killed_loses_no_command(platform: Platform) -> None:
 
 
 def _workers(platform: Platform) -> list[int]:
-    """The deploy workers of this platform, by the folder that they run from."""
-    code = platform.environment["BERTH_STATE"]
+    """The deploy workers of this platform, by the folder that they serve."""
+    state = platform.environment["BERTH_STATE"]
     found = subprocess.run(
-        ["pgrep", "-f", "--", f"^{code}/venv/bin/python.*worker --queue=deploy"],
+        ["pgrep", "-f", "--", f"^berth worker-deploy {state}"],
         capture_output=True,
         text=True,
         check=True,

@@ -13,7 +13,7 @@ import paas.worker.tasks  # noqa: F401 - registers them
 from paas.celery import app as celery
 from paas.host.answers import questions
 from paas.host.installation import Installation
-from paas.host.programs import Program, ingress, programs, render
+from paas.host.programs import Program, ingress, programs, render, supervisord
 from paas.host.supervisor import Supervisor
 from paas.paths import Paths
 from tenants.inspections import actions as inspections
@@ -22,30 +22,30 @@ from tenants.registries import actions as registries
 
 HERE = Installation(Path("/clone"), Paths(state=Path("/state"), run=Path("/run/b")))
 PARTS = {part.name: part for part in programs(HERE, Path("/bin/valkey-server"), 8080, "bx")}
+OF_ROOT = {"worker-deploy", "worker-build", "worker-transfer", "agent", "waker"}
 
 
 def test_only_what_needs_root_runs_as_root() -> None:
-    assert {name for name, part in PARTS.items() if part.user is None} == {
-        "worker-deploy",
-        "worker-build",
-        "worker-transfer",
-        "agent",
-        "waker",
-    }
+    assert {name for name, part in PARTS.items() if part.user is None} == OF_ROOT
 
 
 def test_worker_and_agent_live_in_berths_mount_namespace() -> None:
-    assert PARTS["agent"].argv == (
-        "/usr/bin/nsenter", "--mount=/run/b/ns/mount", "--",
-        "/state/venv/bin/python", "/state/code/manage.py", "agent",
-    )  # fmt: skip
-    for name in ("worker-build", "worker-deploy", "worker-transfer", "waker"):
-        assert PARTS[name].argv[:3] == PARTS["agent"].argv[:3]
+    assert {name for name, part in PARTS.items() if part.in_mounts} == OF_ROOT
+    assert command(PARTS["agent"]) == [
+        "/state/venv/bin/python", "-m", "paas.host.forked", "--mounts=/run/b/ns/mount", "--",
+        "manage.py", "agent",
+    ]  # fmt: skip
+    assert command(PARTS["waker"])[:5] == [
+        "/usr/bin/setpriv", "--pdeathsig=TERM", "--", "/usr/bin/nsenter", "--mount=/run/b/ns/mount",
+    ]  # fmt: skip
 
 
 def test_the_waker_reads_no_settings_and_loads_no_library() -> None:
-    argv = ("/state/venv/bin/python", "-S", "-m", "paas.sleep.waker", "bx", "/run/b")
-    assert PARTS["waker"].argv[3:] == argv
+    assert PARTS["waker"].argv == ("/state/venv/bin/python", "-S", "-m", "paas.sleep.waker", "bx", "/run/b")
+
+
+def test_what_is_ours_is_forked_and_the_rest_executed() -> None:
+    assert {name for name, part in PARTS.items() if not part.forked} == {"valkey", "caddy", "waker"}
 
 
 def test_roll_outs_wait_in_threads_and_builds_in_processes_that_can_be_killed() -> None:
@@ -82,9 +82,9 @@ def test_each_process_is_asked_whether_it_answers() -> None:
 
 def test_web() -> None:
     assert PARTS["web"].argv == (
-        "/state/venv/bin/gunicorn", "--bind=unix:/run/b/sockets/web.sock", "--umask=007", "--no-control-socket",
-        "--worker-tmp-dir=/dev/shm", "--timeout=120", "--worker-class=gthread", "--workers=1", "--threads=8",
-        "--graceful-timeout=8", "paas.wsgi:application",
+        "gunicorn", "--bind=unix:/run/b/sockets/web.sock", "--umask=007", "--user=berth", "--group=berth",
+        "--no-control-socket", "--worker-tmp-dir=/dev/shm", "--timeout=120", "--worker-class=gthread",
+        "--workers=1", "--threads=8", "--graceful-timeout=8", "paas.wsgi:application",
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def command(part: Program) -> list[str]:
     return shlex.split(parser[f"program:{part.name}"]["command"])
 
 
-@pytest.mark.parametrize("name", ["web", "streams", "valkey", "caddy"])
+@pytest.mark.parametrize("name", ["valkey", "caddy"])
 def test_what_answers_the_network_has_no_privilege_and_can_gain_none(name: str) -> None:
     part = PARTS[name]
     words = command(part)[: -len(part.argv)]
@@ -123,10 +123,18 @@ def test_what_answers_the_network_has_no_privilege_and_can_gain_none(name: str) 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["worker-deploy", "worker-build", "worker-transfer", "agent", "waker"])
-def test_not_even_root_restarts_the_machine_or_sets_its_clock(name: str) -> None:
+@pytest.mark.parametrize("name", ["web", "streams"])
+def test_what_is_forked_to_answer_the_network_gives_up_root(name: str) -> None:
+    start = ["/state/venv/bin/python", "-m", "paas.host.forked", "--user=berth", "--", "gunicorn"]
+    assert command(PARTS[name])[: len(start)] == start
+
+
+def test_not_even_root_restarts_the_machine_or_sets_its_clock() -> None:
     dropped = "--bounding-set=-sys_boot,-sys_time,-sys_rawio,-mac_admin,-mac_override,-wake_alarm"
-    assert command(PARTS[name])[:4] == ["/usr/bin/setpriv", "--pdeathsig=TERM", dropped, "--"]
+    assert supervisord(HERE) == (
+        "/usr/bin/setpriv", dropped, "--", "/state/venv/bin/python", "-m", "paas.host.supervisord",
+        "--configuration=/state/supervisord.conf",
+    )  # fmt: skip
 
 
 def test_caddy_gets_one_right_for_a_low_port_and_no_other() -> None:
