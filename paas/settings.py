@@ -31,6 +31,7 @@ PATHS = Paths(
 # Prefix of every host object that has a global name: cgroups, nft tables, interfaces. Two letters.
 BERTH_PREFIX = env.str("BERTH_PREFIX", "bv")
 CGROUP_ROOT = env.str("BERTH_CGROUP_ROOT", "/berth")
+CONTROL_CGROUP = f"{CGROUP_ROOT}-control"  # of Berth's own processes, beside all tenants'
 CONTAINER_PREFIX = IPv4Network(env.str("BERTH_CONTAINER_PREFIX", "10.210.0.0/16"))
 # Above the ranges of systemd-nspawn and of /etc/subuid; room for 4,095 tenants of 65,536 ids each.
 UID_BASE = env.int("BERTH_UID_BASE", 1_879_048_192)

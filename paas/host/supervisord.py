@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from supervisor import supervisord
 from supervisor.options import ServerOptions
 
@@ -20,8 +21,12 @@ from paas.host import forked
 from paas.host.installation import Installation
 from paas.host.programs import forked_by
 from paas.linux import processes
+from paas.linux.cgroups import Cgroup
 
 FROM_SUPERVISORD = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGCHLD", "SIGUSR2")  # ServerOptions.setsignals
+
+WEIGHT = 1000  # all tenants together have the kernel's 100
+KEPT_BYTES = 384 * 2**20  # what all of it needs at work; see docs/explanation/memory.md
 
 
 class Options(ServerOptions):  # type: ignore[misc]  # supervisor has no types
@@ -49,7 +54,16 @@ def _forget(env: Mapping[str, str]) -> None:
     os.environ.update(env)
 
 
+def stand_beside_tenants() -> None:
+    """Into a cgroup of Berth's own: all that tenants burn together is one share beside ten."""
+    cgroup = Cgroup(settings.CONTROL_CGROUP)
+    cgroup.create()
+    cgroup.prefer(WEIGHT, KEPT_BYTES)
+    cgroup.attach(os.getpid())
+
+
 def main(argv: Sequence[str]) -> None:
+    stand_beside_tenants()
     forked.import_all()
     gc.collect()
     gc.freeze()  # a collection in one of them writes to all that it looks at: not to these

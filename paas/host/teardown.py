@@ -21,7 +21,8 @@ def tear_down() -> list[str]:
             complaints.append(f"container {container_id}: {error}")
     # Builds' containers and conmons that no bundle tells of are in Berth's cgroup all the same.
     slices = Cgroup(settings.CGROUP_ROOT)
-    for work in (slices.kill, slices.remove, engine.network().remove_all):
+    own = Cgroup(settings.CONTROL_CGROUP)  # empty by now
+    for work in (slices.kill, slices.remove, own.remove, engine.network().remove_all):
         try:
             work()
         except BerthError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,8 +80,17 @@ def set_v1(folder: Callable[[str], Path], limits: Limits) -> None:
 
 def set_io(folder: Path, limits: Limits, disk: str | None) -> None:
     """As much of it as this kernel has: a share of every disk, and the limits on one (see io_caps)."""
-    caps = io_caps(limits, disk) if disk else {}
-    for name, value in (io_weights(limits.weight) | caps).items():
+    set_io_weight(folder, limits.weight)
+    _write_what_is_there(folder, io_caps(limits, disk) if disk else {})
+
+
+def set_io_weight(folder: Path, weight: int) -> None:
+    """Its share of every disk, as far as this kernel has shares."""
+    _write_what_is_there(folder, io_weights(weight))
+
+
+def _write_what_is_there(folder: Path, values: Mapping[str, str]) -> None:
+    for name, value in values.items():
         if (folder / name).exists():
             write(folder / name, value)
 

@@ -210,6 +210,17 @@ class Cgroup:
         write(file, wanted)
         return True
 
+    def prefer(self, weight: int, low_bytes: int) -> None:
+        """Its share of processors and disks beside its siblings (of 100 each), and on v2 how much of its memory
+        the kernel takes for nobody else while there is other to take."""
+        if self.tree.version == 2:
+            write(self.folder("cpu") / "cpu.weight", weight)
+            write(self.folder("memory") / "memory.low", low_bytes)
+        else:
+            write(self.folder("cpu") / "cpu.shares", cgroup_limits.shares_v1(weight))
+        if self.io is not None:
+            cgroup_limits.set_io_weight(self.io, weight)
+
     def limit_io(self, limits: Limits, disk: str | None = None) -> None:
         """Its share of all disks, and the limits on the one that `disk` names by its MAJOR:MINOR.
 

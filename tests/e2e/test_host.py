@@ -127,7 +127,7 @@ def test_down_all_leaves_nothing_behind_and_up_brings_it_back(platform: Platform
         what: [] for what in names
     }
     assert not Path(platform.environment["BERTH_RUN"]).exists()
-    assert [p for p in Path("/sys/fs/cgroup").glob("**/berth-e2e") if p.is_dir()] == []
+    assert [p for p in Path("/sys/fs/cgroup").glob("**/berth-e2e*") if p.is_dir()] == []
     assert _processes_with(platform.environment["BERTH_STATE"]) == []
 
     platform.up("--no-example")
