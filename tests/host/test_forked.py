@@ -23,8 +23,8 @@ RENAME = """
 import os, sys
 from paas.linux import processes
 processes.rename("worker-transfer", "berth worker-transfer /s")
-sys.stdout.write(open("/proc/self/cmdline").read().rstrip(chr(0)) + " for " + os.environ["BERTH_STATE"] + chr(10))
-sys.stdout.flush()
+command = open("/proc/self/cmdline").read().rstrip(chr(0))
+print(command, "for", os.environ["BERTH_STATE"], flush=True)
 sys.stdin.read()
 """
 GIVE_UP = """
