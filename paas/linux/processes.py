@@ -18,15 +18,15 @@ def of_installation(state: Path) -> dict[int, str]:
     for process in PROC.glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile
             variables = os.fsdecode((process / "environ").read_bytes()).split("\0")
-            names = [v.removeprefix(NAME) for v in variables if v.startswith(NAME)]
-            if mark in variables and names:
-                found[int(process.name)] = names[0].rstrip()
+            name = next((v.removeprefix(NAME).strip() for v in variables if v.startswith(NAME)), "")
+            if mark in variables and name:
+                found[int(process.name)] = name
     return found
 
 
 def room_for_a_name() -> dict[str, str]:
     """What a process must have in its environment whose children call themselves by `rename`."""
-    return {NAME.rstrip("="): "supervisord".ljust(32)}
+    return {NAME.rstrip("="): " " * 32}
 
 
 def rename(name: str, title: str) -> None:

@@ -29,7 +29,8 @@ def programs(platform: Platform) -> dict[int, str]:
             words = (process / "environ").read_bytes().decode(errors="replace").split("\0")
         except OSError:  # it ended meanwhile
             continue
-        name = next((it.partition("=")[2] for it in words if it.startswith("SUPERVISOR_PROCESS_NAME=")), "")
+        names = (it.partition("=")[2].strip() for it in words if it.startswith("SUPERVISOR_PROCESS_NAME="))
+        name = next(names, "")
         if name and f"BERTH_STATE={platform.environment['BERTH_STATE']}" in words:
             found[int(process.name)] = name
     return found
