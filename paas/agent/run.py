@@ -26,6 +26,7 @@ from paas.agent.logs import Logs
 from paas.agent.metrics import Sampler
 from paas.agent.sleep import Sleep
 from paas.errors import BerthError
+from paas.linux import heap
 from paas.queue import wake
 from paas.worker import disk, fences, kept, names, quota, routes, upkeep, volumes
 from paas.worker.sweep import all_unlike_their_rows, clear_host, sweep
@@ -84,6 +85,7 @@ class Agent:
             Duty("quotas", quota.look, 10.0),
             Duty("store", keep_store, 300.0),
             Duty("volumes", volumes.look, 120.0),
+            Duty("heap", heap.give_back, 30.0),
             # Once what a restart of the machine took down is up again, and then every hour.
             Duty("isolation", look_by_itself, 3600.0, due=time.monotonic() + SETTLED_SECONDS),
         ]
