@@ -1,4 +1,4 @@
-"""Memory that was needed once: glibc keeps what is between what is in use, and lists of the firewall are long."""
+"""Memory that was needed once: glibc keeps it otherwise, and lists of the firewall are long."""
 
 from __future__ import annotations
 
