@@ -127,13 +127,12 @@ def check(platform: Platform) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def no_agent(platform: Platform) -> Iterator[None]:
     """It stands still meanwhile."""
-    ours = f"^{platform.environment['BERTH_STATE']}/venv/bin/python .*manage.py agent$"
-    found = subprocess.run(["pgrep", "-f", "--", ours], capture_output=True, text=True, check=True).stdout
-    os.kill(int(found), signal.SIGSTOP)
+    agent = platform.pid("agent")
+    os.kill(agent, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(int(found), signal.SIGCONT)
+        os.kill(agent, signal.SIGCONT)
 
 
 def test_every_promise_holds_and_a_regress_fails_loudly(platform: Platform) -> None:
