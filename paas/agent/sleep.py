@@ -7,12 +7,14 @@ import math
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.utils import timezone
 
 from paas.agent.exits import ExitWatch
 from paas.errors import BerthError, HostProblem
@@ -25,6 +27,7 @@ from tenants.containers.models import Container
 log = structlog.get_logger()
 EVERY_SECONDS = 10.0
 JITTER_SECONDS = 0.5
+STARTING = timedelta(seconds=10)  # what an app does in its first seconds no request asks for again
 EXPECTED = (DatabaseError, InterfaceError, BerthError, OSError)
 
 
@@ -34,6 +37,7 @@ class Sleep:
     def __init__(self) -> None:
         self._woken, self._ending = ExitWatch(settings.PATHS.woken), Event()
         self._cpu: dict[str, tuple[float, int]] = {}  # when it was last seen in use, and its counter then
+        self._watched: set[str] = set()
         self._thread = Thread(target=self._run, name="sleep", daemon=True)
 
     def __enter__(self) -> Sleep:
@@ -69,6 +73,7 @@ class Sleep:
         if not memory.swap_free:
             return  # asleep, an app would keep all that it has in memory
         rows = {row.pk: row for row in sleep.who_may() if row.status == Container.Status.RUNNING}
+        self._watch(rows)
         found = due(self._candidates(rows.values()), pressed=memory.pressed)
         for candidate in found:
             if self._ending.is_set() or read_memory().swap_free < rows[candidate.container_id].memory_bytes:
@@ -76,6 +81,15 @@ class Sleep:
             pressed = memory.pressed and read_memory().pressed
             self._put(rows[candidate.container_id], quiet(candidate, pressed=pressed))
             sleep.note_wakes()
+
+    def _watch(self, rows: dict[str, Container]) -> None:
+        self._watched &= rows.keys()
+        started = timezone.now() - STARTING
+        for pk in rows.keys() - self._watched:
+            row = rows[pk]
+            if row.started_at and row.started_at < started:
+                sleep.watch(row)
+                self._watched.add(pk)
 
     def _put(self, row: Container, seconds: float) -> None:
         try:

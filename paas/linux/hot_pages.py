@@ -1,7 +1,9 @@
 """Which pages of their own a cgroup's processes have in memory, and fetching these from swap side by side.
 
 A process that wakes touches one page after the other, and waits for the disk at each. What it had in memory
-when it fell asleep is what it needed since its last wake. Sources: pagemap.rst, process_madvise(2).
+when it fell asleep is what it needed since its last wake. Before its first sleep all is there that its start
+took: of that it is known how much was used since `forget`, and what was not the kernel takes first.
+Sources: pagemap.rst, process_madvise(2), proc(5) (clear_refs, smaps).
 """
 
 from __future__ import annotations
@@ -9,24 +11,46 @@ from __future__ import annotations
 import array
 import ctypes
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-MOST = (
-    16 * 1024 * 1024
-)  # bytes of a cgroup; more is everything that a start took, which no request asks for again
+MOST = 64 * 1024 * 1024  # bytes, of its processes together
 _PRESENT, _OF_A_FILE = 1 << 63, 1 << 61  # bits of a pagemap entry
 _PROCESS_MADVISE, _MADV_WILLNEED, _IOV_MAX = 440, 3, 1024
+_PAGES_ARE_UNUSED = "1"  # to clear_refs
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def forget(pids: Iterable[int]) -> None:
+    """What they used until now does not count as used. OSError."""
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            Path(f"/proc/{pid}/clear_refs").write_text(_PAGES_ARE_UNUSED)
+
+
+def used(pids: Iterable[int]) -> int:
+    """Bytes of no file's that they used since `forget`, or ever. What two of them use counts twice."""
+    found = 0
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += _used(Path(f"/proc/{pid}/smaps").read_text())
+    return found
+
+
+def _used(smaps: str) -> int:
+    found = {name: re.findall(rf"^{name}: +(\d+) kB$", smaps, re.M) for name in ("Referenced", "Anonymous")}
+    pairs = zip(found["Referenced"], found["Anonymous"], strict=True)
+    return sum(min(int(referenced), int(own)) for referenced, own in pairs) * 1024
+
+
 def note(pids: Iterable[int], file: Path) -> None:
-    """Write it down. Nothing is written where it is too much: then nothing is fetched ahead, and what the next
-    wake needs is known afterwards."""
-    found = {pid: list(_resident(pid)) for pid in pids}
+    """Write it down, who was born last first: a server's workers answer, not their parent. Nothing is written
+    where it is too much: then nothing is fetched ahead, and what the next wake needs is known afterwards."""
+    found = {pid: list(_resident(pid)) for pid in sorted(pids, reverse=True)}
     file.unlink(missing_ok=True)
     if sum(end - begin for ranges in found.values() for begin, end in ranges) > MOST:
         return

@@ -29,16 +29,17 @@ _RANGE = struct.Struct("QQ")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def page_out(cgroup: Cgroup, note: Path, go_on: Callable[[], bool]) -> None:
-    """As much of it as goes, while `go_on` says so. Where there is no swap, nothing does.
+def page_out(cgroup: Cgroup, note: Path, go_on: Callable[[], bool], *, but: int = 0) -> None:
+    """As much of it as goes but so many bytes, which are what was used last, while `go_on` says so. Where there
+    is no swap, nothing does. A v2 kernel before 6.9 cannot leave the used, and does nothing if it is to.
 
     v1 has no other way than a limit below what is used. It is put back at once; `note` holds the former one
     meanwhile, for `mend` after a crash.
     """
     if cgroup.tree.version == 2:
-        _page_out_v2(cgroup, go_on)
+        _page_out_v2(cgroup, go_on, but)
     else:
-        _page_out_v1(cgroup.folder("memory"), note, go_on)
+        _page_out_v1(cgroup.folder("memory"), note, go_on, but)
 
 
 def mend(cgroup: Cgroup, note: Path) -> None:
@@ -53,10 +54,12 @@ def mend(cgroup: Cgroup, note: Path) -> None:
 # --- v2
 
 
-def _page_out_v2(cgroup: Cgroup, go_on: Callable[[], bool]) -> None:
+def _page_out_v2(cgroup: Cgroup, go_on: Callable[[], bool], but: int) -> None:
     folder = cgroup.folder("memory")
     preferring = _preference(folder)
     if not preferring:
+        if but:
+            return
         # Before Linux 6.9 one cannot say that it is not files that are meant. What is written to swap first is
         # what goes first afterwards: its pages are clean by then, and at the end of the list.
         for pid in cgroup.pids():
@@ -66,6 +69,7 @@ def _page_out_v2(cgroup: Cgroup, go_on: Callable[[], bool]) -> None:
         lambda: read_field(folder / "memory.stat", "anon") + read_field(folder / "memory.stat", "swapcached"),
         lambda size: _try_to_write(folder / "memory.reclaim", f"{size}{preferring}"),
         go_on,
+        but,
     )
 
 
@@ -111,7 +115,7 @@ def _private(maps: str) -> Iterator[tuple[int, int]]:
 # --- v1
 
 
-def _page_out_v1(folder: Path, note: Path, go_on: Callable[[], bool]) -> None:
+def _page_out_v1(folder: Path, note: Path, go_on: Callable[[], bool], but: int) -> None:
     limit, swappiness = folder / "memory.limit_in_bytes", folder / "memory.swappiness"
     former, inclined = limit.read_text().strip(), swappiness.read_text().strip()
     note.write_text(former)
@@ -121,6 +125,7 @@ def _page_out_v1(folder: Path, note: Path, go_on: Callable[[], bool]) -> None:
             lambda: read_field(folder / "memory.stat", "rss"),
             lambda size: _squeeze(folder, limit, former, size),
             go_on,
+            but,
         )
     finally:
         _try_to_write(swappiness, inclined)
@@ -138,12 +143,12 @@ def _squeeze(folder: Path, limit: Path, former: str, size: int) -> None:
 # --- both
 
 
-def _step(left: Callable[[], int], take: Callable[[int], object], go_on: Callable[[], bool]) -> None:
+def _step(left: Callable[[], int], take: Callable[[int], object], go_on: Callable[[], bool], but: int) -> None:
     """Reading memory.stat also brings up to date the counts by which the kernel decides whether to look through
     pages that it took for active: without that, it would find nothing to do and leave a fifth."""
     before, in_vain = left(), 0
-    while before > ENOUGH and in_vain < _ROUNDS_IN_VAIN and go_on():
-        take(min(before, STEP))
+    while before > but + ENOUGH and in_vain < _ROUNDS_IN_VAIN and go_on():
+        take(min(before - but, STEP))
         now = left()
         in_vain = 0 if now < before - ENOUGH else in_vain + 1
         if in_vain:

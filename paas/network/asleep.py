@@ -105,6 +105,25 @@ class Asleep:
         new.write_text(f"{time.monotonic()}")
         new.rename(self._woken(address))
 
+    def watch(self, address: IPv4Address) -> bool:
+        """From now on it counts whether anything was sent; False if that was so before."""
+        if self._woken(address).exists() or self._watched(address).exists():
+            return False
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._watched(address).write_text(f"{time.monotonic()}")
+        return True
+
+    def was_used(self, address: IPv4Address) -> bool:
+        """Since it is watched, and not woken yet."""
+        try:
+            watched = float(self._watched(address).read_text())
+        except FileNotFoundError:
+            return False
+        return not self._woken(address).exists() and self.idle_of(address) < time.monotonic() - watched
+
+    def _watched(self, address: IPv4Address) -> Path:
+        return self.folder / f"{address}.watched"
+
     def _woken(self, address: IPv4Address) -> Path:
         return self.folder / f"{address}.woken"
 
@@ -138,6 +157,7 @@ class Asleep:
         self.note(address).unlink(missing_ok=True)
         self.hot(address).unlink(missing_ok=True)
         self._woken(address).unlink(missing_ok=True)
+        self._watched(address).unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             nfnetlink.remove(self.table, Element(ACTIVE, address))
 

@@ -18,6 +18,7 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -67,9 +68,22 @@ class Bed:
         if self.asleep.idle_of(address) < quiet:
             self.rouse(sleeper)
             return False
-        hot_pages.note(cgroup.pids(), self.asleep.hot(address))
-        reclaim.page_out(cgroup, self.asleep.note(address), lambda: self.asleep.holds(address))
+        self._page_out(address, cgroup)
         return self.asleep.holds(address)
+
+    def _page_out(self, address: IPv4Address, cgroup: Cgroup) -> None:
+        note, pids = self.asleep.note(address), cgroup.pids()
+        page_out = partial(reclaim.page_out, cgroup, note, lambda: self.asleep.holds(address))
+        if self.asleep.was_used(address):
+            page_out(but=max(hot_pages.used(pids), 1))
+        hot_pages.note(pids, self.asleep.hot(address))
+        page_out()
+
+    def watch(self, address: IPv4Address, cgroup: Cgroup) -> None:
+        """When it has started: what it uses from now on is what its first wake will need. Again is nothing.
+        OSError."""
+        if self.asleep.watch(address):
+            hot_pages.forget(cgroup.pids())
 
     def rouse(self, sleeper: Sleeper, since: float | None = None) -> bool:
         """Wake it; `since` is when a packet called (time.monotonic). False if it was awake, or is being woken.

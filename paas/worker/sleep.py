@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
@@ -45,6 +45,12 @@ def put_to_sleep(row: Container, quiet: float) -> bool:
             return observations.fell_asleep(row, since=_moment(since), used=used, left=left)
     except (Conflict, NotFound):
         return False
+
+
+def watch(row: Container) -> None:
+    """One that has started: see paas.sleep.beds."""
+    with suppress(NotFound):
+        engine.bed().watch(_address(row), engine.runtime().cgroup_of(row.pk))
 
 
 @contextmanager

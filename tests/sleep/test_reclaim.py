@@ -127,8 +127,9 @@ def test_what_it_had_in_memory_is_fetched_ahead(
     """What is fetched is charged to it, though it has touched none of it yet."""
     pages = tmp_path / "pages"
     tenant.cgroup.freeze()
+    monkeypatch.setattr(hot_pages, "MOST", SIZE)
     hot_pages.note(tenant.cgroup.pids(), pages)
-    assert not pages.exists(), "that is all of a start"
+    assert not pages.exists(), "too much"
     monkeypatch.setattr(hot_pages, "MOST", 4 * SIZE)
     hot_pages.note(tenant.cgroup.pids(), pages)
     reclaim.page_out(tenant.cgroup, tmp_path / "note", lambda: True)
@@ -137,6 +138,33 @@ def test_what_it_had_in_memory_is_fetched_ahead(
     assert tenant.charged() > before + SIZE
     tenant.cgroup.thaw()
     assert tenant.looks() == "same"
+
+
+def test_what_was_not_used_goes_first(tenant: Tenant, tmp_path: Path) -> None:
+    """Of what the child has alone, nothing is; the parent looks at all of its own."""
+    child, parent = sorted(tenant.cgroup.pids(), reverse=True)
+    hot_pages.forget([parent, child])
+    assert tenant.looks() == "same"
+    tenant.cgroup.freeze()
+    before, used = tenant.own(), hot_pages.used([parent, child])
+    assert SIZE * 5 // 4 < used < before - SIZE // 8
+    reclaim.page_out(tenant.cgroup, tmp_path / "note", lambda: True, but=used)
+    if tenant.cgroup.tree.version == 2 and not reclaim._preference(tenant.cgroup.folder("memory")):
+        assert tenant.own() == before
+        return
+    assert tenant.own() < used + 1 * MIB
+    assert resident(parent) > SIZE * 6 // 5
+    tenant.cgroup.thaw()
+    assert tenant.looks() == "same"
+
+
+def resident(pid: int) -> int:
+    return sum(end - begin for begin, end in hot_pages._resident(pid))
+
+
+def test_used_memory_is_counted_where_it_is_no_files() -> None:
+    smaps = "Rss: 9 kB\nReferenced: 8 kB\nAnonymous: 4 kB\nReferenced:   4 kB\nAnonymous:  12 kB\n"
+    assert hot_pages._used(smaps) == 8 * 1024
 
 
 def test_pages_of_who_has_ended_are_not_fetched(tmp_path: Path) -> None:

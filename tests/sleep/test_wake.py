@@ -193,3 +193,15 @@ def test_idle_is_told_by_what_was_sent_either_way(house: House) -> None:
     assert house.bed.asleep.idle_seconds()[OURS] > 0.29
     tcp()
     assert house.bed.asleep.idle_seconds()[OURS] < idle[OURS]
+
+
+def test_whether_it_was_used_is_known_until_it_wakes(house: House) -> None:
+    house.bed.watch(OURS, house.cgroup)
+    assert not house.bed.asleep.was_used(OURS)
+    time.sleep(0.1)  # the kernel counts in ticks
+    tcp()
+    house.bed.watch(OURS, house.cgroup)  # again is nothing
+    assert house.bed.asleep.was_used(OURS)
+    house.bed.lay(house.sleeper, 0.0)
+    house.bed.rouse(house.sleeper)
+    assert not house.bed.asleep.was_used(OURS)
