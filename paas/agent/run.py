@@ -71,13 +71,14 @@ class Agent:
         self._duties = [
             # A firewall's restart often flushes everybody's rules: containers must not stay unfenced.
             Duty("fences", fences.keep, 10.0),
+            Duty("rules", fences.AfterChange(fences.mend), 10.0),
             Duty("let_through", fences.let_through, 60.0),
             Duty("adopt", adopt, 5.0, once=True),
             Duty("beat", beat, 5.0),
             Duty("sweep", sweep, 5.0),
             Duty("names", names.tell_everybody, 15.0),
             Duty("traffic", WhileWatched(fences.count, rest=60.0), 10.0),
-            Duty("egress", fences.look, 30.0),
+            Duty("egress", fences.AfterChange(fences.look), 30.0),
             Duty("sample", Sampler().sample, 3.0),
             Duty("logs", self._logs.observe, 5.0),
             Duty("together", quota.hold_all, 10.0),

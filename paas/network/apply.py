@@ -190,6 +190,11 @@ class Network:
         """The tenant as whose the rules take what the container sends from `address`; None for nobody's."""
         return self._tenant_of(container_id, address)
 
+    def generation(self) -> int:
+        """Another number whenever somebody has changed rules, whoever it was and of whatever table."""
+        with problems_with("look at the container network"):
+            return nfnetlink.generation()
+
     def drift(self) -> str:
         """What the kernel's rules lack of what `apply_base` makes; "" if nothing."""
         return rules.drift(self.prefix, self.policy)

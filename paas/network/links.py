@@ -288,18 +288,22 @@ def _absence_is_fine() -> Iterator[None]:
 
 def routes_inside(prefix: IPv4Network) -> dict[IPv4Network, str | None]:
     """Routes of the main table to the prefix or parts of it, each with its interface's name."""
-    found: dict[IPv4Network, str | None] = {}
-    for route in rtnetlink.routes():
-        if route.table == MAIN_TABLE and RTA_DST in route.attributes:
-            network = IPv4Network((route.attributes[RTA_DST], route.length))
-            if network.subnet_of(prefix):
-                found[network] = _interface(route)
-    return found
+    names: dict[int, str | None] = dict(socket.if_nameindex())
+    return {
+        IPv4Network((route.attributes[RTA_DST], route.length)): names.get(_interface(route))
+        for route in rtnetlink.routes()
+        if route.table == MAIN_TABLE and _is_inside(prefix, route)
+    }
 
 
-def _interface(route: rtnetlink.Route) -> str | None:
-    index = int.from_bytes(route.attributes.get(RTA_OIF, b""), sys.byteorder)
-    return socket.if_indextoname(index) if index else None
+def _is_inside(prefix: IPv4Network, route: rtnetlink.Route) -> bool:
+    """Without an object for each: there is a route for every container."""
+    begin = int.from_bytes(route.attributes.get(RTA_DST, b""), "big")
+    return route.length >= prefix.prefixlen and begin & int(prefix.netmask) == int(prefix.network_address)
+
+
+def _interface(route: rtnetlink.Route) -> int:
+    return int.from_bytes(route.attributes.get(RTA_OIF, b""), sys.byteorder)
 
 
 def _text(value: bytes) -> str:

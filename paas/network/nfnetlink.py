@@ -20,6 +20,8 @@ from paas.network.rtnetlink import HEADER
 PROTOCOL = 12
 _TABLES = 10  # the subsystem
 _GETCHAIN, _NEWELEMENT, _GETELEMENT, _DELELEMENT = (_TABLES << 8 | kind for kind in (4, 12, 13, 14))
+_GETGENERATION = _TABLES << 8 | 16
+_GENERATION = 1
 _BEGIN, _END = 0x10, 0x11  # of a transaction
 _TABLE, _NAME, _HOOK, _POLICY = 1, 3, 4, 5
 _HOOKNUM = 1
@@ -76,6 +78,14 @@ def chains() -> list[Chain]:
     with opened() as sock:
         sock.send(message(_GETCHAIN, rtnetlink.DUMP))
         return [chain for body in answers(sock) if (chain := _read(body))]
+
+
+def generation() -> int:
+    """Another number whenever somebody has committed a change to any table; packets change none. OSError."""
+    with opened() as sock:
+        sock.send(message(_GETGENERATION, rtnetlink.ACKNOWLEDGE))
+        (body,) = answers(sock)
+        return int.from_bytes(_plain(body[_GENERIC.size :])[_GENERATION], "big")
 
 
 # --- elements

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from ipaddress import IPv4Address
 
 import structlog
@@ -36,11 +37,28 @@ def ensure(tenant: Tenant) -> None:
         sync(tenant)
 
 
+class AfterChange:
+    """Work that has nothing to do as long as nobody has changed the kernel's rules since it was last done."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._done_at: int | None = None
+
+    def __call__(self) -> None:
+        generation = engine.network().generation()  # before the work: a change meanwhile is looked at again
+        if generation != self._done_at:
+            self._work()
+            self._done_at = generation
+
+
 def keep() -> None:
-    """Level-triggered: the rules are there, whoever took them away, for all that is connected."""
-    network = engine.network()
-    network.apply_base()
-    if wrong := network.mend():
+    """Level-triggered: prefix, base rules and forwarding are there, whoever took them away."""
+    engine.network().apply_base()
+
+
+def mend() -> None:
+    """The rules are Berth's own, every one, and let through all that is connected."""
+    if wrong := engine.network().mend():
         log.error("network.mended", found=wrong)
 
 
@@ -49,17 +67,18 @@ def let_through() -> None:
     network = engine.network()
     # One that is only being started is its worker's.
     rows = Container.objects.filter(status__in=(Container.Status.RUNNING, Container.Status.SLEEPING))
-    running = list(rows.filter(address__isnull=False).select_related("tenant"))
-    for tenant in {row.tenant for row in running}:
+    running = list(rows.filter(address__isnull=False).values_list("pk", "tenant_id", "address"))
+    tenants = Tenant.objects.in_bulk({tenant_id for _, tenant_id, _ in running})
+    for tenant in tenants.values():
         ensure(tenant)
-    mended = network.keep(map(_endpoint, running))
+    bases = {pk: uid_base(tenant) for pk, tenant in tenants.items()}
+    mended = network.keep(
+        Endpoint(pk, bases[tenant_id], address_of(settings.CONTAINER_PREFIX, address))
+        for pk, tenant_id, address in running
+        if address is not None
+    )
     if mended:
         log.warning("network.mended", containers=mended)
-
-
-def _endpoint(row: Container) -> Endpoint:
-    assert row.address is not None
-    return Endpoint(row.pk, uid_base(row.tenant), address_of(settings.CONTAINER_PREFIX, row.address))
 
 
 def apply_egress(tenant_id: str) -> None:

@@ -91,11 +91,30 @@ def test_a_regress_is_told_everywhere(host: Host, monkeypatch: pytest.MonkeyPatc
 def test_rules_that_somebody_took_away_are_there_again_without_a_report(host: Host, taken: str) -> None:
     running(host)
     tenant = uid_base(host.cast.tenant)
+    duties = fences.keep, fences.AfterChange(fences.mend), fences.AfterChange(fences.look)
+    for duty in duties:
+        duty()
     subprocess.run(["nft", taken.format("inet bwberth")], check=True)
-    fences.keep()
-    fences.look()
+    for duty in duties:
+        duty()
     assert engine.network().mend() == ""
     assert engine.network().held()[tenant].egress == "open"
+
+
+def test_rules_that_nobody_has_changed_are_not_looked_at_again(host: Host) -> None:
+    running(host)
+    looks = list[int]()
+    look = fences.AfterChange(lambda: looks.append(1))
+    for expected in (1, 1):
+        look()
+        assert len(looks) == expected
+    fences.sync(host.cast.tenant)  # as it was
+    look()
+    assert len(looks) == 1
+    subprocess.run(["nft", "add table inet bwelse"], check=True)
+    subprocess.run(["nft", "delete table inet bwelse"], check=True)
+    look()
+    assert len(looks) == 2
 
 
 def test_what_is_weaker_for_a_moment_only_is_looked_at_again(
