@@ -12,6 +12,7 @@ from berth_cli import (
     deploy,
     inside,
     isolation,
+    limits,
     network,
     output,
     quota,
@@ -51,6 +52,7 @@ cli.add_typer(volumes.volumes, name="volumes")
 cli.command("rollback")(releases.rollback)
 cli.command("ps")(releases.ps)
 cli.command("scale")(releases.scale)
+cli.add_typer(limits.limits, name="limits")
 cli.command("restart")(releases.restart)
 cli.command("sleep")(sleep.sleep)
 cli.command("wake")(sleep.wake)

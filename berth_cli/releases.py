@@ -95,13 +95,19 @@ def ps(app: AppName = None, json: Json = False) -> None:
             f"{c['process']}.{c['index']}",
             "ready" if c["ready"] else c["status"],
             f"v{c['version']}" if c["version"] else "",
-            f"{output.mib(c['memory_bytes'])} of {output.mib(c['memory_limit'])}",
+            f"{output.mib(c['memory_bytes'])} of {_limit(c)}",
             f"{c['cpu_millis'] / 10:.0f} %",
             c["reason"],
         )
         for c in found
     ]
     output.table(("CONTAINER", "STATE", "RELEASE", "MEMORY", "CPU", "REASON"), rows)
+
+
+def _limit(container: dict[str, Any]) -> str:
+    """In force, and what its release asks for, if that is another."""
+    limit, asked = container["memory_limit"], container["memory_asked"]
+    return output.mib(limit) if asked in (None, limit) else f"{output.mib(limit)} (was {output.mib(asked)})"
 
 
 def logs(

@@ -92,6 +92,18 @@ class Runtime:
             limits, space.disk_of(self.paths.state)
         )
 
+    def hold_to(self, container_id: str, memory_bytes: int, swap_bytes: int, quota: Limits) -> bool:
+        """Other limits of memory for what runs, from now on and whenever the tenant's quota is applied again.
+        False, and nothing changes, where it needs more than that now. Errors: NotFound, HostProblem."""
+        life, facts = self._known(container_id)
+        seen = self.reading(facts.tenant_id, facts.app_id, container_id)
+        if facts.limits is None or seen.working_set + seen.swap > memory_bytes:
+            return False
+        limits = replace(facts.limits, memory_bytes=memory_bytes, swap_bytes=swap_bytes)
+        life.cgroup(facts).limit(space.within(limits, quota))
+        replace(facts, limits=limits).write(life.bundle)
+        return True
+
     def tenant_of(self, container_id: str) -> str | None:
         facts = self._life(container_id).facts()
         return facts.tenant_id if facts else None

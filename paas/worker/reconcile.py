@@ -15,12 +15,12 @@ from django.utils import timezone
 from paas.errors import BerthError
 from paas.queue import wake
 from paas.specs import ProcessSpec
-from paas.worker import destroy, history, launch, lock, routes
+from paas.worker import destroy, history, launch, limits, lock, routes
 from paas.worker.plan import Life, Slot, slots, upkeep
 from paas.worker.roll_out import roll_out, start_process, wait_until_ready
 from tenants.apps.models import App
 from tenants.containers.models import Container
-from tenants.releases import serial
+from tenants.releases.limits import in_force
 from tenants.releases.models import Release
 
 log = structlog.get_logger()
@@ -113,7 +113,7 @@ def keep_running(app: App) -> None:
     """The serving release at its formation: restarts with back-off, stops what is too much."""
     release = app.releases.filter(pk=app.serving_release_id).first()
     rows = list(app.containers.filter(kind=Container.Kind.PROCESS, status__in=LIVE).select_related("tenant"))
-    processes = {p.name: p for p in serial.processes(release)} if release else {}
+    processes = {p.name: p for p in in_force(app, release)} if release else {}
     mine = {row.pk: (row.process_type, row.index) for row in rows if release and row.release_id == release.pk}
     wanted = slots(processes.values())
     todo = upkeep(wanted, mine, past_lives(release) if release else {}, timezone.now())
@@ -121,6 +121,7 @@ def keep_running(app: App) -> None:
         if row.pk not in mine or row.pk in todo.stop:
             launch.take_down(row, reason="not part of the serving release", grace=10.0)
     if release:
+        limits.follow((row for row in rows if row.pk in mine and row.pk not in todo.stop), processes)
         for slot in todo.start:
             _restart(app, release, processes[slot[0]], slot)
     if todo.start or todo.stop or len(mine) != len(rows):

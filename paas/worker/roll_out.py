@@ -23,7 +23,7 @@ from tenants.apps.models import App
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
-from tenants.releases import observations, serial
+from tenants.releases import limits, observations, serial
 from tenants.releases.models import Release
 from tenants.releases.room import check_formation_fits
 from tenants.volumes import observations as volumes
@@ -59,7 +59,7 @@ def roll_out(app: App, release: Release) -> None:
         names.prepare(app, release)
         if release.release_command:
             run_command(app, release)
-        for process, index in _slots(release):
+        for process, index in _slots(app, release):
             started.append(start_process(app, release, process, index))
         wait_until_ready(app, release, started)
     except Superseded:
@@ -160,9 +160,9 @@ def _executed(row: Container, release: Release, check: HealthCheck) -> Completed
     )
 
 
-def _slots(release: Release) -> list[tuple[ProcessSpec, int]]:
+def _slots(app: App, release: Release) -> list[tuple[ProcessSpec, int]]:
     """What to start; what a worker before us started for this release and is up is not started twice."""
-    processes = {p.name: p for p in serial.processes(release)}
+    processes = {p.name: p for p in limits.in_force(app, release)}
     return [(replace(processes[name], count=1), index) for name, index in slots(processes.values())]
 
 
@@ -182,7 +182,7 @@ def _check_quota(app: App, release: Release) -> None:
     """A single container that may use more memory than its tenant has is a mistake; many together are not."""
     check_formation_fits(app, sum(process.count for process in serial.processes(release)))
     quota = app.tenant.memory_bytes
-    for process in serial.processes(release):
+    for process in limits.in_force(app, release):
         if process.count and process.memory_bytes > quota:
             limit, most = (f"{amount // MIB:,} MiB" for amount in (process.memory_bytes, quota))
             raise Refused(

@@ -66,6 +66,14 @@ def awake(row: Container) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def undisturbed(row: Container) -> Iterator[None]:
+    """Neither falls asleep nor is woken by a worker meanwhile: v1 writes it to swap by a limit of its own.
+    Conflict when somebody does so now."""
+    with lock.turn(_lock(row), _busy):
+        yield
+
+
 def who_may() -> list[Container]:
     """What has something to be woken by: web processes, and others that have a port in berth.toml."""
     rows = list(serving_containers().select_related("release", "app").defer("release__config"))

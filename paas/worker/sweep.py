@@ -23,6 +23,7 @@ from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.inspections.models import Inspection
 from tenants.releases import serial
+from tenants.releases.limits import in_force
 from tenants.releases.models import Build, Release
 from tenants.runs.models import Run
 
@@ -93,18 +94,30 @@ def _has_ended(container_id: str) -> bool:
 
 
 def below_formation() -> set[str]:
-    """Apps whose serving release lacks a container that is due to start now: of the next ones, and of all that
-    lost one not so long ago that it would still wait."""
+    """Apps whose serving release lacks a container that is due to start now, or has one with another limit than
+    it should: of the next ones, and of all that lost one not so long ago that it would still wait."""
     lost = Container.objects.filter(kind=Container.Kind.PROCESS, stopped_at__gte=timezone.now() - WAITED_FOR)
     serving = App.objects.exclude(serving_release_id="").only("pk", "serving_release_id")
     apps = [*serving.filter(pk__in=lost.values("app_id")), *_apps.next(serving)]
     of = {app.serving_release_id for app in apps}
     live: dict[str, dict[str, Slot]] = defaultdict(dict)
+    limits: dict[str, set[tuple[str, int]]] = defaultdict(set)
     rows = Container.objects.filter(kind=Container.Kind.PROCESS, status__in=LIVE, release_id__in=of)
-    for pk, release_id, name, index in rows.values_list("pk", "release_id", "process_type", "index"):
+    columns = ("pk", "release_id", "process_type", "index", "memory_limit")
+    for pk, release_id, name, index, limit in rows.values_list(*columns):
         live[release_id or ""][pk] = (name, index)
-    releases = Release.objects.filter(pk__in=of).only("pk", "app_id", "processes")
-    return {release.app_id for release in releases if _has_work(release, live[release.pk])}
+        limits[release_id or ""].add((name, limit))
+    releases = Release.objects.select_related("app").filter(pk__in=of).only("processes", "app__limits")
+    return {
+        release.app_id
+        for release in releases
+        if _has_work(release, live[release.pk]) or _is_held_otherwise(release, limits[release.pk])
+    }
+
+
+def _is_held_otherwise(release: Release, limits: set[tuple[str, int]]) -> bool:
+    wanted = {process.name: process.memory_bytes for process in in_force(release.app, release)}
+    return any(wanted.get(name, limit) != limit for name, limit in limits)
 
 
 def _has_work(release: Release, live: dict[str, Slot]) -> bool:

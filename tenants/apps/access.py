@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from paas.errors import NotFound
-from tenants.accounts.access import Person, is_admin, memberships, require
+from tenants.accounts.access import Person, admin, is_admin, memberships, require
 from tenants.accounts.looks import note_look
 from tenants.accounts.models import Role, User
 from tenants.apps.models import App
@@ -25,6 +25,12 @@ def app_for(user: Person, tenant_slug: str, app_name: str, needs: Role = Role.VI
     return app
 
 
+def any_app(user: Person, tenant_slug: str, app_name: str) -> App:
+    """For what an administrator decides about anybody's app. Refused to everybody else."""
+    admin(user)
+    return _any(tenant_slug, app_name)
+
+
 def app_seen_by(user: Person, tenant_slug: str, app_name: str) -> App:
     """For a page that only shows: a member's app, or, to an administrator, anybody's. That is noted."""
     try:
@@ -32,12 +38,17 @@ def app_seen_by(user: Person, tenant_slug: str, app_name: str) -> App:
     except NotFound:
         if not is_admin(user):
             raise
+    app = _any(tenant_slug, app_name)
+    assert isinstance(user, User)
+    note_look(user, app.tenant, app_id=app.pk, app=app.name)
+    return app
+
+
+def _any(tenant_slug: str, app_name: str) -> App:
     rows = App.objects.filter(destroyed_at=None).select_related("tenant")
     app = rows.filter(tenant__slug=tenant_slug, name=app_name).first()
     if app is None:
         raise _none(tenant_slug, app_name)
-    assert isinstance(user, User)
-    note_look(user, app.tenant, app_id=app.pk, app=app.name)
     return app
 
 

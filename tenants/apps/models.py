@@ -28,6 +28,8 @@ class App(models.Model):
     # --- intent
     generation = models.PositiveIntegerField(default=0)  # goes up with each intent; fences off older work
     formation = models.JSONField(default=dict)  # process type -> count, where the person chose one
+    # process type -> {"memory": bytes, "instead_of": bytes}: see tenants.releases.limits
+    limits = models.JSONField(default=dict)
     sleep_after = models.PositiveIntegerField(null=True)  # idle seconds; 0: never, null: the machine's setting
     sleep_order = models.CharField(
         max_length=5, choices=Order.choices, blank=True

@@ -27,11 +27,11 @@ APP = "/apps/{tenant}/{app}"
 class ContainerOut(Schema):
     """One life of one container. Memory in bytes, cpu in 1/1000 core over the last sample.
 
-    `limits` are those that the kernel holds it to, null for none; empty until they were read.
-    `output_dropped`: bytes of its output that came faster than a log may grow. While it sleeps, since
-    `slept_at`, it takes `memory_bytes` instead of `awake_bytes`; it was woken `wakes` times, the last time
-    within `wake_usec` microseconds.
-    """
+    `limits` are those that the kernel holds it to, null for none; empty until they were read. `output_dropped`:
+    bytes of its output that came faster than a log may grow. While it sleeps, since `slept_at`, it takes
+    `memory_bytes` instead of `awake_bytes`; it was woken `wakes` times, the last time within `wake_usec`
+    microseconds. `memory_asked` is the limit that its release asks for, where another was put in its place;
+    null for a container of none."""
 
     id: str
     process: str
@@ -48,6 +48,7 @@ class ContainerOut(Schema):
     reason: str
     memory_bytes: int
     memory_limit: int
+    memory_asked: int | None
     cpu_millis: int
     limits: dict[str, int | None]
     output_dropped: int

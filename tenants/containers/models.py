@@ -68,6 +68,13 @@ class Container(models.Model):
     def __str__(self) -> str:
         return f"{self.process_type or self.kind}.{self.index}"
 
+    @property
+    def memory_asked(self) -> int | None:
+        """The limit that its release asks for."""
+        processes = self.release.processes if self.release else []
+        asked = (p["memory_bytes"] for p in processes if p["name"] == self.process_type and "memory_bytes" in p)
+        return next(asked, None)
+
 
 class ServiceAddress(models.Model):
     """Where a process type of an app is reached by name, for as long as the app has it: web of api as

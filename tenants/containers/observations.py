@@ -226,6 +226,13 @@ def sampled(rows: Sequence[Container]) -> None:
         cursor.executemany(_SAMPLED, values)
 
 
+def held_to(row: Container, memory_limit: int) -> None:
+    """What it may have from now on."""
+    row.memory_limit = memory_limit
+    Container.objects.filter(pk=row.pk).update(memory_limit=memory_limit)
+    _tell(row)
+
+
 def limits_seen(row: Container, found: Effective) -> None:
     """What the kernel holds it to now."""
     names = ("memory_bytes", "swap_bytes", "cpu_millis", "pids", "io_bytes", "io_operations")

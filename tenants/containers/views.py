@@ -16,6 +16,7 @@ from tenants.apps.models import App
 from tenants.containers import actions, selectors
 from tenants.containers.logs import whole_log
 from tenants.pages import SignedInRequest, signed_in
+from tenants.releases import limits
 from tenants.releases import selectors as releases
 from tenants.releases.models import Build, Release
 from tenants.releases.views import app_context, tell
@@ -59,6 +60,7 @@ def _usage(app: App) -> dict[str, Any]:
     rows = list(selectors.live_containers(app))
     return {
         "containers": rows,
+        "worth": [size for size in limits.sizes_of(app) if size.advice or size.undo],
         "ended": list(selectors.past_containers(app, RECENT)),
         "memory": sum(row.memory_bytes for row in rows),
         "memory_limit": sum(row.memory_limit for row in rows),

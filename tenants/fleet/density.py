@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from paas.specs import MIB
 
-MARGIN = 4  # a quarter more than it was ever seen to need
-STEP = 16 * MIB
-LEAST = 32 * MIB
 ASLEEP = 2 * MIB  # what is left in memory of a small app that sleeps
 VM_OVERHEAD = 160 * MIB  # a kernel and what runs beside the app, in a small virtual machine
 
@@ -41,15 +38,3 @@ class Totals:
     def as_machines(self, size: int) -> int:
         """Bytes that the same containers would take, each in a virtual machine of its own of that size."""
         return self.containers * (size + VM_OVERHEAD)
-
-
-def right_size(limit: int, peak: int) -> int | None:
-    """A better limit for a process type that never needed more than `peak`; None where it is about right.
-
-    Never below what it was seen to need and a quarter of it; in whole steps, so that it does not change daily.
-    """
-    if not peak:
-        return None
-    wanted = max(LEAST, -(-(peak + peak // MARGIN) // STEP) * STEP)
-    too_large, too_small = wanted <= limit * 3 // 4, peak > limit * 9 // 10
-    return wanted if too_large or (too_small and wanted > limit) else None

@@ -10,7 +10,10 @@ from paas.admission import reserve
 from paas.specs import MIB
 from tenants.accounts.access import admin
 from tenants.accounts.tokens import person
+from tenants.apps.access import any_app
 from tenants.fleet import ledger
+from tenants.releases import actions
+from tenants.releases.schemas import AdviceIn, LimitOut
 from tenants.schemas import ERRORS, Limit
 
 router = Router(tags=["machine"])
@@ -31,8 +34,8 @@ class RowOut(Schema):
     """Bytes; cpu in 1/1000 core; `throttled` and `stalled_…` in 1/1000 of the time, of its worst container.
 
     `reserved` are limits, `used` is the working set, `unshared` and `shared` are null until they were weighed,
-    `stalled_…` where the kernel does not tell (cgroup v1). `advice` is a better limit, of a process type.
-    """
+    `stalled_…` where the kernel does not tell (cgroup v1). `advice` is a better limit, of a process type;
+    `undo` is the one that its release asks for, where another was put in its place."""
 
     tenant: str
     app: str = ""
@@ -55,6 +58,7 @@ class RowOut(Schema):
     stalled_io: int | None
     peak: int | None = None
     advice: int | None = None
+    undo: int | None = None
 
 
 class DensityOut(Schema):
@@ -109,3 +113,26 @@ def _row(row: dict[str, object]) -> RowOut:
         "io_bytes": row["io"],
     }
     return RowOut.model_validate({**{key: row[key] for key in RowOut.model_fields if key in row}, **own})
+
+
+ANY_APP = "/machine/apps/{tenant}/{app}/limits/{process}"
+
+
+@router.post(
+    ANY_APP,
+    response={200: LimitOut, **ERRORS},
+    summary="Give a process type of anybody's app the limit that is advised (administrator)",
+)
+def right_size(request: HttpRequest, tenant: str, app: str, process: str, body: AdviceIn) -> object:
+    found, actor = any_app(person(request), tenant, app), person(request)
+    return LimitOut.of(actions.right_size(actor=actor, app=found, process=process, advice=body.advice))
+
+
+@router.delete(
+    ANY_APP,
+    response={200: LimitOut, **ERRORS},
+    summary="Back to the limit that its release asks for (administrator)",
+)
+def undo_right_size(request: HttpRequest, tenant: str, app: str, process: str) -> object:
+    found, actor = any_app(person(request), tenant, app), person(request)
+    return LimitOut.of(actions.undo_right_size(actor=actor, app=found, process=process))

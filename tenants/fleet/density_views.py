@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.core.paginator import Paginator
 from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
 from paas.admission import reserve
 from paas.specs import MIB
 from tenants.accounts.access import admin
+from tenants.apps.access import any_app
 from tenants.fleet import ledger
 from tenants.fleet.density import VM_OVERHEAD
 from tenants.pages import SignedInRequest, signed_in
+from tenants.releases.settings_views import choose_limit
 
 PER_PAGE = 50
 
@@ -37,6 +41,14 @@ def density(request: SignedInRequest) -> HttpResponse:
     return render(request, "fleet/density.html", {**context, **_figures(request)})
 
 
+@require_POST
+@signed_in
+def limit(request: SignedInRequest, tenant: str, name: str, process: str) -> HttpResponse:
+    """Apply the advice for a process type of anybody's app, or undo that; back to where the page was."""
+    choose_limit(request, any_app(request.user, tenant, name), process)
+    return redirect(f"{reverse('density')}?{request.GET.urlencode()}")
+
+
 def _table(request: SignedInRequest) -> dict[str, Any]:
     by, sort = request.GET.get("by", "tenant"), request.GET.get("sort", "used")
     by, sort = by if by in ledger.BY else "tenant", sort if sort in ledger.SORTS else "used"
@@ -44,7 +56,8 @@ def _table(request: SignedInRequest) -> dict[str, Any]:
     page = Paginator(ledger.rows(by, sort, words), PER_PAGE).get_page(request.GET.get("page"))
     if by == "process":
         page.object_list = ledger.with_advice(page.object_list)
-    return {"by": by, "sort": sort, "words": words, "page": page}
+    here = urlencode({"by": by, "sort": sort, "q": words, "page": page.number})
+    return {"by": by, "sort": sort, "words": words, "page": page, "here": here}
 
 
 def _figures(request: SignedInRequest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,8 +11,10 @@ from django.db.models.functions import Coalesce
 
 from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
-from tenants.fleet.density import Totals, right_size
+from tenants.fleet.density import Totals
 from tenants.fleet.models import Machine, Peak
+from tenants.releases import limits
+from tenants.releases.models import Release
 
 BY = {
     "tenant": {"slug": F("tenant__slug")},
@@ -65,15 +68,25 @@ def _sums() -> dict[str, Any]:
 
 
 def with_advice(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same rows of process types with `peak`, and `advice`: a better limit of each container, or None."""
+    """The same rows of process types with `peak`; `advice`, a better limit of each container, or None; and
+    `undo`: the limit that the release asks for, where a person put another in its place. What no serving
+    release has any more gets no advice."""
     listed = [dict(row) for row in found]
-    peaks = {
-        (row.app_id, row.process_type): row.bytes
-        for row in Peak.objects.filter(app__in={row["of"] for row in listed})
+    apps = {row["of"] for row in listed}
+    needed: dict[str, dict[str, int]] = defaultdict(dict)
+    for peak in Peak.objects.filter(app__in=apps):
+        needed[peak.app_id][peak.process_type] = peak.bytes
+    serving = Release.objects.filter(app__in=apps, pk=F("app__serving_release_id")).select_related("app")
+    sizes = {
+        (release.app_id, size.process): size
+        for release in serving.only("processes", "app__limits")
+        for size in limits.sizes(release.app, release, needed[release.app_id])
     }
     for row in listed:
-        row["peak"] = peaks.get((row["of"], row["process"]), 0)
-        row["advice"] = right_size(row["limit"], row["peak"]) if row["process"] else None
+        size = sizes.get((row["of"], row["process"]))
+        row["peak"] = needed[row["of"]].get(row["process"], 0)
+        row["advice"] = size.advice if size else None
+        row["undo"] = size.undo if size else None
     return listed
 
 

@@ -10,16 +10,17 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from paas.errors import Conflict, Refused
+from paas.errors import Conflict, NotFound, Refused
 from paas.live import changed
 from paas.queue import wake
+from paas.specs import MIB
 from paas.templatetags.berth import size
 from tenants.accounts.models import Tenant, User
 from tenants.apps.models import App
 from tenants.audit.actions import record
 from tenants.checks import bad_field, one_line
 from tenants.ids import new_id
-from tenants.releases import config_vars, observations, sources
+from tenants.releases import config_vars, limits, observations, sources
 from tenants.releases import next as following
 from tenants.releases.access import release_for
 from tenants.releases.config import Changes, check_changes, check_total
@@ -184,6 +185,67 @@ def scale(*, actor: User, app: App, formation: dict[str, int]) -> Release | None
 
 def _counts(formation: dict[str, int]) -> str:
     return ", ".join(f"{name}={count}" for name, count in sorted(formation.items()))
+
+
+@transaction.atomic
+def right_size(*, actor: User, app: App, process: str, advice: int | None = None) -> limits.Size:
+    """Give a process type the limit that is advised; `advice` is the one that the person saw. A worker holds
+    what runs to it at once, unless that needs more than it now. Nothing is restarted, so it makes no
+    release."""
+    app = following.lock(app)
+    size = _size_of(app, process)
+    if size.advice is None:
+        raise Conflict(
+            f"there is no better limit for {process} of {app}: {_mib(size.limit)} is about right",
+            hint="Advice follows what it was seen to need; look again later.",
+        )
+    if advice not in (None, size.advice):
+        raise Conflict(
+            f"the advice for {process} of {app} is another by now: {_mib(size.advice)}",
+            hint="Apply that one if you want it.",
+        )
+    if size.advice > app.tenant.memory_bytes:
+        raise Refused(
+            f"{_mib(size.advice)} for {process} is above the tenant's quota of {_mib(app.tenant.memory_bytes)}",
+            hint="Ask an administrator for more.",
+        )
+    _choose_limit(actor, app, process, size, size.advice)
+    return _size_of(app, process)
+
+
+@transaction.atomic
+def undo_right_size(*, actor: User, app: App, process: str) -> limits.Size:
+    """Back to the limit that the release asks for."""
+    app = following.lock(app)
+    size = _size_of(app, process)
+    if size.undo is None:
+        raise Conflict(f"{process} of {app} has the limit of its release", hint="There is nothing to undo.")
+    _choose_limit(actor, app, process, size, None)
+    return _size_of(app, process)
+
+
+def _size_of(app: App, process: str) -> limits.Size:
+    found = {size.process: size for size in limits.sizes_of(app)}
+    if process not in found:
+        raise NotFound(
+            f"no process type {process!r} of {app} runs", hint=f"It has {', '.join(found) or 'none that run'}."
+        )
+    return found[process]
+
+
+def _choose_limit(actor: User, app: App, process: str, size: limits.Size, memory: int | None) -> None:
+    """None takes the chosen one away."""
+    others = {name: own for name, own in app.limits.items() if name != process}
+    app.limits = others if memory is None else {**others, process: {"memory": memory, "instead_of": size.asked}}
+    App.objects.filter(pk=app.pk).update(limits=app.limits, generation=F("generation") + 1)
+    facts = {"process": process, "memory": memory or size.asked, "before": size.limit}
+    record("app.limit", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, **facts)
+    wake("reconcile", app.pk)
+    changed(app.tenant_id, app.pk, "app")
+
+
+def _mib(amount: int) -> str:
+    return f"{amount // MIB:,} MiB"
 
 
 @transaction.atomic

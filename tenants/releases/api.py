@@ -11,14 +11,16 @@ from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
 from tenants.accounts.tokens import person
 from tenants.apps.access import app_for
-from tenants.releases import actions, selectors
+from tenants.releases import actions, limits, selectors
 from tenants.releases.access import build_for, release_for
 from tenants.releases.logs import read_build_log
 from tenants.releases.schemas import (
+    AdviceIn,
     BuildOut,
     ConfigChanges,
     ConfigVarOut,
     Formation,
+    LimitOut,
     ReleaseMade,
     ReleaseOut,
     Rollback,
@@ -127,6 +129,37 @@ def restart(request: HttpRequest, tenant: str, app: str) -> object:
 def scale(request: HttpRequest, tenant: str, app: str, body: Formation) -> object:
     found = app_for(person(request), tenant, app, Role.DEVELOPER)
     return ReleaseMade.of(actions.scale(actor=person(request), app=found, formation=body.formation))
+
+
+# --- limits
+@router.get(
+    f"{APP}/limits",
+    response={200: list[LimitOut], **ERRORS},
+    summary="Memory limits of its processes, what they were seen to need, and better ones",
+)
+def list_limits(request: HttpRequest, tenant: str, app: str) -> object:
+    return [LimitOut.of(size) for size in limits.sizes_of(app_for(person(request), tenant, app))]
+
+
+@router.post(
+    f"{APP}/limits/{{process}}",
+    response={200: LimitOut, **ERRORS},
+    summary="Give a process type the limit that is advised, at once and without a restart (developer)",
+)
+def right_size(request: HttpRequest, tenant: str, app: str, process: str, body: AdviceIn) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    actor = person(request)
+    return LimitOut.of(actions.right_size(actor=actor, app=found, process=process, advice=body.advice))
+
+
+@router.delete(
+    f"{APP}/limits/{{process}}",
+    response={200: LimitOut, **ERRORS},
+    summary="Back to the limit that its release asks for (developer)",
+)
+def undo_right_size(request: HttpRequest, tenant: str, app: str, process: str) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    return LimitOut.of(actions.undo_right_size(actor=person(request), app=found, process=process))
 
 
 # --- config

@@ -73,3 +73,9 @@ class FormationForm(forms.Form):
         super().__init__(data)  # type: ignore[arg-type]
         for name, count in counts.items():
             self.fields[name] = forms.IntegerField(label=name, min_value=0, max_value=20, initial=count)
+
+
+class AdviceForm(forms.Form):
+    """The limit, in bytes, that the page advised."""
+
+    advice = forms.IntegerField(required=False, min_value=0, max_value=2**62)

@@ -8,6 +8,7 @@ from typing import Any
 from ninja import Schema
 from pydantic import StrictInt
 
+from tenants.releases.limits import Size
 from tenants.releases.models import Build, Release
 from tenants.releases.serial import processes
 from tenants.schemas import Input
@@ -98,6 +99,29 @@ class Formation(Input):
     """Process type -> how many."""
 
     formation: dict[str, StrictInt]
+
+
+class LimitOut(Schema):
+    """A memory limit of each container of a process type, in bytes. `limit` is in force, `asked` is the
+    release's; they differ where advice was applied. `needed` is the most that one was seen to need in thirty
+    days, 0 for not yet; `advice` is a better limit, null where it is about right."""
+
+    process: str
+    limit: int
+    asked: int
+    needed: int
+    advice: int | None
+
+    @staticmethod
+    def of(size: Size) -> LimitOut:
+        return LimitOut(**{name: getattr(size, name) for name in LimitOut.model_fields})
+
+
+class AdviceIn(Input):
+    """`advice`, in bytes, is the one that was seen: 409 when it is another by now. Null takes whichever it
+    is."""
+
+    advice: StrictInt | None = None
 
 
 class ConfigChanges(Input):

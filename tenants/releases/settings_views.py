@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -11,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from paas.errors import NotFound
+from paas.errors import BadInput, NotFound
 from tenants.accounts.models import Role
 from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
@@ -19,7 +20,7 @@ from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
 from tenants.releases import actions, selectors
 from tenants.releases import next as following
 from tenants.releases.config import Changes
-from tenants.releases.forms import ConfigVarForm, DotEnvForm, FormationForm
+from tenants.releases.forms import AdviceForm, ConfigVarForm, DotEnvForm, FormationForm
 from tenants.releases.views import app_context, tell
 from tenants.volumes.selectors import volumes
 
@@ -130,3 +131,26 @@ def settings_page(request: SignedInRequest, tenant: str, name: str) -> HttpRespo
         form,
         {**app_context(request, app, "settings"), "rows": rows, "volumes": volumes(app)},
     )
+
+
+@require_POST
+@signed_in
+def limit(request: SignedInRequest, tenant: str, name: str, process: str) -> HttpResponse:
+    """Apply the advice, or, with `undo`, go back to what the release asks for."""
+    app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
+    choose_limit(request, app, process)
+    return redirect("app", tenant, name)
+
+
+def choose_limit(request: SignedInRequest, app: App, process: str) -> None:
+    form = AdviceForm(request.POST)
+    if not form.is_valid():
+        raise BadInput("that is not a limit in bytes", hint="Go back and apply the advice that the page shows.")
+    if "undo" in request.POST:
+        action = partial(actions.undo_right_size, actor=request.user, app=app, process=process)
+        tell(request, action, f"{process} of {app.name} has the limit of its release again.")
+        return
+    action = partial(
+        actions.right_size, actor=request.user, app=app, process=process, advice=form.cleaned_data["advice"]
+    )
+    tell(request, action, f"{process} of {app.name} gets the better limit. Nothing is restarted.")

@@ -16,6 +16,7 @@ urlpatterns = [
     path("t/<slug:tenant>/<slug:name>/config/<str:key>/", settings_views.config_var, name="config_var"),
     path("t/<slug:tenant>/<slug:name>/config/<str:key>/unset/", settings_views.unset, name="config_unset"),
     path("t/<slug:tenant>/<slug:name>/settings/", settings_views.settings_page, name="settings"),
+    path("t/<slug:tenant>/<slug:name>/limits/<str:process>/", settings_views.limit, name="limit"),
     path(
         "streams/t/<slug:tenant>/<slug:name>/builds/<str:build_id>/log/",
         streams.build_log,

@@ -6,7 +6,7 @@ import json
 
 from paas.specs import MIB
 from tenants.containers.models import Container
-from tenants.fleet.models import Machine
+from tenants.fleet.models import Machine, Peak
 from tests.cli.berth import Berth
 from tests.web.cast import Cast
 
@@ -30,3 +30,27 @@ def test_the_ledger_in_a_terminal(berth: Berth, cast: Cast) -> None:
     assert berth.run("density", "--by", "colour").returncode == 1
     berth.sign_in(cast.owner)
     assert "needs an administrator" in berth.run("density").stderr
+
+
+def test_a_better_limit_is_applied_and_undone(berth: Berth, cast: Cast) -> None:
+    Peak.objects.create(app=cast.app, process_type="web", days={"2026-11-27": 60 * MIB})
+    shop = ("--app", "demo/shop")
+    berth.sign_in(cast.developer)
+    shown = " ".join(berth.run("limits", *shop).stdout.split())
+    assert shown.endswith("web 256 MiB 256 MiB 60 MiB 80 MiB")
+    done = berth.run("limits", "apply", "web", *shop)
+    assert done.stdout.strip() == "web may have 80 MiB instead of 256 MiB. Nothing is restarted.", done.stderr
+    Container.objects.create(
+        tenant=cast.tenant,
+        app=cast.app,
+        release=cast.app.releases.get(),
+        kind="process",
+        process_type="web",
+        status="running",
+        memory_limit=80 * MIB,
+    )
+    assert "80 MiB (was 256 MiB)" in berth.run("ps", *shop).stdout
+    assert "about right" in berth.run("limits", "apply", "web", *shop).stderr
+    berth.sign_in(cast.admin)
+    done = berth.run("limits", "undo", "web", "--machine", *shop)
+    assert done.stdout.strip() == "web may have 256 MiB. Nothing is restarted.", done.stderr

@@ -10,6 +10,7 @@ from paas.linux.cgroups import Cgroup, host_tree, io_throttling
 from paas.runtime import space
 from paas.specs import BYTES_PER_INODE, MIB, Effective, Limits
 from tests.runtime.conftest import CGROUP_ROOT, Bed
+from tests.runtime.test_limits import holding
 
 pytestmark = pytest.mark.kernel
 V2 = host_tree().version == 2
@@ -118,3 +119,17 @@ def test_a_disk_grows_while_it_is_in_use_or_says_that_it_could_not(bed: Bed) -> 
         assert bed.runtime.state(spec.id).status == "running"
     finally:
         bed.runtime.remove_tenant(tenant.id)
+
+
+def test_a_container_gets_another_memory_limit_while_it_runs_but_never_less_than_it_needs(bed: Bed) -> None:
+    spec = bed.launch(bed.spec(holding(24), limits=Limits(memory_bytes=128 * MIB, swap_bytes=0, pids=32)))
+    bed.until(lambda: bed.output(spec) == ["has it"])
+    assert not bed.runtime.hold_to(spec.id, 16 * MIB, 16 * MIB, bed.tenant.quota)
+    assert bed.runtime.effective(spec.id).memory_bytes == 128 * MIB
+    for mib in (96, 160):
+        assert bed.runtime.hold_to(spec.id, mib * MIB, 0, bed.tenant.quota)
+        assert bed.runtime.effective(spec.id).memory_bytes == mib * MIB
+        bed.runtime.apply_quota(bed.tenant)
+        assert bed.runtime.effective(spec.id).memory_bytes == mib * MIB, "it is its own now"
+    assert bed.runtime.is_held(spec.id, bed.tenant.quota)
+    assert bed.runtime.usage(spec.id).oom_kills == 0

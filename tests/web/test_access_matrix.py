@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from paas.api import api
+from paas.specs import MIB
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
+from tenants.fleet.models import Peak
 from tenants.registries.models import Export, Push
+from tenants.releases.actions import right_size
 from tenants.store.models import Upkeep
 from tenants.volumes.models import Volume
 from tests.web.cast import (
@@ -76,6 +79,11 @@ MATRIX = {
     ("POST", f"{APP}/wake"): Row(Role.DEVELOPER, 202, {}),
     ("PUT", f"{APP}/sleep"): Row(Role.DEVELOPER, 200, {"after": 60}),
     ("POST", f"{APP}/scale"): Row(Role.DEVELOPER, 200, {"formation": {"web": 2}}),
+    ("GET", f"{APP}/limits"): Row(Role.VIEWER, 200),
+    ("POST", f"{APP}/limits/{{process}}"): Row(Role.DEVELOPER, 200, {}),
+    ("DELETE", f"{APP}/limits/{{process}}"): Row(Role.DEVELOPER, 200),
+    ("POST", "machine/apps/{tenant}/{app}/limits/{process}"): Row(ADMIN, 200, {"advice": 80 * MIB}),
+    ("DELETE", "machine/apps/{tenant}/{app}/limits/{process}"): Row(ADMIN, 200),
     ("GET", f"{APP}/config"): Row(Role.VIEWER, 200),
     ("PATCH", f"{APP}/config"): Row(Role.DEVELOPER, 200, {"changes": {"A": "1"}}),
     ("GET", f"{APP}/store"): Row(Role.VIEWER, 200),
@@ -141,6 +149,10 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     first = cast.app.releases.get(version=1)
     ids |= {"push": Push.objects.create(app=cast.app, release=first, reference="r/s:1").pk}
     ids |= {"volume": Volume.objects.create(app=cast.app, name="data").name}
+    ids |= {"process": "web"}
+    Peak.objects.create(app=cast.app, process_type="web", days={"2026-11-27": 60 * MIB})
+    if method == "DELETE" and "/limits/" in path:
+        right_size(actor=cast.owner, app=cast.app, process="web")
     ids |= {"export": Export.objects.create(app=cast.app, release=first).pk}
     url = path.format(tenant="demo", app="shop", **ids)
     client = _client(cast, who)

@@ -15,17 +15,21 @@ from hypothesis import strategies as st
 
 from paas import admission
 from paas.admission import Idle, Room, admit
-from paas.errors import Refused
+from paas.errors import Conflict, NotFound, Refused
 from paas.linux import shares
 from paas.specs import MIB, ProcessSpec, Reading
-from paas.worker import room
+from paas.worker import room, sweep
+from tenants.apps.models import App
+from tenants.audit.models import Event
 from tenants.containers.models import Container
 from tenants.fleet import ledger, readings
-from tenants.fleet.density import Totals, right_size
+from tenants.fleet.density import Totals
 from tenants.fleet.models import Machine, Peak
 from tenants.fleet.models import Reading as Row
 from tenants.fleet.readings import KEPT_DAYS, Taken, with_day
-from tests.web.cast import Cast
+from tenants.releases import actions, limits
+from tenants.releases.limits import right_size
+from tests.web.cast import Cast, released, report
 from tests.web.pages import Browser
 
 GIB = 1024 * MIB
@@ -77,6 +81,7 @@ def test_only_administrators_see_it_and_all_see_the_same(cast: Cast, row: Contai
         for sort in ledger.SORTS:
             page = Browser(cast.admin).get(f"/machine/density/?by={by}&sort={sort}&q=").content.decode()
             assert "512.0 MiB" in page or "512 MiB" in page
+    Container.objects.filter(pk=row.pk).update(release=cast.app.releases.get())
     found = json.loads(
         cast.client(cast.admin).call("GET", "machine/density?by=process&size=64&asleep=50").content
     )
@@ -171,3 +176,80 @@ def test_the_reserve_and_what_is_expected_are_bounded() -> None:
     assert [admission.reserve(size * GIB) // MIB for size in (1, 8, 64)] == [256, 409, 1024]
     assert admission.need(32 * MIB) == 32 * MIB and admission.need(GIB) == 64 * MIB
     assert admission.need(GIB, 300 * MIB) == 300 * MIB
+
+
+@pytest.fixture
+def shop(cast: Cast) -> App:
+    """v1 serves; its web process asks for 256 MiB and needed 60."""
+    Peak.objects.create(app=cast.app, process_type="web", days={"2026-11-27": 60 * MIB})
+    cast.app.refresh_from_db()
+    return cast.app
+
+
+def memory(app: App) -> int:
+    return limits.in_force(app, app.releases.get(pk=app.serving_release_id))[0].memory_bytes
+
+
+def test_advice_is_applied_told_of_and_taken_back(cast: Cast, shop: App) -> None:
+    made = shop.releases.count()
+    actions.right_size(actor=cast.developer, app=shop, process="web")
+    shop.refresh_from_db()
+    assert memory(shop) == 80 * MIB and shop.releases.count() == made, "nothing is restarted"
+    said = Event.objects.get(verb="app.limit").detail
+    assert (said["process"], said["memory"], said["before"]) == ("web", 80 * MIB, 256 * MIB)
+    with pytest.raises(Conflict, match="about right"):
+        actions.right_size(actor=cast.developer, app=shop, process="web")
+    actions.undo_right_size(actor=cast.developer, app=shop, process="web")
+    shop.refresh_from_db()
+    assert memory(shop) == 256 * MIB and shop.limits == {}
+    with pytest.raises(Conflict, match="limit of its release"):
+        actions.undo_right_size(actor=cast.developer, app=shop, process="web")
+
+
+def test_who_writes_another_limit_into_berth_toml_has_the_last_word(cast: Cast, shop: App) -> None:
+    actions.right_size(actor=cast.developer, app=shop, process="web")
+    web = ProcessSpec(name="web", args=("x",))
+    for asked, held in ((256, 80), (300, 300), (256, 80)):
+        released(shop, cast.developer, report(processes=[replace(web, memory_bytes=asked * MIB)]))
+        shop.refresh_from_db()
+        assert memory(shop) == held * MIB
+
+
+def test_advice_that_is_stale_is_refused(cast: Cast, shop: App) -> None:
+    with pytest.raises(Conflict, match="another by now: 80 MiB"):
+        actions.right_size(actor=cast.developer, app=shop, process="web", advice=96 * MIB)
+    with pytest.raises(NotFound, match="no process type 'worker'"):
+        actions.right_size(actor=cast.developer, app=shop, process="worker")
+    Peak.objects.update(days={"2026-11-27": 1000 * MIB})
+    shop.tenant.memory_bytes = GIB
+    shop.tenant.save()
+    with pytest.raises(Refused, match="above the tenant's quota of 1,024 MiB"):
+        actions.right_size(actor=cast.developer, app=shop, process="web")
+    shop.refresh_from_db()
+    assert shop.limits == {}
+
+
+def test_one_click_on_either_page(cast: Cast, shop: App, row: Container) -> None:
+    Container.objects.filter(pk=row.pk).update(release=shop.serving_release_id)
+    admin, member = Browser(cast.admin), Browser(cast.developer)
+    listed = "/machine/density/?by=process"
+    assert 'value="83886080"' in admin.get(listed).content.decode()
+    done = admin.post("/machine/density/demo/shop/web/?by=process&page=1", {"advice": 80 * MIB})
+    assert done.headers["Location"] == "/machine/density/?by=process&page=1"
+    assert "was 256 MiB" in admin.get(listed).content.decode()
+    page = member.get("/t/demo/shop/").content.decode()
+    assert "instead of the 256 MiB" in " ".join(page.split())
+    member.post("/t/demo/shop/limits/web/", {"undo": "1"})
+    assert "instead of the" not in " ".join(member.get("/t/demo/shop/").content.decode().split())
+    assert "Limit<" not in Browser(cast.viewer).get("/t/demo/shop/").content.decode()
+    assert member.post("/t/demo/shop/limits/web/", {"advice": "much"}).status_code == 400
+
+
+def test_the_sweep_finds_what_is_held_to_another_limit(cast: Cast, shop: App) -> None:
+    """The message may be lost."""
+    release = shop.serving_release_id
+    own: dict[str, Any] = {"kind": "process", "process_type": "web", "status": "running"}
+    Container.objects.create(tenant=cast.tenant, app=shop, release_id=release, memory_limit=256 * MIB, **own)
+    assert shop.pk not in sweep.below_formation()
+    actions.right_size(actor=cast.developer, app=shop, process="web")
+    assert shop.pk in sweep.below_formation()

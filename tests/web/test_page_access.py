@@ -46,6 +46,7 @@ MATRIX = {
     "tenants/<slug:slug>/isolation/": Row(VIEWER, 200, 302),
     "machine/": Row(ADMIN),
     "machine/density/": Row(ADMIN),
+    "machine/density/<slug:tenant>/<slug:name>/<str:process>/": Row(ADMIN, 405, 302),
     "machine/isolation/": Row(ADMIN, 200, 302),
     "machine/people/": Row(ADMIN),
     "machine/store/": Row(ADMIN),
@@ -75,6 +76,7 @@ MATRIX = {
     f"{APP}pushes/": Row(VIEWER, 200, 302, DEVELOPER, {"version": "1", "image": IMAGE}),
     f"{APP}exports/": Row(DEVELOPER, 405, 302, body={"version": "1"}),
     f"{APP}restart/": Row(DEVELOPER, 405, 302),
+    f"{APP}limits/<str:process>/": Row(DEVELOPER, 405, 302),
     f"{APP}sleep/": Row(DEVELOPER, 405, 302),
     f"{APP}wake/": Row(DEVELOPER, 405, 302),
     f"{APP}builds/": Row(VIEWER),
@@ -172,6 +174,7 @@ def test_access(cast: Cast, method: str, path: str, settings: Any) -> None:
             .replace("<str:key>", "KEY")
             .replace("<str:host>", "registry.example:5000")
             .replace("<slug:volume>", "data")
+            .replace("<str:process>", "web")
             .replace("<slug:part>", "head")
             .replace("<slug:kind>", "look")
             .replace("<int:member_id>", "99999")

@@ -90,6 +90,6 @@ def _commands() -> list[tuple[str, Any]]:
     for name, command in typer.main.get_group(cli).commands.items():
         below = getattr(command, "commands", {})
         found += [(f"{name} {part}", inner) for part, inner in below.items()]
-        if not below or name in ("config", "volumes", "quota"):  # which lists by itself
+        if not below or name in ("config", "volumes", "quota", "limits"):  # which lists by itself
             found.append((name, command))
     return found
