@@ -18,7 +18,7 @@ _TONES = {
     "run": {"queued": "busy", "running": "busy", "failed": "bad", "timed-out": "bad"},
     "push": {"done": "ok", "queued": "busy", "running": "busy", "failed": "bad"},
     "change": {"added": "ok", "changed": "warn", "removed": "bad"},
-    "container": {"running": "ok", "sleeping": "ok", "creating": "busy", "created": "busy"},
+    "container": {"running": "ok", "sleeping": "idle", "creating": "busy", "created": "busy"},
 }
 
 
@@ -84,6 +84,14 @@ def span(value: timedelta | None) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = int(seconds) // 60
     return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def brief(usec: int) -> str:
+    """Microseconds: 0.4 ms, 12 ms, 1.2 s."""
+    if usec >= 1_000_000:
+        return f"{usec / 1_000_000:.1f} s"
+    return f"{usec / 1000:.0f} ms" if usec >= 10_000 else f"{usec / 1000:.1f} ms"
 
 
 @register.filter

@@ -60,6 +60,7 @@ def _usage(app: App) -> dict[str, Any]:
     rows = list(selectors.live_containers(app))
     return {
         "containers": rows,
+        "may_sleep": releases.may_sleep(releases.serving_release(app)),
         "worth": [size for size in limits.sizes_of(app) if size.advice or size.undo],
         "ended": list(selectors.past_containers(app, RECENT)),
         "memory": sum(row.memory_bytes for row in rows),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db.models import QuerySet
 
 from tenants.apps.models import App
 from tenants.releases.models import Build, Release
+from tenants.releases.serial import processes
 
 
 def releases(app: App, limit: int = 20) -> QuerySet[Release]:
@@ -35,3 +38,34 @@ def current_builds(app: App) -> QuerySet[Build]:
 
 def config_keys(app: App) -> list[str]:
     return list(app.config_vars.values_list("key", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Sleepers:
+    """Of the containers that serve: how many sleep, how many are awake and may sleep, how many never do."""
+
+    asleep: int
+    may: int
+    never: int
+
+    @property
+    def all_asleep(self) -> bool:
+        return self.asleep > 0 and not self.may and not self.never
+
+
+def sleepers(app: App, serving: Release | None) -> Sleepers:
+    wakeable = may_sleep(serving)
+    rows = list(
+        app.containers.filter(
+            kind="process", status__in=("running", "sleeping"), release_id=app.serving_release_id
+        ).values_list("process_type", "status")
+    )
+    asleep = sum(status == "sleeping" for _, status in rows)
+    never = sum(status == "running" and name not in wakeable for name, status in rows)
+    return Sleepers(asleep, len(rows) - asleep - never, never)
+
+
+def may_sleep(release: Release | None) -> set[str]:
+    """Process types that something can wake: web, and those with a port in berth.toml."""
+    found = processes(release) if release else ()
+    return {process.name for process in found if process.name == "web" or process.port}

@@ -37,6 +37,7 @@ def app_context(request: SignedInRequest, app: App, tab: str) -> dict[str, Any]:
     role = role_in(request.user, app.tenant)
     build, release = selectors.latest_build(app), selectors.latest_release(app)
     build_failed = build is not None and failed_after(build, release)
+    serving = selectors.serving_release(app)
     return {
         "app": app,
         "card": app_card(app),
@@ -44,7 +45,8 @@ def app_context(request: SignedInRequest, app: App, tab: str) -> dict[str, Any]:
         "may_change": role is not None and includes(role, Role.DEVELOPER),
         "may_destroy": role == Role.OWNER,
         "as_administrator": role is None,
-        "serving": selectors.serving_release(app),
+        "serving": serving,
+        "sleepers": selectors.sleepers(app, serving),
         "latest_release": release,
         "latest_build": build,
         "build_failed": build_failed,

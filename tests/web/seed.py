@@ -66,6 +66,7 @@ WORLD = (
     Wanted("harbor", "sandbox", (), "", ()),
     Wanted("nova", "api", ("succeeded",) * 3, "live", (("web", "running", True),) * 2),
     Wanted("nova", "docs", ("queued",), "", ()),
+    Wanted("nova", "quiet", containers=(("web", "sleeping", True), ("worker", "running", True))),
 )
 LOG = (
     "Traceback (most recent call last):",
@@ -111,6 +112,9 @@ def fill() -> None:
 
 def _readings() -> None:
     """As on cgroup v2; one was not weighed yet."""
+    slept = {"slept_at": _now() - timedelta(hours=3), "awake_bytes": 70 * MIB, "memory_bytes": 1_400_000}
+    woken = {"woken_at": _now() - timedelta(hours=5), "wakes": 4, "wake_usec": 13_400, "cpu_millis": 0}
+    Container.objects.filter(status="sleeping").update(**slept, **woken)
     for n, row in enumerate(Container.objects.exclude(status="stopped")):
         weighed = {"unshared": 30 * MIB, "shared": 9 * MIB} if n else {}
         stalls = {"stalled_cpu": 42, "stalled_memory": 0, "stalled_io": 7}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from paas.errors import BadInput, Conflict
+from paas.specs import MIB
 from paas.worker import sleep
 from paas.worker.routes import upstream
 from tenants.apps.models import App
@@ -14,6 +16,7 @@ from tenants.audit.models import Event
 from tenants.containers import actions, observations
 from tenants.containers.models import Container
 from tests.web.cast import Cast, make_container
+from tests.web.pages import Browser
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -81,3 +84,36 @@ def test_a_row_follows_what_is_seen(cast: Cast) -> None:
     observations.woke(row, at=NOON, usec=800)  # told before it was seen asleep
     row.refresh_from_db()
     assert (row.status, row.wakes) == ("running", 2)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "buttons", "pill"),
+    [
+        (["running"], {"Sleep"}, "Running"),
+        (["sleeping"], {"Wake"}, "Asleep"),
+        (["running", "sleeping"], {"Sleep", "Wake"}, "Running"),
+    ],
+)
+def test_the_page_offers_what_applies(cast: Cast, statuses: list[str], buttons: set[str], pill: str) -> None:
+    release = serving(cast).releases.get()
+    release.processes = [{**release.processes[0], "count": len(statuses)}]
+    release.save()
+    for status in statuses:
+        row = make_container(cast.app)
+        slept = {"slept_at": NOON, "awake_bytes": 9 * MIB, "memory_bytes": MIB} if status == "sleeping" else {}
+        Container.objects.filter(pk=row.pk).update(status=status, ready=True, **slept)
+    page = " ".join(Browser(cast.developer).get("/t/demo/shop/").content.decode().split())
+    assert {name for name in ("Sleep", "Wake") if f">{name}</button>" in page} == buttons
+    assert re.search(rf"State: </span>\s*<span class=\"pill pill-\w+\">{pill}<", page)
+    assert ("saves 8 MiB" in page) == ("sleeping" in statuses)
+    viewed = Browser(cast.viewer).get("/t/demo/shop/").content.decode()
+    assert ">Sleep</button>" not in viewed and ">Wake</button>" not in viewed
+
+
+def test_what_nothing_could_wake_says_so(cast: Cast) -> None:
+    release = serving(cast).releases.get()
+    release.processes = [{**release.processes[0], "name": "worker"}]
+    release.save()
+    Container.objects.filter(pk=make_container(cast.app).pk).update(ready=True, process_type="worker")
+    page = Browser(cast.developer).get("/t/demo/shop/").content.decode()
+    assert "no port to be woken by" in page and ">Sleep</button>" not in page
