@@ -122,6 +122,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "tenants.accounts.context.shell",
                 "tenants.isolation.context.alarm",
+                "tenants.fleet.context.swap",
             ],
         },
     }

@@ -126,6 +126,7 @@ class Sampler:
             cpu_millis=millis,
             disk_bytes=disk.used + disk.free,  # as df(1) counts: a file system may keep blocks back
             disk_free_bytes=disk.free,
+            swap_bytes=memory.get("SwapTotal", 0),
         )
         live.publish(live.MACHINE, {"what": "usage"})
         self._remember({usage.MACHINE: (memory["MemTotal"] - memory["MemAvailable"], millis)})

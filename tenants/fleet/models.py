@@ -18,6 +18,7 @@ class Machine(models.Model):
     cpu_millis = models.PositiveIntegerField(default=0)  # busy, all cores
     disk_bytes = models.PositiveBigIntegerField(default=0)
     disk_free_bytes = models.PositiveBigIntegerField(default=0)
+    swap_bytes = models.PositiveBigIntegerField(null=True)  # null: not looked at yet
     sampled_at = models.DateTimeField(null=True)
 
 

@@ -19,6 +19,7 @@ def machine_sampled(
     cpu_millis: int,
     disk_bytes: int,
     disk_free_bytes: int,
+    swap_bytes: int,
 ) -> None:
     Machine.objects.update_or_create(
         id=1,
@@ -29,6 +30,7 @@ def machine_sampled(
             "cpu_millis": cpu_millis,
             "disk_bytes": disk_bytes,
             "disk_free_bytes": disk_free_bytes,
+            "swap_bytes": swap_bytes,
             "sampled_at": timezone.now(),
         },
     )

@@ -106,6 +106,7 @@ def fill() -> None:
         cpu_millis=2150,
         disk_bytes=240 * GIB,
         disk_free_bytes=171 * GIB,
+        swap_bytes=0,
         sampled_at=_now(),
     )
 

@@ -153,6 +153,7 @@ def test_the_machine_and_who_uses_it(cast: Cast) -> None:
         "cpu_millis": 700,
         "disk_bytes": 10,
         "disk_free_bytes": 5,
+        "swap_bytes": 1,
     }
     for _ in range(2):
         machine_sampled(**numbers)

@@ -50,6 +50,7 @@ def machine() -> None:
         cpu_millis=0,
         disk_bytes=100 * GIB,
         disk_free_bytes=50 * GIB,
+        swap_bytes=0,
     )
 
 

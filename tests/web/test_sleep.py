@@ -15,9 +15,11 @@ from tenants.apps.models import App
 from tenants.audit.models import Event
 from tenants.containers import actions, observations
 from tenants.containers.models import Container
+from tenants.fleet.models import Machine
 from tests.web.cast import Cast, make_container
 from tests.web.pages import Browser
 
+GIB = 1024 * MIB
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
@@ -117,3 +119,13 @@ def test_what_nothing_could_wake_says_so(cast: Cast) -> None:
     Container.objects.filter(pk=make_container(cast.app).pk).update(ready=True, process_type="worker")
     page = Browser(cast.developer).get("/t/demo/shop/").content.decode()
     assert "no port to be woken by" in page and ">Sleep</button>" not in page
+
+
+@pytest.mark.parametrize(("swap", "told"), [(0, True), (None, False), (MIB, False)])
+def test_a_machine_without_swap_says_what_is_missing(cast: Cast, swap: int | None, told: bool) -> None:
+    serving(cast)
+    make_container(cast.app)
+    Machine.objects.create(memory_bytes=GIB, swap_bytes=swap)
+    member = Browser(cast.developer).get("/t/demo/shop/").content.decode()
+    assert ("no swap to sleep in" in member) == told and "bin/up" not in member
+    assert ("bin/up --swap auto" in Browser(cast.admin).get("/machine/density/").content.decode()) == told
