@@ -28,20 +28,22 @@ class Idle:
 @dataclass(frozen=True, slots=True)
 class Room:
     """`available` is what the kernel could give without swapping (MemAvailable), `swap_free` what is left of
-    swap. `idle`: least recently used first."""
+    swap, `untouched` what the kernel would write there by itself. `idle`: least recently used first."""
 
     memory: int
     available: int
     swap: int
     swap_free: int
     reserved: int
+    untouched: int = 0
     idle: Sequence[Idle] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Admitted where `why` is empty, once `to_sleep` do so."""
+    """Admitted where `why` is empty, once `to_sleep` do so. `short`: it does not fit as things are."""
 
+    short: bool = False
     to_sleep: tuple[str, ...] = ()
     why: str = ""
     hint: str = ""
@@ -62,11 +64,13 @@ def admit(room: Room, limit: int, needs: int) -> Answer:
     most = OVERCOMMIT * (room.memory + room.swap)
     if room.reserved + limit > most:
         return Answer(
+            short=True,
             why=f"the limits of all containers would add up to {_mib(room.reserved + limit)}, "
             f"{OVERCOMMIT} times what the machine has ({_mib(room.memory)} and {_mib(room.swap)} of swap)",
             hint="lower the memory limits of some apps (see the machine's density page), or add memory",
         )
     missing = needs - (room.available - reserve(room.memory))
+    short = missing > 0
     asleep: list[str] = []
     swap_left = room.swap_free
     for idle in room.idle:
@@ -75,13 +79,17 @@ def admit(room: Room, limit: int, needs: int) -> Answer:
         if 0 < idle.gives <= swap_left:
             asleep.append(idle.id)
             missing, swap_left = missing - idle.gives, swap_left - idle.gives
-    if missing <= 0:
-        return Answer(to_sleep=tuple(asleep))
+    # Where nobody is left who could sleep, the kernel still pages out by itself what nobody touches: half of
+    # that is counted on, and half of the swap, so that some is left.
+    if missing <= max(0, min(room.untouched, swap_left) // 2):
+        return Answer(short, tuple(asleep))
     return Answer(
+        short=True,
         why=f"{_mib(needs)} of memory are needed, and beside its reserve the machine has "
         f"{_mib(max(0, room.available - reserve(room.memory)))} to give; no idle app can sleep to make room"
         + ("" if room.swap else ": there is no swap to sleep in"),
-        hint="stop or scale down an app, or ask an administrator for swap (bin/up --swap auto) or more memory",
+        hint="stop or scale down an app, let more of them sleep (berth sleep), or ask an administrator for "
+        "swap (bin/up --swap auto) or more memory",
     )
 
 

@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from paas import live, usage
+from paas.linux import memory
 from paas.specs import Reading
 from paas.worker import engine
 from paas.worker.rounds import Round
@@ -94,8 +95,8 @@ class Sampler:
         """A point for the charts of apps that were read, less often than a sample."""
         used: dict[str, tuple[int, int]] = {}
         for row in rows:
-            memory, cpu = used.get(row.app_id, (0, 0))
-            used[row.app_id] = (memory + row.memory_bytes, cpu + row.cpu_millis)
+            held, cpu = used.get(row.app_id, (0, 0))
+            used[row.app_id] = (held + row.memory_bytes, cpu + row.cpu_millis)
         self._remember(used)
 
     def _remember(self, used: dict[str, tuple[int, int]]) -> None:
@@ -112,7 +113,7 @@ class Sampler:
 
     def _sample_machine(self) -> None:
         """Into the machine's row: memory in use in bytes, and thousandths of a core."""
-        memory = _meminfo()
+        seen = memory.read()
         busy, now = _busy_seconds(), time.monotonic()
         millis = 0
         if self._machine:
@@ -121,15 +122,15 @@ class Sampler:
         disk = shutil.disk_usage(settings.PATHS.state)
         fleet.machine_sampled(
             cores=os.cpu_count() or 1,
-            memory_bytes=memory["MemTotal"],
-            memory_available_bytes=memory["MemAvailable"],
+            memory_bytes=seen.total,
+            memory_available_bytes=seen.available,
             cpu_millis=millis,
             disk_bytes=disk.used + disk.free,  # as df(1) counts: a file system may keep blocks back
             disk_free_bytes=disk.free,
             swap_bytes=memory.get("SwapTotal", 0),
         )
         live.publish(live.MACHINE, {"what": "usage"})
-        self._remember({usage.MACHINE: (memory["MemTotal"] - memory["MemAvailable"], millis)})
+        self._remember({usage.MACHINE: (seen.total - seen.available, millis)})
 
 
 def is_same(was: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
@@ -142,12 +143,6 @@ def is_same(was: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
 def _running() -> QuerySet[Container]:
     rows = Container.objects.filter(status=Container.Status.RUNNING)
     return rows.only("pk", "tenant_id", "app_id", "kind", "process_type", "memory_bytes", "cpu_millis", "pids")
-
-
-def _meminfo() -> dict[str, int]:
-    """/proc/meminfo in bytes."""
-    rows = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
-    return {name.rstrip(":"): int(value) * 1024 for name, value, *_ in rows}
 
 
 def _busy_seconds() -> float:

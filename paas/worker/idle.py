@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from paas.linux.memory import Memory
+
 BUSY_CPU = 0.02  # of a core: what computes is not idle, whoever it talks to
 # A visitor who waits for an answer sends nothing meanwhile; a web socket may stay open for days.
 ANSWERING_SECONDS = 600.0
@@ -25,17 +27,8 @@ class Candidate:
     answering: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """In bytes."""
-
-    total: int
-    available: int
-    swap_free: int
-
-    @property
-    def pressed(self) -> bool:
-        return self.available < self.total * PRESSED
+def is_pressed(memory: Memory) -> bool:
+    return memory.available < memory.total * PRESSED
 
 
 def quiet(candidate: Candidate, *, pressed: bool) -> float:

@@ -85,6 +85,11 @@ def who_may() -> list[Container]:
     return [row for row in rows if row.process_type == "web" or row.process_type in ports[row.release_id or ""]]
 
 
+def after(row: Container) -> float:
+    """Idle seconds that make it sleep by itself, 0 for never."""
+    return float(settings.SLEEP_AFTER if row.app.sleep_after is None else row.app.sleep_after)
+
+
 def answering() -> set[str]:
     """Upstreams from which a visitor waits for an answer."""
     try:

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from paas.host import swap
-from paas.host.installation import Installation
 from paas.linux import hot_pages, reclaim
 from paas.linux.cgroup_limits import read_field, read_int
 from paas.linux.cgroups import Cgroup
-from paas.paths import Paths
 from paas.specs import MIB, Limits
+from tests.swap import swapping
 
 pytestmark = pytest.mark.kernel
 SIZE = 24 * MIB
@@ -40,15 +38,7 @@ if not child:
 """
 
 
-@pytest.fixture(scope="module")
-def swapping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Swap of our own, whether the machine has some or not."""
-    folder = tmp_path_factory.mktemp("swap")
-    here = Installation(folder, Paths(state=folder / "state", run=folder / "run"))
-    here.paths.state.mkdir()
-    swap.ensure(here, "128M", lambda line: None)
-    yield
-    swap.remove(here)
+__all__ = ["swapping"]
 
 
 class Tenant:

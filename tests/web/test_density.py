@@ -6,7 +6,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from paas import admission
 from paas.admission import Idle, Room, admit
 from paas.errors import Conflict, NotFound, Refused
 from paas.linux import shares
+from paas.linux.memory import Memory
 from paas.specs import MIB, ProcessSpec, Reading
 from paas.worker import room, sweep
 from tenants.apps.models import App
@@ -156,20 +157,23 @@ def test_what_fits_nowhere_is_refused_with_what_to_do() -> None:
     assert "20 times" in mad.why and "density" in mad.hint
 
 
-def test_it_is_asked_before_a_container_is_made(
-    cast: Cast, row: Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_asked_before_a_container_is_made(cast: Cast, row: Container) -> None:
     process = ProcessSpec(name="web", args=("x",), memory_bytes=512 * MIB)
-    lines = "MemTotal: 4194304 kB\nMemAvailable: {} kB\nSwapTotal: 2048 kB\nSwapFree: {} kB\n"
-    monkeypatch.setattr(room, "_MEMINFO", tmp_path / "meminfo")
-    for available, swap, ends in ((400_000, 0, True), (300_000, 0, False), (300_000, 60_000, True)):
-        room._MEMINFO.write_text(lines.format(available, swap))
+    fits, full = Memory(4 * GIB, 390 * MIB, GIB, 0, 0), Memory(4 * GIB, 290 * MIB, GIB, 0, GIB)
+    swaps = replace(full, swap_free=60 * MIB)
+    for now, ends in ((fits, True), (full, False), (swaps, True), (replace(swaps, untouched=MIB), False)):
         with nullcontext() if ends else pytest.raises(Refused, match="cannot start web of demo/shop: 64 MiB"):
-            room.demand(cast.app, process)
+            room.demand(cast.app, process, partial(replace, now))
     Peak.objects.create(app=cast.app, process_type="web", days={"2026-11-27": 300 * MIB})
-    room._MEMINFO.write_text(lines.format(400_000, 0))
     with pytest.raises(Refused, match="300 MiB of memory are needed"):
-        room.demand(cast.app, process)
+        room.demand(cast.app, process, lambda: fits)
+
+
+def test_the_kernel_is_counted_on_only_for_what_sleep_does_not_give() -> None:
+    tight = replace(ROOM, available=admission.reserve(8 * GIB), untouched=GIB, swap_free=200 * MIB)
+    assert admit(tight, GIB, 100 * MIB) == admission.Answer(short=True)
+    one = (Idle("a", 60 * MIB),)
+    assert admit(replace(tight, idle=one), GIB, 100 * MIB) == admission.Answer(True, ("a",))
 
 
 def test_the_reserve_and_what_is_expected_are_bounded() -> None:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from paas.linux.memory import Memory
+from paas.paths import Paths
 from paas.specs import MIB
-from paas.worker.idle import Candidate, Memory, due
+from paas.worker import used
+from paas.worker.idle import Candidate, due, is_pressed
+from paas.worker.used import Use, since
 
 BASE = Candidate("a", idle=1000.0, after=900.0)
 
@@ -42,5 +51,30 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 def test_memory_is_short_when_a_tenth_is_available() -> None:
-    assert not Memory(1000 * MIB, 101 * MIB, 1).pressed
-    assert Memory(1000 * MIB, 99 * MIB, 1).pressed
+    assert not is_pressed(Memory(1000 * MIB, 101 * MIB, 1, 1, 0))
+    assert is_pressed(Memory(1000 * MIB, 99 * MIB, 1, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("known", "idle", "expected"),
+    [
+        (None, 500.0, Use(1000.0, 7)),  # new, or nobody looked for so long: nobody knows what it computed
+        (Use(2000.0, 5), 500.0, Use(1000.0, 7)),  # of before the machine's start
+        (Use(600.0, 5), 400.2, Use(600.0, 5)),
+        (Use(600.0, 5), math.inf, Use(600.0, 5)),
+        (Use(600.0, 5), 4.0, Use(996.0, 7)),
+        (Use(600.0, 5), 300.0, Use(990.0, 7)),  # used while nobody looked: its cpu counter then is not known
+    ],
+)
+def test_the_last_use_is_remembered(known: Use | None, idle: float, expected: Use) -> None:
+    assert since(known, idle, 7, 1000.0) == expected
+
+
+def test_who_starts_anew_knows_as_much(tmp_path: Path, settings: Any) -> None:
+    settings.PATHS = Paths(state=tmp_path, run=tmp_path)
+    assert used.recall() == {}
+    now = round(time.monotonic(), 1)
+    used.note({"a": Use(now - 50, 3), "b": Use(now + 500, 4)})
+    assert used.recall() == {"a": Use(round(now - 50, 1), 3)}, "what is yet to come is of before a restart"
+    (tmp_path / "used.json").write_text('{"a": [')
+    assert used.recall() == {}

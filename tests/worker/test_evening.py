@@ -1,0 +1,102 @@
+"""Who goes to sleep when memory is short, on the real kernel: containers with memory of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from paas.errors import Refused
+from paas.linux.cgroups import Cgroup
+from paas.linux.memory import Memory
+from paas.specs import MIB, ProcessSpec
+from paas.worker import engine, evening, launch, sleep, used
+from paas.worker.roll_out import start_process
+from paas.worker.room import demand
+from paas.worker.used import Use
+from tenants.apps.models import App
+from tenants.containers.models import Container
+from tests.swap import swapping
+from tests.worker.host import CGROUP_ROOT, Host
+
+__all__ = ["swapping"]
+pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("swapping")]
+HELD = 24 * MIB
+HOLDS = ProcessSpec(
+    name="web", args=("sh", "-c", "dd if=/dev/zero bs=24M | sleep 600"), memory_bytes=48 * MIB, port=5000
+)
+NEW = ProcessSpec(name="web", args=("true",), memory_bytes=64 * MIB)
+
+
+def held() -> int:
+    return Cgroup(CGROUP_ROOT).usage().memory_bytes
+
+
+@pytest.fixture
+def three(host: Host) -> list[Container]:
+    """They serve; the first is the one that was used last."""
+    app = host.cast.app
+    App.objects.filter(pk=app.pk).update(serving_release_id=host.release.pk)
+    rows = [start_process(app, host.release, HOLDS, index) for index in (1, 2, 3)]
+    Container.objects.update(ready=True)
+    end = time.monotonic() + 20
+    while held() < 3 * HELD:
+        assert time.monotonic() < end, f"only {held()} bytes are held"
+        time.sleep(0.02)
+    return rows
+
+
+def uses(rows: list[Container]) -> dict[str, Use]:
+    """A minute and a bit ago, two, three."""
+    now = time.monotonic()
+    return {
+        row.pk: Use(now - 70.0 * number, engine.runtime().usage(row.pk).cpu_usec)
+        for number, row in enumerate(rows, start=1)
+    }
+
+
+def missing(amount: int, total: int, enough: int) -> Callable[[], Memory]:
+    """A machine on which `amount` less than `enough` is available until they hold that much less."""
+    before = held()
+    return lambda: Memory(total, enough - amount + before - held(), 128 * MIB, 120 * MIB, 0)
+
+
+def statuses(rows: list[Container]) -> list[str]:
+    for row in rows:
+        row.refresh_from_db()
+    return [row.status for row in rows]
+
+
+def test_pressure_takes_the_least_recently_used_until_there_is_room(three: list[Container]) -> None:
+    short = missing(HELD + HELD // 2, 1024 * MIB, 103 * MIB)
+    assert evening.look(uses(three), lambda: True, short) == [three[2].pk, three[1].pk]
+    assert statuses(three) == ["running", "sleeping", "sleeping"]
+    assert evening.look(uses(three), lambda: True, short) == [], (
+        "there is room now, and they may rest for longer"
+    )
+    take_down(three)
+
+
+def test_room_for_one_more_is_made_by_others_that_are_idle(host: Host, three: list[Container]) -> None:
+    used.note(uses(three))
+    reserve, app = 256 * MIB, App.objects.create(tenant=host.cast.other, name="another")
+    with pytest.raises(Refused, match="no idle app can sleep") as refused:
+        demand(host.cast.app, NEW, missing(HELD, 1024 * MIB, reserve + 64 * MIB))
+    assert "berth sleep" in refused.value.hint
+    with pytest.raises(Refused):
+        demand(app, NEW, missing(4 * HELD, 1024 * MIB, reserve + 64 * MIB))
+    assert statuses(three) == ["running"] * 3, "who sleeps in vain, or for itself"
+    short = missing(HELD + HELD // 2, 1024 * MIB, reserve + 64 * MIB)
+    demand(app, NEW, short)
+    assert statuses(three) == ["running", "sleeping", "sleeping"]
+    assert short().available >= reserve + 64 * MIB
+    with sleep.awake(three[2]):
+        pass
+    assert launch.observe(three[2]).status == "running"
+    take_down(three)
+
+
+def take_down(rows: list[Container]) -> None:
+    for row in rows:
+        launch.take_down(row, reason="", grace=0.0)
