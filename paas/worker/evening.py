@@ -29,7 +29,7 @@ def look(
     now = memory_now()
     if not now.swap_free:
         return []  # asleep, an app would keep all that it has in memory
-    rows = {row.pk: row for row in sleep.who_may() if row.status == Container.Status.RUNNING}
+    rows = {row.pk: row for row in sleep.who_may(status=Container.Status.RUNNING)}
     _watch(rows.values())
     slept = []
     for candidate in due(used.candidates(rows.values(), seen), pressed=is_pressed(now)):

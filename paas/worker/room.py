@@ -39,7 +39,8 @@ def demand(app: App, process: ProcessSpec, memory_now: Callable[[], Memory] = me
 
 def _make_room(app: App, ask: Callable[[Sequence[Idle]], Answer]) -> Answer:
     """The last answer; each who may sleep is tried once."""
-    rows = {row.pk: row for row in sleep.who_may() if _may_give_way(row, app)}
+    running = sleep.who_may(status=Container.Status.RUNNING)
+    rows = {row.pk: row for row in running if row.app_id != app.pk}
     known = used.candidates(rows.values(), used.recall())
     waiting = {one.container_id: one for one in due(known, pressed=True)}
     idle = [Idle(pk, _gives(rows[pk])) for pk in waiting]
@@ -48,10 +49,6 @@ def _make_room(app: App, ask: Callable[[Sequence[Idle]], Answer]) -> Answer:
         evening.lay(rows[first], quiet(waiting[first], pressed=True))
         idle = [one for one in idle if one.id != first]
     return answer
-
-
-def _may_give_way(row: Container, app: App) -> bool:
-    return row.status == Container.Status.RUNNING and row.app_id != app.pk
 
 
 def _gives(row: Container) -> int:

@@ -43,6 +43,7 @@ class App(models.Model):
     class Meta:
         ordering = ["tenant__slug", "name"]
         constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="one_app_name_per_tenant")]
+        indexes = [models.Index(fields=["id"], condition=~models.Q(sleep_order=""), name="app_ordered")]
 
     def __str__(self) -> str:
         return f"{self.tenant.slug}/{self.name}"
