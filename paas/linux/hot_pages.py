@@ -14,15 +14,25 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import pairwise
+from itertools import chain, groupby, pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MOST = 64 * 1024 * 1024  # bytes, of its processes together
-_PRESENT, _OF_A_FILE = 1 << 63, 1 << 61  # bits of a pagemap entry
+_PRESENT, _SWAPPED, _OF_A_FILE = 1 << 63, 1 << 62, 1 << 61  # bits of a pagemap entry
+_SWAP, _PLACE = 1 << 5, 1 << 50  # of one that is swapped: bits 0-4 which swap, 5-54 where in it
 _PROCESS_MADVISE, _MADV_WILLNEED, _IOV_MAX = 440, 3, 1024
 _PAGES_ARE_UNUSED = "1"  # to clear_refs
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Range(NamedTuple):
+    """Of a process's memory, in bytes."""
+
+    pid: int
+    begin: int
+    end: int
 
 
 def forget(pids: Iterable[int]) -> None:
@@ -50,37 +60,68 @@ def _used(smaps: str) -> int:
 def note(pids: Iterable[int], file: Path) -> None:
     """Write it down, who was born last first: a server's workers answer, not their parent. Nothing is written
     where it is too much: then nothing is fetched ahead, and what the next wake needs is known afterwards."""
-    found = {pid: list(_resident(pid)) for pid in sorted(pids, reverse=True)}
+    found = [Range(pid, *each) for pid in sorted(pids, reverse=True) for each in _resident(pid)]
     file.unlink(missing_ok=True)
-    if sum(end - begin for ranges in found.values() for begin, end in ranges) > MOST:
-        return
-    numbers = array.array("Q")
-    for pid, ranges in found.items():
-        numbers.extend((pid, len(ranges), *(number for each in ranges for number in each)))
-    file.write_bytes(numbers.tobytes())
+    if sum(each.end - each.begin for each in found) <= MOST:
+        _write(file, found)
+
+
+def arrange(file: Path) -> None:
+    """What was noted, as it came to lie in swap: so the disk reads much at once, and nothing twice that
+    processes share. 28 MiB from a disk that had not read them for long: 80 ms instead of 280."""
+    found: dict[int, Range] = {}
+    for each in _read(file):
+        for place, address in _in_swap(each):
+            found.setdefault(place, Range(each.pid, address, address + PAGE))
+    if found:
+        _write(file, _joined(found[place] for place in sorted(found)))
 
 
 def fetch(file: Path) -> None:
     """Have the kernel begin to read all that was noted. No note is fine, and so is a process that has ended."""
-    numbers = array.array("Q")
-    try:
-        numbers.frombytes(file.read_bytes())
-    except FileNotFoundError:
-        return
-    at = 0
-    while at < len(numbers):
-        pid, count = numbers[at : at + 2]
-        ranges = numbers[at + 2 : at + 2 + 2 * count]
-        at += 2 + 2 * count
+    for pid, ranges in groupby(_read(file), key=lambda each: each.pid):
         with suppress(ProcessLookupError):
             _will_need(pid, ranges)
 
 
-def _will_need(pid: int, ranges: array.array[int]) -> None:
+def _write(file: Path, ranges: Iterable[Range]) -> None:
+    new = file.with_name(f".{file.name}")  # whoever wakes it meanwhile reads a whole note
+    new.write_bytes(array.array("Q", chain.from_iterable(ranges)).tobytes())
+    new.rename(file)
+
+
+def _read(file: Path) -> list[Range]:
+    numbers = array.array("Q")
+    with suppress(FileNotFoundError):
+        numbers.frombytes(file.read_bytes())
+    return [Range(*each) for each in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)]
+
+
+def _joined(ranges: Iterable[Range]) -> Iterator[Range]:
+    """Neighbours as one."""
+    last: Range | None = None
+    for each in ranges:
+        if last and (last.pid, last.end) == (each.pid, each.begin):
+            last = Range(last.pid, last.begin, each.end)
+            continue
+        if last:
+            yield last
+        last = each
+    if last:
+        yield last
+
+
+def _in_swap(where: Range) -> Iterator[tuple[int, int]]:
+    """(place, address) of each page that is in swap; neighbours there have places that follow each other."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for number, entry in enumerate(_entries(where.pid, where.begin, where.end)):
+            if entry & _SWAPPED:
+                yield entry % _SWAP * _PLACE + entry // _SWAP % _PLACE, where.begin + number * PAGE
+
+
+def _will_need(pid: int, ranges: Iterable[Range]) -> None:
     # struct iovec is an address and a length
-    vector = array.array("Q")
-    for begin, end in zip(ranges[::2], ranges[1::2], strict=True):
-        vector.extend((begin, end - begin))
+    vector = array.array("Q", chain.from_iterable((each.begin, each.end - each.begin) for each in ranges))
     fd = os.pidfd_open(pid)
     try:
         for first in range(0, len(vector), 2 * _IOV_MAX):
@@ -96,11 +137,15 @@ def _resident(pid: int) -> Iterator[tuple[int, int]]:
     """(begin, end) of each run of pages that are in memory and no file's."""
     with suppress(FileNotFoundError, ProcessLookupError):
         maps = Path(f"/proc/{pid}/maps").read_text()
-        with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
-            for begin, end in _writable(maps):
-                entries = array.array("Q")
-                entries.frombytes(os.pread(pagemap.fileno(), (end - begin) // PAGE * 8, begin // PAGE * 8))
-                yield from _runs(begin, entries)
+        for begin, end in _writable(maps):
+            yield from _runs(begin, _entries(pid, begin, end))
+
+
+def _entries(pid: int, begin: int, end: int) -> array.array[int]:
+    entries = array.array("Q")
+    with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
+        entries.frombytes(os.pread(pagemap.fileno(), (end - begin) // PAGE * 8, begin // PAGE * 8))
+    return entries
 
 
 def _writable(maps: str) -> Iterator[tuple[int, int]]:

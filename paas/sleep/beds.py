@@ -78,6 +78,7 @@ class Bed:
             page_out(but=max(hot_pages.used(pids), 1))
         hot_pages.note(pids, self.asleep.hot(address))
         page_out()
+        hot_pages.arrange(self.asleep.hot(address))
 
     def watch(self, address: IPv4Address, cgroup: Cgroup) -> None:
         """When it has started: what it uses from now on is what its first wake will need. Again is nothing.

@@ -123,6 +123,11 @@ def test_what_it_had_in_memory_is_fetched_ahead(
     monkeypatch.setattr(hot_pages, "MOST", 4 * SIZE)
     hot_pages.note(tenant.cgroup.pids(), pages)
     reclaim.page_out(tenant.cgroup, tmp_path / "note", lambda: True)
+    noted = hot_pages._read(pages)
+    hot_pages.arrange(pages)
+    arranged = [place for each in hot_pages._read(pages) for place, _ in hot_pages._in_swap(each)]
+    assert arranged == sorted(set(arranged)), "in the disk's order, each once"
+    assert set(arranged) == {place for each in noted for place, _ in hot_pages._in_swap(each)}
     before = tenant.charged()
     hot_pages.fetch(pages)
     assert tenant.charged() > before + SIZE
