@@ -72,7 +72,7 @@ def recall() -> dict[str, Use]:
 
 def note(seen: dict[str, Use]) -> None:
     new = _file().with_suffix(".new")
-    new.write_text(json.dumps({pk: (round(use.at, 1), use.cpu_usec) for pk, use in seen.items()}))
+    new.write_text(json.dumps({pk: (use.at, use.cpu_usec) for pk, use in seen.items()}))
     new.rename(_file())
 
 

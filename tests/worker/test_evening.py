@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from paas.agent.sleep import Sleep
 from paas.errors import Refused
 from paas.linux.cgroups import Cgroup
 from paas.linux.memory import Memory
@@ -100,3 +101,14 @@ def test_room_for_one_more_is_made_by_others_that_are_idle(host: Host, three: li
 def take_down(rows: list[Container]) -> None:
     for row in rows:
         launch.take_down(row, reason="", grace=0.0)
+
+
+def test_an_agent_that_starts_anew_goes_on_where_the_former_was(three: list[Container]) -> None:
+    former = Sleep()
+    former._look()
+    noted = used.recall()
+    assert noted.keys() == {row.pk for row in three}
+    anew = Sleep()
+    anew._look()
+    assert used.recall() == noted, "nobody was used since"
+    take_down(three)
