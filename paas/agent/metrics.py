@@ -127,7 +127,7 @@ class Sampler:
             cpu_millis=millis,
             disk_bytes=disk.used + disk.free,  # as df(1) counts: a file system may keep blocks back
             disk_free_bytes=disk.free,
-            swap_bytes=memory.get("SwapTotal", 0),
+            swap_bytes=seen.swap,
         )
         live.publish(live.MACHINE, {"what": "usage"})
         self._remember({usage.MACHINE: (seen.total - seen.available, millis)})
