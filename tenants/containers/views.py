@@ -30,7 +30,8 @@ RECENT = 5
 @signed_in
 def app(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     found = app_seen_by(request.user, tenant, name)
-    context = {**app_context(request, found, "overview"), **_usage(found), **_activity(found), **_about(found)}
+    context = app_context(request, found, "overview")
+    context |= {**_usage(found, context["serving"]), **_activity(found), **_about(found)}
     context["history"] = usage.history(found.pk)
     return render(request, "containers/app.html", context)
 
@@ -44,7 +45,7 @@ def part(request: SignedInRequest, tenant: str, name: str, part: str) -> HttpRes
         raise NotFound("there is no such part of the page")
     context = app_context(request, found, request.GET.get("tab", "overview"))
     if part == "usage":
-        context |= _usage(found)
+        context |= _usage(found, context["serving"])
     elif part == "activity":
         context |= _activity(found)
     elif part == "about":
@@ -56,12 +57,12 @@ def _about(app: App) -> dict[str, Any]:
     return {"image_use": store.use_of(app), "release_uses": store.releases_of(app)}
 
 
-def _usage(app: App) -> dict[str, Any]:
+def _usage(app: App, serving: Release | None) -> dict[str, Any]:
     rows = list(selectors.live_containers(app))
     return {
         "containers": rows,
-        "may_sleep": releases.may_sleep(releases.serving_release(app)),
-        "worth": [size for size in limits.sizes_of(app) if size.advice or size.undo],
+        "may_sleep": releases.may_sleep(serving),
+        "worth": [size for size in limits.sizes_of(app, serving) if size.advice or size.undo],
         "ended": list(selectors.past_containers(app, RECENT)),
         "memory": sum(row.memory_bytes for row in rows),
         "memory_limit": sum(row.memory_limit for row in rows),

@@ -27,6 +27,7 @@ from tenants.releases.config import Changes, check_changes, check_total
 from tenants.releases.formation import check_formation
 from tenants.releases.models import Build, Release, Source
 from tenants.releases.room import check_formation_fits
+from tenants.releases.selectors import serving_release
 
 MOST_WAITING = 10  # builds of one app; each holds a source on the host's disk
 
@@ -225,7 +226,7 @@ def undo_right_size(*, actor: User, app: App, process: str) -> limits.Size:
 
 
 def _size_of(app: App, process: str) -> limits.Size:
-    found = {size.process: size for size in limits.sizes_of(app)}
+    found = {size.process: size for size in limits.sizes_of(app, serving_release(app))}
     if process not in found:
         raise NotFound(
             f"no process type {process!r} of {app} runs", hint=f"It has {', '.join(found) or 'none that run'}."

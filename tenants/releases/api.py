@@ -138,7 +138,8 @@ def scale(request: HttpRequest, tenant: str, app: str, body: Formation) -> objec
     summary="Memory limits of its processes, what they were seen to need, and better ones",
 )
 def list_limits(request: HttpRequest, tenant: str, app: str) -> object:
-    return [LimitOut.of(size) for size in limits.sizes_of(app_for(person(request), tenant, app))]
+    found = app_for(person(request), tenant, app)
+    return [LimitOut.of(size) for size in limits.sizes_of(found, selectors.serving_release(found))]
 
 
 @router.post(

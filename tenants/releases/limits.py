@@ -62,9 +62,10 @@ def sizes(app: App, release: Release | None, needed: Mapping[str, int]) -> list[
     ]
 
 
-def sizes_of(app: App) -> list[Size]:
+def sizes_of(app: App, serving: Release | None) -> list[Size]:
     """Of the release that serves; none where none does."""
-    serving = app.releases.filter(pk=app.serving_release_id).defer("config").first()
+    if serving is None:
+        return []
     return sizes(app, serving, {peak.process_type: peak.bytes for peak in app.peaks.all()})
 
 

@@ -54,6 +54,8 @@ class Sleepers:
 
 
 def sleepers(app: App, serving: Release | None) -> Sleepers:
+    if serving is None:
+        return Sleepers(0, 0, 0)
     wakeable = may_sleep(serving)
     rows = list(
         app.containers.filter(
