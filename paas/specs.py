@@ -280,6 +280,7 @@ class ProcessSpec:
     """A process type, from berth.toml, the Procfile or the image. `args` are executed, never a host shell.
 
     A web process that is `private` is reached by name only. `port` takes the place of the image's.
+    `sleep_after` are idle seconds, 0 for never; None leaves it to the tenant and the machine.
     """
 
     name: str
@@ -289,6 +290,7 @@ class ProcessSpec:
     cpu_millis: int = 1000
     private: bool = False
     port: int | None = None
+    sleep_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

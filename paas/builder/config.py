@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from paas.builder.procfile import PROCESS_HINT, PROCESS_NAME, shell
 from paas.builder.toml_table import Table, load
 from paas.builder.volumes import Volumes, volumes
+from paas.idle_time import HOW_TO_WRITE, idle_seconds
 from paas.specs import MIB, MOST_OF_A_TYPE, HealthCheck
 
 NAME = "berth.toml"
@@ -49,6 +50,7 @@ class ProcessConfig:
     count: int | None = None
     private: bool | None = None
     port: int | None = None
+    sleep_after: int | None = None  # idle seconds, 0 for never
 
     def overlaid(self, other: ProcessConfig) -> ProcessConfig:
         return ProcessConfig(
@@ -58,6 +60,7 @@ class ProcessConfig:
             count=self.count if other.count is None else other.count,
             private=self.private if other.private is None else other.private,
             port=other.port or self.port,
+            sleep_after=self.sleep_after if other.sleep_after is None else other.sleep_after,
         )
 
 
@@ -148,6 +151,7 @@ def _process(table: Table) -> ProcessConfig:
         count=table.whole("count", None, 0, MOST_OF_A_TYPE),
         private=table.truth("private"),
         port=table.whole("port", None, 1, 65_535),
+        sleep_after=_sleep(table),
     )
     table.finish()
     return process
@@ -168,6 +172,16 @@ def _memory(table: Table) -> int | None:
     if not 16 * MIB <= value <= 256 * 1024 * MIB:
         table.wrong("memory", f"{text[:40]!r} is not a size that is allowed", hint)
     return value
+
+
+def _sleep(table: Table) -> int | None:
+    written = table.text_or_whole("sleep", HOW_TO_WRITE)
+    if written is None:
+        return None
+    seconds = idle_seconds(written)
+    if seconds is None:
+        table.wrong("sleep", f"{str(written)[:40]!r} is not a time that is allowed", HOW_TO_WRITE)
+    return seconds
 
 
 def _release(table: Table) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ def formation(
                 hint=f'add command = "…" to [processes.{name}]',
                 details={"file": "berth.toml", "key": f"processes.{name}.command"},
             )
+        _check_sleep(name, config.processes[name])
     return tuple(
         _spec(name, commands[name], config, counts or {})
         for name in sorted(commands, key=lambda name: name != "web")
@@ -51,7 +52,17 @@ def _spec(name: str, args: tuple[str, ...], config: Config, counts: Mapping[str,
         cpu_millis=process.cpu_millis or DEFAULT_CPU,
         private=bool(process.private),
         port=process.port,
+        sleep_after=process.sleep_after,
     )
+
+
+def _check_sleep(name: str, process: ProcessConfig) -> None:
+    if process.sleep_after and name != "web" and not process.port:
+        raise BadInput(
+            f"berth.toml: processes.{name}.sleep: it has no port, so nothing could wake it",
+            hint=f"take `sleep` out of [processes.{name}], or give it the `port` that it listens on",
+            details={"file": "berth.toml", "key": f"processes.{name}.sleep"},
+        )
 
 
 def release_command(config: Config, procfile: Procfile) -> tuple[str, ...]:

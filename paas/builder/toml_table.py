@@ -76,14 +76,14 @@ class Table:
     def wrong(self, key: str, reason: str, hint: str) -> NoReturn:
         self.document.wrong((*self.path, key), reason, hint)
 
-    def _take(self, key: str, kinds: tuple[type, ...]) -> Any:
+    def _take(self, key: str, kinds: tuple[type, ...], hint: str = "") -> Any:
         self.known.append(key)
         value = self.data.get(key)
         if value is None or (isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)):
             return value
         expected = " or ".join(_TYPES[kind] for kind in kinds if not (kind is int and float in kinds))
         found = _TYPES.get(type(value), "a date or time")
-        return self.wrong(key, f"is {found}, not {expected}", _how_to_write(key, kinds))
+        return self.wrong(key, f"is {found}, not {expected}", hint or _how_to_write(key, kinds))
 
     def text(
         self, key: str, default: str = "", *, pattern: str = r"[^\x00-\x1f\x7f]+", allowed: str = ""
@@ -107,6 +107,11 @@ class Table:
     def whole(self, key: str, default: int | None, low: int, high: int) -> int | None:
         value = self._number(key, default, low, high, (int,))
         return None if value is None else int(value)
+
+    def text_or_whole(self, key: str, allowed: str) -> str | int | None:
+        """None when the key is missing. What the text may say is the caller's to check."""
+        value: str | int | None = self._take(key, (str, int), allowed)
+        return value
 
     def truth(self, key: str) -> bool | None:
         """None when the key is missing."""

@@ -22,6 +22,7 @@ from tenants.apps.models import App
 from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.containers.selectors import serving_containers
+from tenants.containers.sleep_time import sleep_time
 from tenants.releases import serial
 
 QUIET_SECONDS = 2.0  # of one that a person puts to sleep
@@ -89,7 +90,8 @@ def who_may(**which: object) -> list[Container]:
 
 def after(row: Container) -> float:
     """Idle seconds that make it sleep by itself, 0 for never."""
-    return float(settings.SLEEP_AFTER if row.app.sleep_after is None else row.app.sleep_after)
+    found = sleep_time(row)
+    return float(found.seconds) if found else 0.0
 
 
 def answering() -> set[str]:

@@ -30,7 +30,7 @@ class App(models.Model):
     formation = models.JSONField(default=dict)  # process type -> count, where the person chose one
     # process type -> {"memory": bytes, "instead_of": bytes}: see tenants.releases.limits
     limits = models.JSONField(default=dict)
-    sleep_after = models.PositiveIntegerField(null=True)  # idle seconds; 0: never, null: the machine's setting
+    sleep_after = models.PositiveIntegerField(null=True)  # idle seconds; 0: never, null: not said
     sleep_order = models.CharField(
         max_length=5, choices=Order.choices, blank=True
     )  # what a worker is to do now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from paas.errors import BadInput, Conflict
+from paas.idle_time import LEAST_SECONDS, MOST_SECONDS
 from paas.live import changed
 from paas.queue import wake
 from tenants.accounts.models import User
@@ -13,8 +14,6 @@ from tenants.audit.actions import record
 from tenants.containers.models import Container
 from tenants.releases import next as following
 from tenants.releases.models import Release
-
-LEAST_SECONDS, MOST_SECONDS = 10, 30 * 86_400
 
 
 @transaction.atomic
@@ -54,7 +53,8 @@ def order(*, actor: User, app: App, what: App.Order) -> None:
 
 @transaction.atomic
 def sleep_after(*, actor: User, app: App, seconds: int | None) -> None:
-    """How long it must be idle to fall asleep by itself: 0 is never, None what the machine's setting says."""
+    """How long it must be idle to fall asleep by itself: 0 is never, None what its release, the tenant
+    or the machine says."""
     if seconds is not None and seconds != 0 and not LEAST_SECONDS <= seconds <= MOST_SECONDS:
         raise BadInput(
             f"{seconds} seconds is not from {LEAST_SECONDS} to {MOST_SECONDS}",

@@ -15,6 +15,7 @@ from tenants.containers import actions
 from tenants.containers.logs import read_app_log
 from tenants.containers.models import Container
 from tenants.containers.selectors import container_for, live_containers, past_containers
+from tenants.containers.sleep_time import sleep_time
 from tenants.releases.schemas import ReleaseMade
 from tenants.schemas import ERRORS, Limit
 
@@ -31,7 +32,9 @@ class ContainerOut(Schema):
     bytes of its output that came faster than a log may grow. While it sleeps, since `slept_at`, it takes
     `memory_bytes` instead of `awake_bytes`; it was woken `wakes` times, the last time within `wake_usec`
     microseconds. `memory_asked` is the limit that its release asks for, where another was put in its place;
-    null for a container of none."""
+    null for a container of none. `sleep_after` are the idle seconds after which it falls asleep by itself, 0
+    for never, as `sleep_source` says: "app" (a person), "release" (berth.toml) or "machine"; null and "" for
+    what nothing could wake."""
 
     id: str
     process: str
@@ -57,17 +60,21 @@ class ContainerOut(Schema):
     woken_at: datetime | None
     wakes: int
     wake_usec: int
+    sleep_after: int | None
+    sleep_source: str
 
     @staticmethod
     def of(row: Container) -> ContainerOut:
         same = {name: getattr(row, name) for name in ContainerOut.model_fields if hasattr(row, name)}
         version = row.release.version if row.release else None
         own = {"process": row.process_type, "version": version, "output_dropped": row.log_dropped_bytes}
-        return ContainerOut(**{**same, **own})
+        sleep = sleep_time(row)
+        asleep = {"sleep_after": sleep and sleep.seconds, "sleep_source": sleep.source if sleep else ""}
+        return ContainerOut(**{**same, **own, **asleep})
 
 
 class SleepIn(Schema):
-    """`after` are idle seconds, 0 for never, null for the machine's setting."""
+    """`after` are idle seconds, 0 for never, null for what berth.toml says, or else the machine's setting."""
 
     after: Annotated[int, Field(ge=0)] | None
 

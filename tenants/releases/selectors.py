@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from paas.specs import ProcessSpec
 from tenants.apps.models import App
 from tenants.releases.models import Build, Release
 from tenants.releases.serial import processes
@@ -70,4 +71,8 @@ def sleepers(app: App, serving: Release | None) -> Sleepers:
 def may_sleep(release: Release | None) -> set[str]:
     """Process types that something can wake: web, and those with a port in berth.toml."""
     found = processes(release) if release else ()
-    return {process.name for process in found if process.name == "web" or process.port}
+    return {process.name for process in found if has_a_waker(process)}
+
+
+def has_a_waker(process: ProcessSpec) -> bool:
+    return process.name == "web" or bool(process.port)

@@ -38,5 +38,11 @@ def processes(release: Release) -> tuple[ProcessSpec, ...]:
     return tuple(from_json(ProcessSpec, item) for item in release.processes)
 
 
+def process(release: Release, name: str) -> ProcessSpec | None:
+    """One process type, without reading the others."""
+    found = [item for item in release.processes if item["name"] == name]
+    return from_json(ProcessSpec, found[0]) if found else None
+
+
 def health(release: Release) -> HealthCheck:
     return from_json(HealthCheck, release.health)

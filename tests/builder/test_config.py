@@ -34,7 +34,7 @@ def test_the_documented_example_is_read_as_documented() -> None:
             args=(("GREETING", "hello"),),
         ),
         processes={
-            "web": ProcessConfig(sh("gunicorn app:app"), 256 * MIB, 500, 2, private=False),
+            "web": ProcessConfig(sh("gunicorn app:app"), 256 * MIB, 500, 2, False, None, 900),
             "worker": ProcessConfig(("python", "-m", "worker"), 128 * MIB, port=5432),
         },
         release=sh("python -m app migrate"),
@@ -51,9 +51,29 @@ def test_the_documented_example_is_read_as_documented() -> None:
 
 def test_a_stage_changes_only_what_it_names() -> None:
     staging = parse(EXAMPLE.read_text()).for_stage("staging")
-    assert staging.processes["web"] == ProcessConfig(sh("gunicorn app:app"), 128 * MIB, 500, 1, private=False)
+    web = ProcessConfig(sh("gunicorn app:app"), 128 * MIB, 500, 1, False, None, 900)
+    assert staging.processes["web"] == web
     assert staging.processes["worker"] == ProcessConfig(("python", "-m", "worker"), 128 * MIB, port=5432)
     assert staging.env == (("LOG_LEVEL", "debug"),)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ('"10s"', 10),
+        ('"90"', 90),
+        ("90", 90),
+        ('"10m"', 600),
+        ('"2h"', 7200),
+        ('"30d"', 2_592_000),
+        ('"never"', 0),
+    ],
+)
+def test_idle_times(written: str, seconds: int) -> None:
+    text = f"[processes.web]\nsleep = {written}\n[stages.test.processes.web]\ncount = 1"
+    assert parse(text).for_stage("test").processes["web"].sleep_after == seconds
+    woken = parse(f'{text}\nsleep = "never"').for_stage("test").processes["web"]
+    assert woken.sleep_after == 0, "a stage may say never"
 
 
 def test_a_stage_that_is_not_named_changes_nothing() -> None:
@@ -81,6 +101,18 @@ def test_nothing_at_all_is_a_valid_file() -> None:
         ("[processes.web]\ncount = 1.5", 2, "processes.web.count", ["whole number"]),
         ("[processes.web]\ncount = true", 2, "processes.web.count", ["true or false"]),
         ("[processes.web]\ncount = 51", 2, "processes.web.count", ["0 to 50"]),
+        (
+            '[processes.web]\nsleep = "soon"',
+            2,
+            "processes.web.sleep",
+            ["'soon' is not a time", '"10m"', '"never"'],
+        ),
+        ("[processes.web]\n\nsleep = 9", 3, "processes.web.sleep", ["'9' is not a time", "10 seconds to 30"]),
+        ("[processes.web]\nsleep = -60", 2, "processes.web.sleep", ["'-60' is not a time"]),
+        ('[processes.web]\nsleep = "31d"', 2, "processes.web.sleep", ["10 seconds to 30 days"]),
+        ("[processes.web]\nsleep = false", 2, "processes.web.sleep", ["is true or false", '"never"']),
+        ("[processes.web]\nsleep = 1.5", 2, "processes.web.sleep", ["not text or a whole number", '"10m"']),
+        ("[processes.web]\nslep = 60", 2, "processes.web.slep", ["did you mean 'sleep'?"]),
         ("[processes.web]\ncommand = []", 2, "processes.web.command", ["not a command"]),
         ("[processes.web]\ncommand = 'a\\u0000'", 2, "processes.web.command", None),
         ("[processes.'we b']\ncommand = 'a'", 1, "processes.we b", ["letters, digits"]),

@@ -71,7 +71,7 @@ def test_bad_config(store: Store) -> None:
         planned(EXAMPLES / "broken/bad-config", store)
     assert str(caught.value) == (
         "berth.toml, line 6: processes.web.memmory: is not known; "
-        "did you mean 'memory'? allowed here: command, memory, cpu, count, private, port"
+        "did you mean 'memory'? allowed here: command, memory, cpu, count, private, port, sleep"
     )
 
 
@@ -95,6 +95,10 @@ def test_bad_config(store: Store) -> None:
         (
             {"index.html": "", "berth.toml": "[processes.worker]\nmemory='64M'"},
             r"processes.worker has no command.*; add command = \"…\" to \[processes.worker\]",
+        ),
+        (
+            {"index.html": "", "berth.toml": "[processes.worker]\ncommand='x'\nsleep='10m'"},
+            r"processes.worker.sleep: it has no port, .*; take `sleep` out of \[processes.worker\], or give it",
         ),
         ({"requirements.txt": "", "Procfile": "web python"}, "Procfile, line 1"),
         ({"requirements.txt": "", ".dockerignore": "[a"}, ".dockerignore, line 1"),
@@ -150,13 +154,14 @@ def test_berth_toml_wins_over_the_procfile_key_by_key(store: Store, tmp_path: Pa
     files = {
         "index.html": "",
         "Procfile": "clock: tick\nweb: serve\nrelease: migrate\n",
-        "berth.toml": "[processes.web]\ncount = 3\n[processes.clock]\ncommand = ['tock']\n"
+        "berth.toml": "[processes.web]\ncount = 3\nsleep = '10m'\n[processes.clock]\ncommand = ['tock']\n"
+        "sleep = 'never'\n"
         "[stages.test.processes.web]\ncount = 0\n",
     }
     folder = source(tmp_path, files)
     assert planned(folder, store)[1] == (
-        ProcessSpec("web", sh("serve"), 3),
-        ProcessSpec("clock", ("tock",)),
+        ProcessSpec("web", sh("serve"), 3, sleep_after=600),
+        ProcessSpec("clock", ("tock",), sleep_after=0),
     )
     assert planned(folder, store, "test")[1][0].count == 0
     with Tree(folder) as tree:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from paas.errors import BadInput, Conflict
-from paas.specs import MIB
+from paas.specs import MIB, ProcessSpec
 from paas.worker import sleep
 from paas.worker.routes import upstream
 from tenants.apps.models import App
@@ -16,7 +17,7 @@ from tenants.audit.models import Event
 from tenants.containers import actions, observations
 from tenants.containers.models import Container
 from tenants.fleet.models import Machine
-from tests.web.cast import Cast, make_container
+from tests.web.cast import Cast, make_container, released, report
 from tests.web.pages import Browser
 
 GIB = 1024 * MIB
@@ -71,6 +72,50 @@ def test_an_app_has_its_own_idle_time(cast: Cast, seconds: int | None) -> None:
 def test_not_any_idle_time(cast: Cast, seconds: int) -> None:
     with pytest.raises(BadInput, match="is not from 10"):
         actions.sleep_after(actor=cast.developer, app=cast.app, seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("app", "release", "seconds", "source"),
+    [
+        (None, None, 700, "machine"),
+        (None, 60, 60, "release"),
+        (None, 0, 0, "release"),
+        (30, 60, 30, "app"),
+        (0, 60, 0, "app"),
+    ],
+)
+def test_who_is_nearest_to_the_app_has_the_last_word(
+    cast: Cast, settings: Any, app: int | None, release: int | None, seconds: int, source: str
+) -> None:
+    settings.SLEEP_AFTER = 700
+    App.objects.filter(pk=cast.app.pk).update(sleep_after=app)
+    web = ProcessSpec("web", ("x",), sleep_after=release)
+    released(cast.app, cast.developer, report(processes=[web]))
+    row = make_container(cast.app)
+    assert sleep.after(Container.objects.get(pk=row.pk)) == seconds
+    (told,) = cast.client(cast.viewer).call("GET", "apps/demo/shop/containers").json()
+    assert (told["sleep_after"], told["sleep_source"]) == (seconds, source)
+
+
+def test_a_release_from_before_says_nothing_of_it(cast: Cast, settings: Any) -> None:
+    settings.SLEEP_AFTER = 700
+    release = cast.app.releases.get()
+    release.processes = [{"name": "web", "args": ["x"], "count": 1}]
+    release.save()
+    assert sleep.after(make_container(cast.app)) == 700
+
+
+@pytest.mark.parametrize(("port", "seconds"), [(None, None), (5432, 700)])
+def test_what_nothing_could_wake_has_no_idle_time(
+    cast: Cast, settings: Any, port: int | None, seconds: int | None
+) -> None:
+    settings.SLEEP_AFTER = 700
+    released(cast.app, cast.developer, report(processes=[ProcessSpec("db", ("x",), port=port)]))
+    row = make_container(cast.app)
+    Container.objects.filter(pk=row.pk).update(process_type="db")
+    (told,) = cast.client(cast.viewer).call("GET", "apps/demo/shop/containers").json()
+    assert told["sleep_after"] == seconds
+    assert sleep.after(Container.objects.get(pk=row.pk)) == (seconds or 0)
 
 
 def test_a_row_follows_what_is_seen(cast: Cast) -> None:

@@ -1,0 +1,37 @@
+"""After how long idle a container falls asleep by itself, and who says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from django.conf import settings
+
+from paas.specs import ProcessSpec
+from tenants.apps.models import App
+from tenants.containers.models import Container
+from tenants.releases import serial
+from tenants.releases.selectors import has_a_waker
+
+
+@dataclass(frozen=True, slots=True)
+class SleepTime:
+    """`seconds` idle, 0 for never. `source`: a person for the app, berth.toml, or the machine's setting."""
+
+    seconds: int
+    source: Literal["app", "release", "machine"]
+
+
+def sleep_time(row: Container) -> SleepTime | None:
+    """None for what never sleeps: it has no release, or nothing could wake it."""
+    process = serial.process(row.release, row.process_type) if row.release else None
+    return decide(row.app, process) if process and has_a_waker(process) else None
+
+
+def decide(app: App, process: ProcessSpec) -> SleepTime:
+    """Whoever is nearest to the app has the last word."""
+    if app.sleep_after is not None:
+        return SleepTime(app.sleep_after, "app")
+    if process.sleep_after is not None:
+        return SleepTime(process.sleep_after, "release")
+    return SleepTime(settings.SLEEP_AFTER, "machine")
