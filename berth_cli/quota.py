@@ -71,6 +71,8 @@ def _row(limit: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _amount(value: int | None, unit: str) -> str:
+    if unit == "idle seconds":
+        return "default" if value is None else f"{value:,} s" if value else "never"
     if value is None:
         return "no limit"
     if unit == "cpu":

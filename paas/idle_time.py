@@ -17,3 +17,11 @@ def idle_seconds(written: str | int) -> int | None:
     found = _TIME.fullmatch(str(written))
     seconds = int(found[1]) * _UNITS[found[2]] if found else 0
     return seconds if LEAST_SECONDS <= seconds <= MOST_SECONDS else None
+
+
+def as_written(seconds: int) -> str:
+    """As idle_seconds reads it, in the largest unit of which it is a whole number."""
+    if not seconds:
+        return "never"
+    unit = next(unit for unit in "dhms" if seconds % _UNITS[unit] == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"

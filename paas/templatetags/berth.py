@@ -8,6 +8,8 @@ from typing import Any
 from django import template
 from django.forms import BoundField, Select
 
+from paas.idle_time import as_written
+
 register = template.Library()
 MIB = 1024 * 1024
 
@@ -59,7 +61,9 @@ def permille(value: int | None) -> str:
 
 @register.filter
 def amount(value: int | None, unit: str) -> str:
-    """Of a limit: 512 MiB, 1 MiB/s, 1.5 cores, 2,048; None is no limit."""
+    """Of a limit: 512 MiB, 1 MiB/s, 1.5 cores, 2,048; None is no limit. Of idle time: 15m, never, default."""
+    if unit == "idle seconds":
+        return "default" if value is None else as_written(value)
     if value is None:
         return "no limit"
     if unit == "cpu":

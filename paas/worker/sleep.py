@@ -79,7 +79,7 @@ def who_may(**which: object) -> list[Container]:
     """What has something to be woken by: web processes, and others that have a port in berth.toml. Of those
     that sleep already nothing is read where `which` leaves them out."""
     serving = serving_containers().filter(**which)
-    rows = list(serving.select_related("release", "app").defer("release__config"))
+    rows = list(serving.select_related("release", "app__tenant").defer("release__config"))
     ports = {
         row.release.pk: {process.name for process in serial.processes(row.release) if process.port}
         for row in rows

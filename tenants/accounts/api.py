@@ -26,7 +26,8 @@ class MeOut(Schema):
 
 
 class LimitOut(Schema):
-    """`asked` and `effective` are null for no limit. Units: bytes, thousandths of a core (cpu), numbers."""
+    """`asked` and `effective` are null for no limit. Units: bytes, thousandths of a core (cpu), numbers;
+    idle seconds are 0 for never, and `asked` is null where the machine's setting holds."""
 
     name: str
     unit: str

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
+from django.conf import settings
 from django.db.models import Sum
 
 from paas.specs import BYTES_PER_INODE
 from paas.templatetags.berth import size
 from tenants.accounts.models import Tenant
 
-Unit = Literal["bytes", "bytes a second", "cpu", "number", "number a second"]
+Unit = Literal["bytes", "bytes a second", "cpu", "number", "number a second", "idle seconds"]
 # Name -> {"value": …, "used": …, "why": …}, as the worker saw it; None for what is not limited or not known.
 Found: TypeAlias = dict[str, dict[str, Any]]
 
@@ -30,6 +31,7 @@ _OURS: tuple[tuple[str, str, Unit, str], ...] = (
     ("builds", "Builds at once", "number", "builds_at_once"),
     ("log", "Log output", "bytes a second", "log_bytes"),
     ("store", "Images, sources, logs", "bytes", "store_bytes"),
+    ("sleep", "Idle apps sleep after", "idle seconds", "sleep_after"),
 )
 # Name -> the column that says what was set, and its unit.
 SET: dict[str, tuple[str, Unit]] = {name: (column, unit) for name, _, unit, column in (*_KERNEL, *_OURS)}
@@ -37,7 +39,8 @@ SET: dict[str, tuple[str, Unit]] = {name: (column, unit) for name, _, unit, colu
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`effective` is what holds now: None for no limit. `why` it is not what was asked for."""
+    """`effective` is what holds now: None for no limit. `why` it is not what was asked for. Idle
+    seconds are 0 for never, and None where nothing was asked for: then the machine's setting holds."""
 
     name: str
     label: str
@@ -66,9 +69,12 @@ def lines(tenant: Tenant) -> list[Line]:
     kernel = [_kernel(line, found.get(line.name)) for line in wanted]
     used = {"containers": _containers(tenant), "builds": _builds(tenant), "store": tenant.store_used}
     why = {"log": _dropped(tenant)}
+    machine = {"sleep_after": settings.SLEEP_AFTER}
     ours = [
-        Line(name, label, unit, value, value, used.get(name), why.get(name, ""))
-        for name, label, unit, value in ((n, text, u, getattr(tenant, c)) for n, text, u, c in _OURS)
+        Line(name, label, unit, value, default if value is None else value, used.get(name), why.get(name, ""))
+        for name, label, unit, value, default in (
+            (n, text, u, getattr(tenant, c), machine.get(c)) for n, text, u, c in _OURS
+        )
     ]
     return [*kernel, *ours]
 

@@ -86,6 +86,7 @@ class Tenant(models.Model):
     log_bytes = models.PositiveBigIntegerField(default=MIB)  # a second, of all of its containers together
     # Kept for it on the machine's own disk: layers that its builds and pulls brought, sources, logs.
     store_bytes = models.PositiveBigIntegerField(default=10 * 1024 * MIB)
+    sleep_after = models.PositiveIntegerField(null=True)  # as App.sleep_after, for apps that say nothing
     destroyed_at = models.DateTimeField(null=True)  # asked for; the row goes when the host is clean
     quota_set_at = models.DateTimeField(null=True)  # null: as it was made
     egress = models.CharField(max_length=4, choices=Egress.choices, default=Egress.OPEN)

@@ -33,8 +33,8 @@ class ContainerOut(Schema):
     `memory_bytes` instead of `awake_bytes`; it was woken `wakes` times, the last time within `wake_usec`
     microseconds. `memory_asked` is the limit that its release asks for, where another was put in its place;
     null for a container of none. `sleep_after` are the idle seconds after which it falls asleep by itself, 0
-    for never, as `sleep_source` says: "app" (a person), "release" (berth.toml) or "machine"; null and "" for
-    what nothing could wake."""
+    for never, as `sleep_source` says: "app" (a person), "release" (berth.toml), "tenant" or "machine"; null and
+    "" for what nothing could wake."""
 
     id: str
     process: str
@@ -74,7 +74,8 @@ class ContainerOut(Schema):
 
 
 class SleepIn(Schema):
-    """`after` are idle seconds, 0 for never, null for what berth.toml says, or else the machine's setting."""
+    """`after` are idle seconds, 0 for never, null for what berth.toml, the tenant's quota or the machine
+    says."""
 
     after: Annotated[int, Field(ge=0)] | None
 

@@ -16,10 +16,11 @@ from tenants.releases.selectors import has_a_waker
 
 @dataclass(frozen=True, slots=True)
 class SleepTime:
-    """`seconds` idle, 0 for never. `source`: a person for the app, berth.toml, or the machine's setting."""
+    """`seconds` idle, 0 for never. `source`: a person for the app, berth.toml, an administrator for
+    the tenant, or the machine's setting."""
 
     seconds: int
-    source: Literal["app", "release", "machine"]
+    source: Literal["app", "release", "tenant", "machine"]
 
 
 def sleep_time(row: Container) -> SleepTime | None:
@@ -34,4 +35,6 @@ def decide(app: App, process: ProcessSpec) -> SleepTime:
         return SleepTime(app.sleep_after, "app")
     if process.sleep_after is not None:
         return SleepTime(process.sleep_after, "release")
+    if app.tenant.sleep_after is not None:
+        return SleepTime(app.tenant.sleep_after, "tenant")
     return SleepTime(settings.SLEEP_AFTER, "machine")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 
 from django.conf import settings
@@ -18,11 +17,11 @@ from tenants.apps.actions import destroy_app
 from tenants.audit.actions import record
 from tenants.checks import bad_field
 from tenants.fleet.models import Machine
-from tenants.fleet.quota import Quota, check_quota
+from tenants.fleet.quota import Changes, Quota, check_quota
 
 
 @transaction.atomic
-def set_quota(*, actor: User, tenant: Tenant, changes: Mapping[str, int]) -> bool:
+def set_quota(*, actor: User, tenant: Tenant, changes: Changes) -> bool:
     """What `changes` names; False if it was that already. The worker brings the host to it; what runs goes on
     running."""
     admin(actor)

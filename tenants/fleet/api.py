@@ -54,7 +54,8 @@ class NetworkIn(Input):
 
 
 class QuotaIn(Input):
-    """Limits by name: a number in the unit of the answer, or as people write it, "2G" and "1.5" cores."""
+    """Limits by name: a number in the unit of the answer, or as people write it: "2G", "1.5" cores, "30m"
+    for `sleep`, which may be "never" or "default" as well."""
 
     changes: dict[str, StrictInt | str]
 

@@ -4,9 +4,12 @@ from decimal import Decimal
 
 from django import forms
 
+from paas.errors import BadInput
+from paas.idle_time import as_written
 from paas.specs import MIB
 from tenants.accounts.in_force import SET
-from tenants.fleet.quota import Quota
+from tenants.fleet.quota import Changes, Quota, amount
+from tenants.pages import said
 
 GIB = 1024 * MIB
 LARGEST = 2**20  # in any of the units: keeps a column from overflowing before check_quota can tell why
@@ -49,13 +52,28 @@ class QuotaForm(forms.Form):
         places=2,
     )
 
+    sleep = forms.CharField(
+        label="Idle apps sleep after",
+        help_text="As 30m or 2h, or never. Empty: as the machine is set. What an app says itself wins.",
+        required=False,
+        max_length=20,
+    )
+
     def __init__(self, quota: Quota, data: object = None) -> None:
         initial = {name: _shown(getattr(quota, SET[name][0]), unit) for name, unit in UNITS.items()}
-        super().__init__(data, initial=initial)  # type: ignore[arg-type]
+        sleep = "" if quota.sleep_after is None else as_written(quota.sleep_after)
+        super().__init__(data, initial={**initial, "sleep": sleep})  # type: ignore[arg-type]
 
-    def changes(self) -> dict[str, int]:
+    def clean_sleep(self) -> int | None:
+        try:
+            return amount("sleep", self.cleaned_data["sleep"] or "default")
+        except BadInput as error:
+            raise forms.ValidationError(said(error)) from error
+
+    def changes(self) -> Changes:
         """What was not changed stays exact, although the form shows it rounded."""
-        return {name: int(self.cleaned_data[name] * UNITS[name]) for name in self.changed_data}
+        numbers = {name: self.cleaned_data[name] for name in self.changed_data}
+        return {name: int(value * UNITS[name]) if name in UNITS else value for name, value in numbers.items()}
 
 
 def _shown(value: int, unit: int) -> Decimal:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
+from typing import Any, TypeAlias
 
 from django.db.models import Sum
 
+from paas.idle_time import HOW_TO_WRITE, LEAST_SECONDS, MOST_SECONDS, idle_seconds
 from paas.specs import BYTES_PER_INODE, MIB
-from paas.templatetags.berth import cores, size
+from paas.templatetags.berth import cores, sentence, size
 from tenants.accounts.in_force import SET, Unit
 from tenants.accounts.models import Tenant
 from tenants.checks import bad_field
@@ -27,15 +29,18 @@ LEAST_LOG, LEAST_STORE = 16 * 1024, 256 * MIB
 # What a column holds, so that check_quota can tell of whatever fits why it cannot be.
 MOST: dict[Unit, int] = {
     **{"bytes": 2**50, "bytes a second": 2**50},
-    **{"cpu": 2**20 * 1000, "number": 2**20, "number a second": 2**20},
+    **{"cpu": 2**20 * 1000, "number": 2**20, "number a second": 2**20, "idle seconds": MOST_SECONDS},
 }
+# By the limits' names, in the columns' units; None, of idle seconds alone, is the machine's setting.
+Changes: TypeAlias = Mapping[str, int | None]
 _AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)([KMGT]?)")
 _SIZES = {"K": 1024, "M": MIB, "G": 1024 * MIB, "T": MIB * MIB}
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """As the columns of Tenant: bytes, thousandths of a core, numbers; `io_…` 0 is no limit."""
+    """As the columns of Tenant: bytes, thousandths of a core, numbers; `io_…` 0 is no limit. `sleep_after` are
+    idle seconds: 0 is never, None leaves it to the machine's setting."""
 
     memory_bytes: int
     swap_bytes: int
@@ -48,20 +53,22 @@ class Quota:
     builds_at_once: int = 1
     log_bytes: int = MIB
     store_bytes: int = 10 * 1024 * MIB
+    sleep_after: int | None = None
 
     @classmethod
     def of(cls, tenant: Tenant) -> Quota:
         return cls(**{name: getattr(tenant, name) for name in cls.__dataclass_fields__})
 
-    def with_changes(self, changes: Mapping[str, int]) -> Quota:
-        """`changes` is by the limits' names, in the columns' units. BadInput names the limit."""
+    def with_changes(self, changes: Changes) -> Quota:
+        """BadInput names the limit."""
         for name, value in changes.items():
             most = MOST[unit_of(name)]
-            if not 0 <= value <= most:
+            if value is not None and not 0 <= value <= most:
                 raise bad_field(name, f"{name}={value} is out of range", hint=f"Choose 0 to {most}.")
-        return replace(self, **{SET[name][0]: value for name, value in changes.items()})
+        columns: dict[str, Any] = {SET[name][0]: value for name, value in changes.items()}
+        return replace(self, **columns)
 
-    def changes_from(self, before: Quota) -> dict[str, list[int]]:
+    def changes_from(self, before: Quota) -> dict[str, list[int | None]]:
         """Column -> [before, now] of those that differ."""
         old, new = asdict(before), asdict(self)
         return {name: [old[name], new[name]] for name in new if old[name] != new[name]}
@@ -79,9 +86,11 @@ def unit_of(name: str) -> Unit:
     raise bad_field(name, f"there is no limit {name[:40]!r}", hint=hint)
 
 
-def amount(name: str, text: str) -> int:
-    """What a person writes for a limit (2G, 1.5 cores, 512), in its column's units. BadInput names it."""
+def amount(name: str, text: str) -> int | None:
+    """What a person writes for a limit (2G, 1.5 cores, 512, 30m), in its column's units. BadInput names it."""
     unit, found = unit_of(name), _AMOUNT.fullmatch(text)
+    if unit == "idle seconds":
+        return _idle(name, text)
     is_size = unit.startswith("bytes")
     scales = _SIZES if is_size else {"": 1000 if unit == "cpu" else 1}
     if text == "0":
@@ -92,6 +101,14 @@ def amount(name: str, text: str) -> int:
             return int(value)
     example = "2G, 512M or 64K" if is_size else "cores, as 1.5" if unit == "cpu" else "a whole number"
     raise bad_field(name, f"{name}={text[:40]} is not an amount", hint=f"Write {example}.")
+
+
+def _idle(name: str, text: str) -> int | None:
+    seconds = None if text == "default" else idle_seconds(text)
+    if seconds is None and text != "default":
+        hint = f"{sentence(HOW_TO_WRITE)} Or default, for the machine's setting."
+        raise bad_field(name, f"{name}={text[:40]} is not a time that is allowed", hint=hint)
+    return seconds
 
 
 def check_quota(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
@@ -129,6 +146,8 @@ def _check_kept(quota: Quota, machine: Machine | None) -> None:
         raise bad_field("builds", f"choose 1 to {MOST_BUILDS} builds")
     if quota.store_bytes < LEAST_STORE:
         raise bad_field("store", f"a tenant needs {size(LEAST_STORE)} at least")
+    if quota.sleep_after and quota.sleep_after < LEAST_SECONDS:
+        raise bad_field("sleep", f"choose {LEAST_SECONDS} seconds at least, or 0 for never")
     if machine and quota.store_bytes > machine.disk_bytes:
         raise bad_field("store", f"this machine's disk has {size(machine.disk_bytes)}")
 

@@ -101,6 +101,8 @@ def test_its_message_names_the_tenant_alone(platform: Any) -> None:
         ("log", "15", "16 KiB a second at least"),
         ("store", "0.2", "256 MiB at least"),
         ("store", "101", "disk has 100 GiB"),
+        ("sleep", "soon", "is not a time that is allowed"),
+        ("sleep", "9", "from 10 seconds to 30 days"),
     ],
 )
 def test_what_cannot_be_is_refused_at_its_field(cast: Cast, field: str, value: str, said: str) -> None:
@@ -160,6 +162,9 @@ def test_it_is_changed_through_the_api_as_by_the_form(cast: Cast, platform: Any)
         ("swap", -1, "out of range", "Choose 0 to"),
         ("swap", 10**30, "out of range", "Choose 0 to"),
         ("builds", 33, "1 to 32 builds", ""),
+        ("sleep", "31d", "sleep=31d is not a time that is allowed", "default, for the machine"),
+        ("sleep", 9, "10 seconds at least, or 0 for never", ""),
+        ("sleep", 2_592_001, "out of range", "0 to 2592000"),
         ("memroy", "2G", "no limit 'memroy'", "Did you mean memory?"),
         ("colour", 1, "no limit 'colour'", "The limits are memory, swap, "),
         ("inodes", 1, "come with the disk", "each GiB has 65,536 files"),
@@ -175,6 +180,24 @@ def test_the_api_refuses_what_the_form_does(cast: Cast, name: str, value: Any, s
     assert answer.status_code == 400 and name in error["details"]["field"]
     assert said in error["summary"] and hint in error["hint"]
     assert not Event.objects.filter(verb="tenant.quota").exists()
+
+
+def test_when_its_apps_sleep_is_of_the_quota(cast: Cast, settings: Any) -> None:
+    settings.SLEEP_AFTER = 900
+    client, url, browser = cast.client(cast.admin), "machine/tenants/demo/quota", Browser(cast.admin)
+
+    def told(written: str | int) -> tuple[int | None, int]:
+        limits = client.call("PATCH", url, {"changes": {"sleep": written}}).json()["limits"]
+        (found,) = [limit for limit in limits if limit["name"] == "sleep"]
+        return found["asked"], found["effective"]
+
+    assert [told(text) for text in ("30m", "never", 45)] == [(1800, 1800), (0, 0), (45, 45)]
+    assert 'name="sleep" value="45s"' in browser.get(PAGE).content.decode()
+    assert told("default") == (None, 900)
+    browser.post(PAGE, {**FORM, "sleep": "2h"})
+    assert now(cast).sleep_after == 7200
+    browser.post(PAGE, {**FORM, "sleep": ""})
+    assert now(cast).sleep_after is None
 
 
 class Host:

@@ -12,6 +12,7 @@ from paas.errors import BadInput, Conflict
 from paas.specs import MIB, ProcessSpec
 from paas.worker import sleep
 from paas.worker.routes import upstream
+from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.audit.models import Event
 from tenants.containers import actions, observations
@@ -75,20 +76,29 @@ def test_not_any_idle_time(cast: Cast, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("app", "release", "seconds", "source"),
+    ("app", "release", "tenant", "seconds", "source"),
     [
-        (None, None, 700, "machine"),
-        (None, 60, 60, "release"),
-        (None, 0, 0, "release"),
-        (30, 60, 30, "app"),
-        (0, 60, 0, "app"),
+        (None, None, None, 700, "machine"),
+        (None, None, 90, 90, "tenant"),
+        (None, None, 0, 0, "tenant"),
+        (None, 60, 0, 60, "release"),
+        (None, 0, 90, 0, "release"),
+        (30, 60, 90, 30, "app"),
+        (0, 60, 90, 0, "app"),
     ],
 )
 def test_who_is_nearest_to_the_app_has_the_last_word(
-    cast: Cast, settings: Any, app: int | None, release: int | None, seconds: int, source: str
+    cast: Cast,
+    settings: Any,
+    app: int | None,
+    release: int | None,
+    tenant: int | None,
+    seconds: int,
+    source: str,
 ) -> None:
     settings.SLEEP_AFTER = 700
     App.objects.filter(pk=cast.app.pk).update(sleep_after=app)
+    Tenant.objects.filter(pk=cast.tenant.pk).update(sleep_after=tenant)
     web = ProcessSpec("web", ("x",), sleep_after=release)
     released(cast.app, cast.developer, report(processes=[web]))
     row = make_container(cast.app)
