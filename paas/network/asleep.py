@@ -97,7 +97,7 @@ class Asleep:
 
     def hot(self, address: IPv4Address) -> Path:
         """The pages that it is going to need first (see paas.linux.hot_pages)."""
-        return self.folder / f"{address}.hot"
+        return self.folder / f"{address}.pages"
 
     def note_wake(self, address: IPv4Address) -> None:
         """It is about to be woken. What called it has not been answered yet, however long ago that was sent."""

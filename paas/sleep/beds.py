@@ -94,7 +94,8 @@ class Bed:
         self.asleep.note_wake(address)
         cgroup.thaw()
         seconds = time.monotonic() - began
-        hot_pages.fetch(self.asleep.hot(address))
+        with suppress(OSError, ValueError, OverflowError):  # a help: a note that makes no sense stops no wake
+            hot_pages.fetch(self.asleep.hot(address))
         lifted = self.asleep.lift(address)
         cgroup.thaw()
         reclaim.mend(cgroup, self.asleep.note(address))

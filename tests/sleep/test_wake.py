@@ -97,6 +97,15 @@ def test_a_call_while_the_waker_is_dead_is_heard_when_it_starts(house: House) ->
     house.until(house.runs)
 
 
+@pytest.mark.parametrize("note", [b"", b"x", b"x" * 16, b"\xff" * 24])
+def test_a_note_of_pages_that_makes_no_sense_stops_no_wake(house: House, note: bytes) -> None:
+    house.start_waker()
+    house.bed.lay(house.sleeper, 0.0)
+    house.bed.asleep.hot(OURS).write_bytes(note)
+    assert tcp() == b"10.208.0.1"
+    house.until(house.runs)
+
+
 def test_fifty_first_callers_at_once_are_all_answered(house: House) -> None:
     house.start_waker()
     house.bed.lay(house.sleeper, 0.0)
