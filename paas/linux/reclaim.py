@@ -122,7 +122,7 @@ def _page_out_v1(folder: Path, note: Path, go_on: Callable[[], bool], but: int) 
     _try_to_write(swappiness, "200")
     try:
         _step(
-            lambda: read_field(folder / "memory.stat", "rss"),
+            lambda: sum(read_field(folder / "memory.stat", of) for of in ("rss", "swapcached")),
             lambda size: _squeeze(folder, limit, former, size),
             go_on,
             but,
