@@ -93,7 +93,7 @@ def ps(app: AppName = None, json: Json = False) -> None:
     rows = [
         (
             f"{c['process']}.{c['index']}",
-            "ready" if c["ready"] else c["status"],
+            _state(c),
             f"v{c['version']}" if c["version"] else "",
             f"{output.mib(c['memory_bytes'])} of {_limit(c)}",
             f"{c['cpu_millis'] / 10:.0f} %",
@@ -102,6 +102,12 @@ def ps(app: AppName = None, json: Json = False) -> None:
         for c in found
     ]
     output.table(("CONTAINER", "STATE", "RELEASE", "MEMORY", "CPU", "REASON"), rows)
+
+
+def _state(container: dict[str, Any]) -> str:
+    if container["status"] == "sleeping":
+        return "asleep"
+    return "ready" if container["ready"] else str(container["status"])
 
 
 def _limit(container: dict[str, Any]) -> str:

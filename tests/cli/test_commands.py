@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from tenants.apps.models import App, ConfigVar
 from tenants.containers import observations as containers
@@ -200,6 +201,8 @@ def test_ps_and_logs(berth: Berth, cast: Cast, folder: Path) -> None:
         "v1",
         *["0", "MiB", "of", "256", "MiB", "0", "%"],
     ]
+    containers.fell_asleep(row, since=timezone.now(), used=0, left=0)
+    assert berth.run("ps", cwd=folder).stdout.splitlines()[1].split()[1] == "asleep"
     assert berth.run("logs", cwd=folder).stdout == "2026-01-01 00:00:01 web.1 hello\n"
     assert json.loads(berth.run("logs", "--json", "-n", "5", cwd=folder).stdout)["container"] == "web.1"
 
