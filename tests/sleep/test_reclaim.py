@@ -6,7 +6,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,33 +133,6 @@ def test_what_it_had_in_memory_is_fetched_ahead(
     assert tenant.charged() > before + SIZE
     tenant.cgroup.thaw()
     assert tenant.looks() == "same"
-
-
-def test_what_was_not_used_goes_first(tenant: Tenant, tmp_path: Path) -> None:
-    """Of what the child has alone, nothing is; the parent looks at all of its own."""
-    child, parent = sorted(tenant.cgroup.pids(), reverse=True)
-    before = tenant.own()
-    for _ in range(20):  # the child may still be at its start
-        hot_pages.forget([parent, child])
-        assert tenant.looks() == "same"
-        if hot_pages.used([parent, child]) < before - SIZE // 8:
-            break
-        time.sleep(0.1)
-    tenant.cgroup.freeze()
-    before, used = tenant.own(), hot_pages.used([parent, child])
-    assert SIZE * 5 // 4 < used < before - SIZE // 8
-    reclaim.page_out(tenant.cgroup, tmp_path / "note", lambda: True, but=used)
-    if tenant.cgroup.tree.version == 2 and not reclaim._preference(tenant.cgroup.folder("memory")):
-        assert tenant.own() == before
-        return
-    assert tenant.own() < used + 1 * MIB
-    assert resident(parent) > SIZE * 6 // 5
-    tenant.cgroup.thaw()
-    assert tenant.looks() == "same"
-
-
-def resident(pid: int) -> int:
-    return sum(end - begin for begin, end in hot_pages._resident(pid))
 
 
 def test_used_memory_is_counted_where_it_is_no_files() -> None:
