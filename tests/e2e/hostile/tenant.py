@@ -15,6 +15,7 @@ from typing import Any
 from tests.e2e.platform import Answer, Platform
 
 SLUG, APP = "mallory", "box"
+KEEPER_LOOKS = 1.2  # seconds, within which the keeper of logs has looked at all that was written to
 INSIDE = Path(__file__).with_name("inside")
 ENDED = ("exited", "failed", "cancelled", "timed-out")
 # A small disk and a small share are soon full; the tenant's quota is still above one container's limits.
@@ -76,6 +77,20 @@ class Hostile:
             found += piece["lines"]
             after, done = piece["next"], piece["done"]
         return found
+
+    def kept(self, run: str) -> tuple[list[dict[str, Any]], int]:
+        """What is kept of an ended command's flood, and how many bytes are not. The keeper of logs judges what
+        came last after the end, and the count of it comes later still: these are what does not change any more.
+        """
+        end, before = time.monotonic() + 30, None
+        while (found := (self.lines(run), self._dropped(run))) != before or not found[1]:
+            assert time.monotonic() < end, f"{found[1]} bytes were dropped, {len(found[0])} lines kept"
+            before = found
+            time.sleep(KEEPER_LOOKS)
+        return found
+
+    def _dropped(self, run: str) -> int:
+        return int(self.api(f"/apps/{SLUG}/{APP}/runs/{run}").json["output_dropped"])
 
     def says_something(self, run: str) -> None:
         """Returns once it has written a line."""
