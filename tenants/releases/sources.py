@@ -1,4 +1,5 @@
-"""An upload becomes a file named by its source's id: written beside, synced, then renamed."""
+"""An upload becomes a file named by its source's id: written beside, renamed, then synced. No row names it yet,
+and one commit of the file system's journal holds it and its name."""
 
 from __future__ import annotations
 
@@ -40,10 +41,8 @@ def write(source_id: str, kind: Source.Kind, chunks: Iterable[bytes]) -> Written
     """Stream `chunks` to PATHS.sources/<id>; BadInput or TooLarge leave no file behind."""
     folder: Path = settings.PATHS.sources
     folder.mkdir(parents=True, exist_ok=True)
-    with _beside(folder / source_id) as file:
-        written = _copy(file, kind, chunks)
-    _sync_folder(folder)
-    return written
+    with _as(folder / source_id) as file:
+        return _copy(file, kind, chunks)
 
 
 def remove(source_id: str) -> None:
@@ -51,17 +50,20 @@ def remove(source_id: str) -> None:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[BinaryIO]:
+def _as(path: Path) -> Iterator[BinaryIO]:
+    """Durable under its name when the block has ended; gone when it, or the disk, fails."""
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("xb") as file:
             os.fchmod(file.fileno(), 0o640)
             yield file
             file.flush()
+            part.rename(path)
             os.fsync(file.fileno())
-        part.rename(path)
+        _sync_folder(path.parent)
     except BaseException:
-        part.unlink(missing_ok=True)
+        for name in (part, path):
+            name.unlink(missing_ok=True)
         raise
 
 
