@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import HostProblem, NotFound
-from paas.images.durable import sync_file, sync_folder, temporary_name, write_file
+from paas.images.durable import sync_file, sync_folder, temporary_name, write_files
 from paas.images.lock import adding, removing
 from paas.images.temporary import new_folder
 from paas.oci.digest import hex_of, of_bytes
@@ -29,14 +29,12 @@ class Blobs:
     def has(self, digest: str) -> bool:
         return self.path(digest).is_file()
 
-    def put(self, data: bytes) -> str:
-        """Keep the data and return its digest. Putting it again only makes it young, so that prune waits.
+    def put(self, *documents: bytes) -> None:
+        """Keep them under their digests. Putting one again only makes it young, so that prune waits.
 
         Call it while holding `adding`."""
-        digest = of_bytes(data)
-        if not self.use(digest):
-            write_file(self.path(digest), data)
-        return digest
+        named = {of_bytes(data): data for data in documents}
+        write_files({self.path(digest): data for digest, data in named.items() if not self.use(digest)})
 
     def use(self, digest: str) -> bool:
         """Whether it is here; if so it is young again. Call it while holding `adding`."""

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,8 +23,15 @@ def temporary_name() -> str:
 
 def write_file(path: Path, data: bytes) -> None:
     """Put a file in place at once: readers see the old one, or all of the new one."""
-    _put(path, data, synced=True)
-    sync_folder(path.parent)
+    write_files({path: data})
+
+
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Each of them in place at once, one after the other; one wait for all names in a folder."""
+    for path, data in files.items():
+        _put(path, data, synced=True)
+    for folder in {path.parent for path in files}:
+        sync_folder(folder)
 
 
 def write_lightly(path: Path, data: bytes) -> None:

@@ -115,7 +115,8 @@ class Layers:
             yield path
 
     def keep(self, folder: Path, info: LayerInfo) -> LayerInfo:
-        """Put a filled folder in place, unless the layer is there meanwhile. Idempotent and atomic."""
+        """Put a filled folder in place, unless the layer is there meanwhile. Idempotent and atomic. A power cut
+        may take all of it back until `sync`."""
         if self.use(info.diff_id):
             return self.info(info.diff_id)
         os.utime(folder, ns=(0, 0))
@@ -147,6 +148,9 @@ class Layers:
             # Somebody made the same layer meanwhile. (An empty one was replaced by ours, which is the same.)
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+
+    def sync(self) -> None:
+        """What was kept stays kept: once for all layers of an image."""
         sync_folder(self.folder)
 
     def _touch(self, diff_id: str) -> bool:

@@ -142,8 +142,8 @@ class Loader:
         with adding(self.layers.root):
             for layer in ready.values():
                 self.layers.info(layer.info.diff_id)  # a prune meanwhile took one that we relied on: NotFound
-            self.blobs.put(found.config)
-            self.blobs.put(found.raw)
+            self.blobs.put(found.config, found.raw)
+            self.layers.sync()
 
 
 def find(source: Source, name: str) -> _Found:

@@ -35,6 +35,7 @@ from paas.images.tags import Tags
 from paas.oci.attestation import Predicate
 from paas.oci.config import History, ImageConfig, image_spec, parse_config
 from paas.oci.descriptor import CONFIG, LAYER, Descriptor
+from paas.oci.digest import of_bytes
 from paas.oci.manifest import Manifest, parse_manifest
 from paas.specs import ImageSpec
 
@@ -137,9 +138,10 @@ class Store:
                 Descriptor(LAYER, diff_id, self.layer_info(diff_id).tar_bytes) for diff_id in config.diff_ids
             )
             document = config.to_json()
-            manifest = Manifest(Descriptor(CONFIG, self._blobs.put(document), len(document)), layers)
-            digest = self._blobs.put(manifest.to_json())
-        return image_spec(digest, parse_config(document))
+            manifest = Manifest(Descriptor(CONFIG, of_bytes(document), len(document)), layers).to_json()
+            self._blobs.put(document, manifest)
+            self._layers.sync()
+        return image_spec(of_bytes(manifest), parse_config(document))
 
     def image(self, digest: str) -> ImageSpec:
         return image_spec(digest, self.config(digest))
