@@ -32,9 +32,11 @@ Hosts = tuple[tuple[str, str], ...]
 
 def prepare(app: App, release: Release) -> None:
     """Before a release's first container starts, which may want its own names already."""
-    types, serving = _types(release), app.releases.filter(pk=app.serving_release_id).first()
+    types, have = _types(release), set(app.service_addresses.values_list("process_type", flat=True))
+    if types == have:
+        return
+    serving = app.releases.filter(pk=app.serving_release_id).first()
     keep = _types(serving) if serving else set()
-    have = set(app.service_addresses.values_list("process_type", flat=True))
     if not types <= have <= types | keep and allot_services(app, types, keep=keep):
         tell(app.tenant)
 

@@ -55,20 +55,22 @@ def _converge(app_id: str) -> int | None:
         if app.destroyed_at is not None:
             destroy.destroy(app)
             return None
-        observe(app)
+        release = app.releases.filter(status__in=(Release.Status.PENDING, Release.Status.STARTING)).first()
+        if release is None:  # nobody waits
+            observe(app)
         # What is to be started may take long to be ready, and the worker has room for so many. Who makes room
         # wakes the next, the sweep whoever is forgotten.
         with lock.one_of(f"starting-{app.tenant_id}", STARTING_AT_ONCE) as room:
             if not room:
                 return app.generation
-            release = app.releases.filter(status__in=(Release.Status.PENDING, Release.Status.STARTING)).first()
-            if release is not None:
-                roll_out(app, release)
-            else:
+            if release is None:
                 keep_running(app)
-        history.forget_logs(app)
+            else:
+                roll_out(app, release)
         if release is not None:
             wake_next(app)
+            observe(app)
+        history.forget_logs(app)
         if App.objects.filter(pk=app_id, generation=app.generation).exists():
             return app.generation
 

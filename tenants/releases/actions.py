@@ -79,7 +79,7 @@ def _check_queue(app: App) -> None:
 
 def _check_kept(app: App) -> None:
     """As the worker saw it last, and what was uploaded since."""
-    tenant = Tenant.objects.get(pk=app.tenant_id)
+    tenant = app.tenant
     if tenant.store_used >= tenant.store_bytes:
         raise Refused(
             f"{tenant} keeps {size(tenant.store_used)} of images, sources and logs on this machine, and may "

@@ -30,7 +30,8 @@ class BuildOut(Schema):
 
     @staticmethod
     def of(build: Build) -> BuildOut:
-        made = build.releases.filter(cause=Release.Cause.DEPLOY).first()
+        succeeded = build.status == Build.Status.SUCCEEDED
+        made = build.releases.filter(cause=Release.Cause.DEPLOY).first() if succeeded else None
         return BuildOut(
             id=build.pk,
             status=build.status,

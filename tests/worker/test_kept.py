@@ -14,6 +14,7 @@ from paas.images.tenant_store import BYTES_A_FILE, TenantStore, owned, owned_byt
 from paas.oci.digest import hex_of
 from paas.worker import engine, kept, upkeep
 from tenants.accounts.models import Tenant
+from tenants.apps.models import App
 from tenants.releases.models import Build
 from tests.images.test_store import KEY, age
 from tests.web.cast import Cast, make_build
@@ -84,7 +85,7 @@ def test_a_build_above_it_is_refused_and_a_neighbours_is_not(host: Host, tmp_pat
     assert theirs.status == "succeeded", theirs.error
     assert owned_bytes(store, cast.other.pk) > 0
     with pytest.raises(Refused, match="demo keeps 1 MiB of images, sources and logs on this machine"):
-        make_build(cast.app, cast.owner)
+        make_build(App.objects.get(pk=cast.app.pk), cast.owner)
     make_build(cast.others_app, cast.stranger)
 
 
