@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from celery import shared_task
+from celery.signals import task_postrun
 
+from paas.linux import heap
 from paas.worker import (
     builds,
     exports,
@@ -19,6 +21,12 @@ from paas.worker import (
 )
 from paas.worker import reconcile as apps
 from paas.worker import upkeep as store
+
+
+@task_postrun.connect  # type: ignore[untyped-decorator]
+def give_back(**_: object) -> None:
+    """A thousand deploys would otherwise leave each worker with several times of what it needs at rest."""
+    heap.give_back()
 
 
 @shared_task(name="berth.build")  # type: ignore[untyped-decorator]
