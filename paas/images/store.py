@@ -7,7 +7,7 @@
     steps/<kk>/<key>          the build cache
     incoming/                 images that are being read
     trash/                    what prune is removing
-    owners/<tenant>/<hex>     what a tenant brought (see paas.images.tenant_store)
+    owners/<tenant>/<hex>-…   what a tenant brought (see paas.images.tenant_store)
     quarantine/               damaged layers that a container may still run on
 
 Every write is idempotent and atomic; what is half-written has a temporary name and is never looked at.

@@ -1,18 +1,18 @@
 """The store as one tenant's builds, pulls and commits see it: what they bring is counted, and has an end.
 
-`owners/<tenant>/<hex>` says that this tenant brought that layer, and what it takes. Whoever brings one that the
-store has already is counted too: nobody's share says what a neighbour has. One that is pruned counts no more.
+`owners/<tenant>/<hex>-<bytes>` says that this tenant brought that layer, and what it takes. Both are its name:
+each step of a build adds all of them up. Whoever brings one that the store has already is counted too: nobody's
+share says what a neighbour has. One that is pruned counts no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from paas.errors import BadInput, Refused
-from paas.images.durable import write_lightly
 from paas.images.layers import LayerInfo
 from paas.images.load import Loaded, LoadLimits
 from paas.images.store import Store
@@ -60,7 +60,7 @@ class TenantStore(Store):
         blob = self._blobs.path(info.blob) if info.blob else None
         size = info.size + BYTES_A_FILE * info.files + (blob.stat().st_size if blob and blob.exists() else 0)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_lightly(self._folder / hex_of(info.diff_id), str(size).encode())
+        (self._folder / f"{hex_of(info.diff_id)}-{size}").touch()
         return info
 
     def _left(self) -> int:
@@ -101,8 +101,7 @@ def owners_folder(store: Store, tenant_id: str) -> Path:
 
 def owned(store: Store, tenant_id: str) -> frozenset[str]:
     """DiffIDs of the layers that the tenant brought."""
-    folder = owners_folder(store, tenant_id)
-    return frozenset(f"sha256:{path.name}" for path in folder.iterdir()) if folder.is_dir() else frozenset()
+    return frozenset(f"sha256:{name}" for _, name, _ in _marks(owners_folder(store, tenant_id)))
 
 
 def owned_bytes(store: Store, tenant_id: str) -> int:
@@ -111,15 +110,18 @@ def owned_bytes(store: Store, tenant_id: str) -> int:
 
 def taken(folder: Path, root: Path) -> int:
     """Of the layers that are still there; the marks of others go."""
-    total = 0
-    for mark in _marks(folder):
-        if (root / "layers" / mark.name).is_dir():
-            text = mark.read_text()
-            total += int(text) if text.isdigit() else 0  # an empty one: a power cut
+    sizes: dict[str, int] = {}
+    for mark, name, size in _marks(folder):
+        if (root / "layers" / name).is_dir():
+            sizes[name] = size
         else:
             mark.unlink(missing_ok=True)
-    return total
+    return sum(sizes.values())
 
 
-def _marks(folder: Path) -> Iterable[Path]:
-    return [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else ()
+def _marks(folder: Path) -> Iterator[tuple[Path, str, int]]:
+    """(mark, hex of the layer, bytes)."""
+    for mark in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name, _, size = mark.name.partition("-")
+        if size.isdecimal():
+            yield mark, name, int(size)
