@@ -55,14 +55,15 @@ class Logs:
 
     def _keep(self) -> None:
         """Those that were written to; all at first, when they were too many to be told, and now and then."""
-        written = {name.removesuffix(".log") for name in self._written.all()}
+        written = {name.removesuffix(".log") for name in self._written.all() if name.endswith(".log")}
         if self._written.overflown or time.monotonic() - self._looked >= ALL_SECONDS:
             self._written.overflown, self._looked = False, time.monotonic()
             # Of what the host has; its rows may be out of reach.
-            written = set(engine.runtime().list())
+            written |= set(engine.runtime().list())
             self._owners = {pk: tenant for pk, tenant in self._owners.items() if pk in written}
             self._keeper.forget_all_but(written, self._rates)
-        found = {pk: settings.PATHS.container_log(pk) for pk in written if engine.runtime().has(pk)}
+        # Whoever has ended since is judged, too: it may have written more in a moment than others in a day.
+        found = {pk: settings.PATHS.container_log(pk) for pk in written}
         dropped = self._keeper.tick(found, self._together(found))
         with self._counting:
             self._dropped.update(dropped)

@@ -53,8 +53,9 @@ class _Log:
 
     def follow(self, found: os.stat_result) -> int:
         """Another file has the name: ours after a rotation (size 0), else conmon's, which started over when
-        nobody rotated in time. What the old one had is gone then, and counted."""
-        if self.inode == found.st_ino:
+        nobody rotated in time. What the old one had is gone then, and counted; not what came and went between
+        two looks. A file system gives an inode's number to the next but one."""
+        if self.inode == found.st_ino and self.size <= found.st_size:
             return 0
         lost, self.inode, self.size = self.size, found.st_ino, 0
         return lost
