@@ -41,6 +41,11 @@ class Paths:
         return self.state / "store"
 
     @property
+    def store_names(self) -> Path:
+        """What each base image's name means. Written by root, read by the web process."""
+        return self.state / "store-names"
+
+    @property
     def work(self) -> Path:
         """Scratch space of the worker, emptied when it starts. Root's."""
         return self.state / "work"

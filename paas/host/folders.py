@@ -8,11 +8,13 @@ container's first process reaches its root file system under mapped ids.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.host.installation import Installation
+from paas.paths import Paths
 
 ROOT = 0
 
@@ -40,6 +42,7 @@ def plan(installation: Installation, uid: int, gid: int) -> tuple[Folder, ...]:
         Folder(paths.state / "static", ROOT, ROOT, 0o755),
         Folder(paths.routes, ROOT, ROOT, 0o755),
         Folder(paths.store, ROOT, ROOT, 0o700),
+        Folder(paths.store_names, ROOT, gid, 0o750),
         Folder(paths.tenants, ROOT, ROOT, 0o700),
         Folder(paths.work, ROOT, ROOT, 0o700),
         Folder(logs, ROOT, gid, 0o750),
@@ -50,6 +53,16 @@ def plan(installation: Installation, uid: int, gid: int) -> tuple[Folder, ...]:
         Folder(paths.valkey_socket.parent, uid, gid, 0o750),
         Folder(installation.supervisor_socket.parent, ROOT, ROOT, 0o700),
     )
+
+
+def bring_names_out(paths: Paths) -> None:
+    """An older Berth kept them in the store, where the web process cannot read them."""
+    old = paths.store / "tags"
+    if old.is_dir():
+        for file in old.iterdir():
+            file.chmod(0o644)
+            shutil.move(file, paths.store_names / file.name)
+        old.rmdir()
 
 
 def make(folders: Iterable[Folder]) -> None:

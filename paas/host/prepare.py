@@ -28,6 +28,7 @@ def prepare(installation: Installation, environ: Mapping[str, str]) -> Prepared:
     uid, gid = account.ensure()
     run_folder.ensure(installation)
     folders.make(folders.plan(installation, uid, gid))
+    folders.bring_names_out(installation.paths)
     keys.ensure(installation, gid)
     settings = environment.chosen(installation, environ)
     text = environment.render(settings)

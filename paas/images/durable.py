@@ -21,9 +21,10 @@ def temporary_name() -> str:
     return f"{TEMPORARY}{secrets.token_hex(8)}"
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Put a file in place at once: readers see the old one, or all of the new one."""
-    write_files({path: data})
+    _put(path, data, synced=True, mode=mode)
+    sync_folder(path.parent)
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
@@ -39,10 +40,12 @@ def write_lightly(path: Path, data: bytes) -> None:
     _put(path, data, synced=False)
 
 
-def _put(path: Path, data: bytes, *, synced: bool) -> None:
+def _put(path: Path, data: bytes, *, synced: bool, mode: int | None = None) -> None:
     temporary = path.with_name(temporary_name())
     try:
         with temporary.open("xb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             if synced:

@@ -14,10 +14,11 @@ from paas.images.graph import all_blobs, images
 from paas.images.layers import Layers
 from paas.images.lock import removing
 from paas.images.steps import Steps
+from paas.images.tags import names_of
 from paas.images.temporary import abandoned
 
 # Where a writer that dies may leave something under a temporary name.
-_WRITTEN = ("layers", "layers-meta", "blobs/sha256", "incoming", "tags", "steps/??")
+_WRITTEN = ("layers", "layers-meta", "blobs/sha256", "incoming", "steps/??")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class _Plan:
     steps: tuple[Path, ...]
     blobs: tuple[str, ...]  # manifests before what they name
     layers: tuple[str, ...]
-    strays: tuple[Path, ...]  # facts of layers that are not there: who puts both in place holds `adding`
+    # Facts of layers that are not there (who puts both in place holds `adding`), and names half written.
+    strays: tuple[Path, ...]
     abandoned: tuple[Path, ...]
     damaged: tuple[Path, ...]  # layers that fsck set aside and nothing runs on any more
 
@@ -109,7 +111,7 @@ class Pruner:
             steps=tuple(old_steps),
             blobs=tuple(sorted(blobs, key=lambda digest: (digest not in manifests, digest))),
             layers=tuple(d for d, facts in layers if d not in used_layers and self._is_old(facts)),
-            strays=tuple(self.layers.facts_path(d) for d in self.layers.known() if not self.layers.has(d)),
+            strays=tuple(self._strays()),
             abandoned=tuple(self._abandoned()),
             damaged=tuple(self._damaged(keep.layers)),
         )
@@ -125,6 +127,10 @@ class Pruner:
 
     def _is_old(self, path: Path) -> bool:
         return not path.exists() or time.time() - path.stat().st_mtime >= self.grace
+
+    def _strays(self) -> Iterator[Path]:
+        yield from (self.layers.facts_path(d) for d in self.layers.known() if not self.layers.has(d))
+        yield from abandoned(names_of(self.root))
 
     def _abandoned(self) -> Iterator[Path]:
         for pattern in _WRITTEN:

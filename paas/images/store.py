@@ -3,12 +3,13 @@
     blobs/sha256/<hex>        manifests, configs, and layers of foreign images as they came
     layers/<hex>/             unpacked layers, ids 0-based, whiteouts as overlayfs has them
     layers-meta/<hex>.json    their facts
-    tags/<name>               base images
     steps/<kk>/<key>          the build cache
     incoming/                 images that are being read
     trash/                    what prune is removing
     owners/<tenant>/<hex>-…   what a tenant brought (see paas.images.tenant_store)
     quarantine/               damaged layers that a container may still run on
+
+What base images are called stands beside it, in `<store>-names/` (see paas.images.tags).
 
 Every write is idempotent and atomic; what is half-written has a temporary name and is never looked at.
 """
@@ -31,7 +32,7 @@ from paas.images.lock import adding
 from paas.images.prune import Keep, Pruner, PruneReport, StepAges
 from paas.images.save import Checked, Saver, checked_name
 from paas.images.steps import Steps
-from paas.images.tags import Tags
+from paas.images.tags import Tags, names_of
 from paas.oci.attestation import Predicate
 from paas.oci.config import History, ImageConfig, image_spec, parse_config
 from paas.oci.descriptor import CONFIG, LAYER, Descriptor
@@ -45,7 +46,6 @@ _FOLDERS = (
     "blobs/sha256",
     "layers",
     "layers-meta",
-    "tags",
     "steps",
     "incoming",
     "trash",
@@ -73,7 +73,8 @@ class Store:
         self._blobs = Blobs(root)
         self._layers = Layers(root)
         self._saver = Saver(self._blobs, self._layers)
-        self._tags = Tags(root / "tags")
+        self._tags = Tags(names_of(root))
+        self._tags.folder.mkdir(mode=0o700, exist_ok=True)
         self._steps = Steps(root / "steps")
         self.shared = self  # for what is nobody's: base images and languages
 

@@ -1,16 +1,24 @@
-"""`tags/<name>`: names of base images, each the digest of a manifest."""
+"""`<store>-names/<name>`: names of base images, each the digest of a manifest.
+
+Beside the store, which is closed: they are the machine's, no secret, and the web process asks for their meaning
+(tenants.releases.unchanged).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from paas.errors import NotFound
 from paas.images.durable import TEMPORARY, write_file
 from paas.oci.digest import hex_of
-from paas.oci.reference import familiar
+from paas.oci.reference import familiar, tag_file
+
+
+def names_of(store: Path) -> Path:
+    return store.with_name(f"{store.name}-names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,7 @@ class Tags:
 
     def put(self, name: str, digest: str) -> None:
         hex_of(digest)
-        write_file(self._path(name), digest.encode())
+        write_file(self._path(name), digest.encode(), mode=0o644)
 
     def get(self, name: str) -> str:
         """The digest that the name stands for, however Docker's users spell the name."""
@@ -40,4 +48,4 @@ class Tags:
                 yield unquote(path.name), path.read_text()
 
     def _path(self, name: str) -> Path:
-        return self.folder / quote(familiar(name), safe="")
+        return self.folder / tag_file(name)

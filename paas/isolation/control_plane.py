@@ -77,7 +77,9 @@ def look(paths: Paths, account: str, rules: str) -> ControlPlane:
         roots_own=_doors(
             paths.store, paths.tenants, paths.work, paths.run / "supervisor", paths.state / "environment"
         ),
-        shared=_doors(paths.secrets, paths.database.parent, paths.sources, paths.state / "logs"),
+        shared=_doors(
+            paths.secrets, paths.database.parent, paths.sources, paths.store_names, paths.state / "logs"
+        ),
         code=_doors(paths.state / "code", paths.state / "venv", paths.routes),
         rules=rules,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from paas.errors import BadInput
 from paas.oci.digest import is_digest
@@ -22,6 +23,11 @@ def familiar(name: str) -> str:
             f"{name[:100]!r} is not an image's name", hint='write it as "name:tag", like "debian:12"'
         )
     return short
+
+
+def tag_file(name: str) -> str:
+    """What the file is called that says what a base image's name means; BadInput as above."""
+    return quote(familiar(name), safe="")
 
 
 # --- images in registries (distribution/reference: the grammar that Docker's users know)

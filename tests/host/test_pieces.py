@@ -13,6 +13,7 @@ from paas.host import code, files, folders, keys, run_folder
 from paas.host.installation import Installation
 from paas.host.progress import Progress
 from paas.host.stamp import Stamp
+from paas.images import Store
 from paas.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,18 @@ def test_files_with_foreign_ids_are_out_of_everybodys_reach(here: Installation) 
     modes = {folder.path: (folder.uid, folder.mode) for folder in folders.plan(here, BERTH, BERTH)}
     for closed in (here.paths.store, here.paths.tenants, here.paths.work):
         assert modes[closed] == (0, 0o700)
+
+
+@pytest.mark.kernel
+def test_names_that_an_older_berth_kept_in_the_store_go_on_meaning_the_same(here: Installation) -> None:
+    folders.make(folders.plan(here, BERTH, BERTH))
+    old = here.paths.store / "tags"
+    old.mkdir()
+    (old / "debian%3A12").write_text("sha256:" + "a" * 64)
+    for _ in range(2):
+        folders.bring_names_out(here.paths)
+        assert Store(here.paths.store).resolve("debian:12") == "sha256:" + "a" * 64
+    assert not old.exists() and (here.paths.store_names / "debian%3A12").stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.kernel

@@ -177,5 +177,5 @@ def _settled(store: Store) -> set[str]:
     assert store.fsck() == ()
     store.prune([], grace=1e9, step_age=1e9)
     found = objects(store)
-    assert not [path for path in store.root.rglob("*") if TEMPORARY in path.name]
+    assert not [path for path in store.root.parent.rglob("*") if TEMPORARY in path.name]
     return found

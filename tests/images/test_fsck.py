@@ -9,6 +9,7 @@ import pytest
 
 from paas.errors import HostProblem, NotFound
 from paas.images import Damage, Store, from_layout
+from paas.images.tags import names_of
 from paas.oci.digest import of_bytes
 from tests.images.foreign import Foreign, layout, packed, unpacked, written
 from tests.images.test_load import our_image, saved
@@ -178,7 +179,7 @@ def test_facts_that_are_lost_are_written_when_the_layer_is_made_again(store: Sto
 
 
 def test_a_tag_that_leads_nowhere(store: Store) -> None:
-    (store.root / "tags/debian%3A12").write_text(ABSENT)
+    (names_of(store.root) / "debian%3A12").write_text(ABSENT)
     assert only(store.fsck()).what == f"its image {ABSENT} is not there"
     store.fsck(mend=True)
     assert store.tags() == {} and store.fsck() == ()

@@ -17,6 +17,7 @@ import pytest
 from paas.errors import BadInput, HostProblem, NotFound
 from paas.images import Store, changeset, durable
 from paas.images import layers as layers_module
+from paas.images.tags import names_of
 from paas.oci.config import History, ImageConfig
 from paas.oci.digest import of_bytes
 from paas.oci.tar import END, TarEntry, encode
@@ -43,7 +44,8 @@ def objects(store: Store) -> set[str]:
     """Every object by its path, down to a layer's own folder."""
     found = set(store.root.glob("layers/*")) | set(store.root.glob("trash/*"))
     found |= {p for p in store.root.rglob("*") if p.is_file() and "layers/" not in str(p)}
-    return {str(p.relative_to(store.root)) for p in found} - {"lock"}
+    names = {f"names/{p.name}" for p in names_of(store.root).iterdir()}
+    return {str(p.relative_to(store.root)) for p in found} - {"lock"} | names
 
 
 def age(store: Store, seconds: float = 7200) -> None:
