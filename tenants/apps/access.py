@@ -21,7 +21,7 @@ def app_for(user: Person, tenant_slug: str, app_name: str, needs: Role = Role.VI
     app = apps_of(user).filter(tenant__slug=tenant_slug, name=app_name).first()
     if app is None:
         raise _none(tenant_slug, app_name)
-    require(memberships(user).select_related("tenant").get(tenant=app.tenant), needs)
+    require(memberships(user).get(tenant=app.tenant), needs)
     return app
 
 
