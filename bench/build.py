@@ -123,9 +123,8 @@ class Berth:
 
     def image_of(self, folder: Path) -> Build:
         """Upload the folder and wait for its image, not for the release."""
-        before = self.deployer.newest_build()
-        self.deployer.upload(folder)
-        while (row := self.deployer.newest_build()) is None or row.pk == (before and before.pk) or _goes(row):
+        build_id = self.deployer.upload(folder)
+        while _goes(row := Build.objects.get(pk=build_id)):
             time.sleep(0.002)
         if row.status != Build.Status.SUCCEEDED:
             raise RuntimeError(f"berth: {row.error}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from django.conf import settings
 
 from berth_cli.client import Client
+from berth_cli.deploy import build_known
 from berth_cli.login import Login
 from berth_cli.pack import pack
 from berth_cli.target import Target
@@ -44,17 +45,22 @@ class Deployer:
     def target(self) -> Target:
         return Target(self.app.tenant.slug, self.app.name)
 
-    def upload(self, folder: Path) -> None:
-        """Pack the folder and send it, as `berth deploy` does, in this process."""
+    def upload(self, folder: Path) -> str:
+        """Pack the folder, ask for a build of it and send it where it is not known, as `berth deploy` does, in
+        this process. The build's id."""
         with tempfile.TemporaryFile() as archive:
-            pack(folder, archive)
-            self.client.send(
-                "POST",
-                self.target.path("deploys"),
-                params={"name": folder.name},
-                content=archive.read(),
-                headers={"Content-Type": "application/gzip"},
-            )
+            packed = pack(folder, archive)
+            build = build_known(self.client, self.target, packed)
+            if build is None:
+                sent = self.client.send(
+                    "POST",
+                    self.target.path("deploys"),
+                    params={"name": folder.name},
+                    content=archive.read(),
+                    headers={"Content-Type": "application/gzip"},
+                )
+                build = sent.json()
+            return str(build["id"])
 
     def command(self, folder: Path) -> subprocess.Popen[str]:
         """`berth deploy`, started; it ends when the release is live. Run where its code lies compiled."""
@@ -67,9 +73,6 @@ class Deployer:
             stderr=subprocess.STDOUT,
             text=True,
         )
-
-    def newest_build(self) -> Build | None:
-        return self.app.builds.first()
 
     def version(self) -> int:
         """Of the newest release; 0 before the first."""

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from berth_cli.errors import CliError, Unreachable
+from berth_cli.errors import CliError, NotHere, Unreachable
 from berth_cli.login import Login
 
 TIMEOUT = httpx.Timeout(30.0, write=300.0)
+_KINDS: dict[int, type[CliError]] = {404: NotHere, **dict.fromkeys((502, 503, 504), Unreachable)}
 STREAM_TIMEOUT = httpx.Timeout(30.0, read=45.0)  # the server says something every 15 seconds
 
 
@@ -151,7 +152,7 @@ class Client:
 
 
 def _error_of(response: httpx.Response) -> CliError:
-    kind = Unreachable if response.status_code in (502, 503, 504) else CliError
+    kind = _KINDS.get(response.status_code, CliError)
     try:
         error = response.json()["error"]
         return kind(str(error["summary"]), str(error["hint"]))

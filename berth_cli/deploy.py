@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from berth_cli import follow, output
 from berth_cli.client import Client
-from berth_cli.errors import CliError
+from berth_cli.errors import CliError, NotHere
 from berth_cli.options import AppName, Json, NoWait, connect, connect_to
 from berth_cli.pack import Packed, pack
 from berth_cli.target import Target, find
@@ -38,20 +38,43 @@ def deploy(
     else:
         build = _pack_and_upload(client, target, path)
     if no_wait:
-        _tell(json, {"build": build}, f"Build {build['id']} is queued.")
+        _tell(json, {"build": build}, _begun(build))
         return
     _follow(client, target, build, json=json)
+
+
+def _begun(build: dict[str, Any]) -> str:
+    if build["status"] == "succeeded":
+        return f"Nothing changed since v{build['unchanged_since']}: released as v{build['version']}."
+    return f"Build {build['id']} is queued."
 
 
 def _pack_and_upload(client: Client, target: Target, path: Path) -> dict[str, Any]:
     with tempfile.TemporaryFile() as archive:
         packed = pack(path, archive)
         output.note(f"Packed {packed.files} files of {path.resolve()} ({packed.size:,} bytes).")
+        known = build_known(client, target, packed)
+        if known is not None:
+            output.note("The server has them already: they are not sent.")
+            return known
         return _upload(client, target, path, archive, packed)
 
 
+def build_known(client: Client, target: Target, packed: Packed) -> dict[str, Any] | None:
+    """A build of the archive that the server has of a deploy before; None where it has to be sent."""
+    try:
+        build: dict[str, Any] = client.post(target.path("deploys/source"), {"digest": packed.digest})
+    except NotHere:
+        return None
+    return build
+
+
 def _follow(client: Client, target: Target, build: dict[str, Any], *, json: bool) -> None:
-    build = follow.build(client, target, build["id"], output.note if json else output.line)
+    show = output.note if json else output.line
+    if build["status"] == "succeeded":
+        show(f"Nothing changed since v{build['unchanged_since']}: built from what is here.")
+    else:
+        build = follow.build(client, target, build["id"], show)
     if build["version"] is None:
         raise CliError("a later deploy was released before this one was built", "See berth releases.")
     release = follow.release(client, target, build["version"])

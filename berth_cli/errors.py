@@ -9,5 +9,9 @@ class CliError(Exception):
         self.summary, self.hint = summary, hint
 
 
+class NotHere(CliError):
+    """The server has no such thing, or none that this person may see."""
+
+
 class Unreachable(CliError):
     """The server did not answer, or is just now being restarted: asking again may help."""

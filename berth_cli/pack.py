@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import BinaryIO
 from berth_cli.errors import CliError
 from berth_cli.ignore import files
 
+CHUNK = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:
     files: int
     size: int  # bytes of the archive
+    digest: str  # "sha256:…" of it
 
 
 def pack(root: Path, out: BinaryIO) -> Packed:
@@ -34,7 +38,11 @@ def pack(root: Path, out: BinaryIO) -> Packed:
         raise CliError(f"{root} has no files to deploy", "Look at .gitignore and .dockerignore.")
     size = out.tell()
     out.seek(0)
-    return Packed(count, size)
+    digest = hashlib.sha256()
+    while chunk := out.read(CHUNK):
+        digest.update(chunk)
+    out.seek(0)
+    return Packed(count, size, f"sha256:{digest.hexdigest()}")
 
 
 def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:

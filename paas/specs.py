@@ -312,6 +312,7 @@ class BuildReport:
     # (name, digest) of this machine's images that it is made from. None where not these and the source alone
     # decided: a registry was asked, a step had a secret, or nothing was built.
     bases: tuple[tuple[str, str], ...] | None = None
+    unchanged_since: int | None = None  # where nothing was built: the version of the release that it repeats
 
 
 @dataclass(frozen=True, slots=True)

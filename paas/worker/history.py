@@ -5,7 +5,13 @@ A container's row stays; it is small. A file that is gone reads as an empty one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
 
 from paas.logs import older
 from tenants.apps.models import App
@@ -29,13 +35,30 @@ def forget_logs(app: App) -> None:
 
 def forget_builds(app: App) -> None:
     """All but the last that ended, and those of releases that may still be asked for."""
-    ended = app.builds.filter(status__in=ENDED).order_by("-created_at")
-    going = app.builds.exclude(status__in=ENDED).values_list("source", flat=True)
-    for source_id in ended.values_list("source", flat=True)[SOURCES : SOURCES + _LOOK]:
-        if source_id not in going:
-            (settings.PATHS.sources / source_id).unlink(missing_ok=True)
+    if _old_sources(app):
+        with _locked(app):
+            for path in _old_sources(app):
+                path.unlink(missing_ok=True)
     for old in observations.builds_beyond_history(app, BUILDS):
         settings.PATHS.build_log(old.pk).unlink(missing_ok=True)
         (settings.PATHS.locks / f"build-{old.pk}").unlink(missing_ok=True)
-        if observations.forget_build(old):
-            (settings.PATHS.sources / old.source_id).unlink(missing_ok=True)
+        with _locked(app):
+            if observations.forget_build(old):
+                (settings.PATHS.sources / old.source_id).unlink(missing_ok=True)
+
+
+def _old_sources(app: App) -> list[Path]:
+    """That are here and that no build goes on with. Several builds may be of one."""
+    last = app.builds.filter(status__in=ENDED).values("source").annotate(at=Max("created_at")).order_by("-at")
+    going = set(app.builds.exclude(status__in=ENDED).values_list("source", flat=True))
+    past = last.values_list("source", flat=True)[SOURCES : SOURCES + _LOOK]
+    paths = (settings.PATHS.sources / pk for pk in past if pk not in going)
+    return [path for path in paths if path.exists()]
+
+
+@contextmanager
+def _locked(app: App) -> Iterator[None]:
+    """A deploy of what was sent before finds its source under the same lock, and counts on it from then on."""
+    with transaction.atomic():
+        App.objects.select_for_update(no_key=True).filter(pk=app.pk).first()
+        yield

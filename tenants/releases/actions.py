@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -20,7 +21,7 @@ from tenants.apps.models import App
 from tenants.audit.actions import record
 from tenants.checks import bad_field, one_line
 from tenants.ids import new_id
-from tenants.releases import config_vars, limits, observations, sources
+from tenants.releases import config_vars, limits, observations, sources, unchanged
 from tenants.releases import next as following
 from tenants.releases.access import release_for
 from tenants.releases.config import Changes, check_changes, check_total
@@ -37,6 +38,33 @@ def deploy(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[byte
     with _uploaded(actor, app, kind, name, chunks) as source, transaction.atomic():
         _keep(app, source)
         return _begin(actor, app, source)
+
+
+def deploy_again(*, actor: User, app: App, digest: str) -> Build:
+    """A build of a source that this app was sent before; NotFound where it was not, or is not kept. Where rows
+    say what it gives, the build has succeeded and its release is there.
+
+    Only its own are looked through: what another app was sent must not be had, or told, for a digest.
+    """
+    source = app.sources.filter(digest=digest).order_by("-created_at").first()
+    if source is None:
+        raise _not_here(app)
+    with transaction.atomic():
+        app = following.lock(app)
+        if not sources.is_kept(source.pk):
+            raise _not_here(app)
+        report = unchanged.by_rows(app, source)
+        if report is None:
+            _check_queue(app)
+            _check_kept(app)
+            return _begin(actor, app, source)
+        build = _new_build(actor, app, source, observations.answered(report))
+        observations.release_built(app, build, report)
+        return build
+
+
+def _not_here(app: App) -> NotFound:
+    return NotFound(f"{app} keeps no source with this digest", hint="Send the archive itself.")
 
 
 def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Source:
@@ -96,11 +124,16 @@ def start_build(*, actor: User, app: App, source: Source) -> Build:
 
 
 def _begin(actor: User, app: App, source: Source) -> Build:
-    build = Build.objects.create(app=app, source=source, created_by=actor)
+    build = _new_build(actor, app, source)
+    wake("build", build.pk)
+    return build
+
+
+def _new_build(actor: User, app: App, source: Source, observed: dict[str, Any] | None = None) -> Build:
+    build = Build.objects.create(app=app, source=source, created_by=actor, **(observed or {}))
     record(
         "build.start", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, build=build.pk, digest=source.digest
     )
-    wake("build", build.pk)
     changed(app.tenant_id, app.pk, "build")
     return build
 

@@ -24,6 +24,7 @@ from tenants.releases.schemas import (
     ReleaseMade,
     ReleaseOut,
     Rollback,
+    SourceIn,
 )
 from tenants.releases.uploads import read_upload
 from tenants.schemas import ERRORS, Limit
@@ -56,6 +57,17 @@ def deploy(request: HttpRequest, tenant: str, app: str) -> object:
     found = app_for(person(request), tenant, app, Role.DEVELOPER)
     kind, name, chunks = read_upload(request)
     build = actions.deploy(actor=person(request), app=found, kind=kind, name=name, chunks=chunks)
+    return Status(202, BuildOut.of(build))
+
+
+@router.post(
+    f"{APP}/deploys/source",
+    response={202: BuildOut, **ERRORS},
+    summary="Build what was uploaded before, by its digest; 404 asks for the archive itself (developer)",
+)
+def deploy_again(request: HttpRequest, tenant: str, app: str, body: SourceIn) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    build = actions.deploy_again(actor=person(request), app=found, digest=body.digest)
     return Status(202, BuildOut.of(build))
 
 

@@ -24,3 +24,13 @@ def kept_releases(app: App) -> list[Release]:
         if needed:
             found[row.pk] = row
     return list(found.values())
+
+
+def is_kept(release: Release) -> bool:
+    """Whether it is among these for its image, without a look at all of them. It was for every prune that began
+    since it went live: only images that are live later push it out."""
+    if release.live_at is None:
+        return False
+    later = Release.objects.filter(app=release.app_id, version__gt=release.version).exclude(live_at=None)
+    others = later.exclude(image__digest=release.image["digest"]).values("image__digest").distinct()
+    return others.count() < settings.KEPT_IMAGES

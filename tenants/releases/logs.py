@@ -21,6 +21,19 @@ class Piece:
     done: bool
 
 
+def build_log_size(build: Build) -> int:
+    path = settings.PATHS.build_log(build.pk)
+    return path.stat().st_size if path.exists() else len(without_file(build))
+
+
+def without_file(build: Build) -> bytes:
+    """The log of a build that no worker was needed for, who would have written one: what its row says."""
+    if build.unchanged_since is None:
+        return b""
+    what = "neither the source nor the images that it is made from"
+    return f"Nothing changed since v{build.unchanged_since}, {what}: nothing is built.\n".encode()
+
+
 def read_build_log(build: Build, offset: int) -> Piece:
     """Up to 256 KiB from byte `offset`. Ask again from `next_offset` until `done`.
 
@@ -34,6 +47,7 @@ def read_build_log(build: Build, offset: int) -> Piece:
             file.seek(min(offset, size))
             data = file.read(MOST_BYTES)
     except FileNotFoundError:
-        return Piece(b"", 0, done=build.status in ENDED)
+        text = without_file(build)
+        return Piece(text[offset:], len(text), done=build.status in ENDED)
     following = min(offset, size) + len(data)
     return Piece(data, following, done=build.status in ENDED and following >= size)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from tenants.apps.models import App
 from tenants.ids import IdField
@@ -45,7 +46,7 @@ class Build(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
     cancel_asked_at = models.DateTimeField(null=True)
     # --- observed
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
@@ -58,9 +59,11 @@ class Build(models.Model):
     base = models.CharField(max_length=71, blank=True)  # "sha256:…" of the image that it stands on
     steps_total = models.PositiveSmallIntegerField(default=0)
     steps_cached = models.PositiveSmallIntegerField(default=0)
-    # What a later build of the same source may be answered by: see paas.worker.unchanged. "" and null: by none.
+    # What a later build of the same source may be answered by: see releases.unchanged. "" and null: by none.
     key = models.CharField(max_length=64, blank=True)
     bases = models.JSONField(null=True)  # [[name, digest]] of the images it is made from
+    # The version of the release that this one is the same as: nothing was built for it.
+    unchanged_since = models.PositiveIntegerField(null=True)
     error = models.JSONField(null=True)  # {"summary", "hint", "details"}
 
     class Meta:

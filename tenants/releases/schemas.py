@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import StrictInt
+from pydantic import Field, StrictInt
 
 from tenants.releases.limits import Size
 from tenants.releases.models import Build, Release
@@ -25,13 +25,14 @@ class BuildOut(Schema):
     builder: str
     steps_total: int
     steps_cached: int
+    unchanged_since: int | None  # the version of the release that it repeats: nothing was built
     error: dict[str, Any] | None
     version: int | None  # of the release that it became
 
     @staticmethod
     def of(build: Build) -> BuildOut:
         succeeded = build.status == Build.Status.SUCCEEDED
-        made = build.releases.filter(cause=Release.Cause.DEPLOY).first() if succeeded else None
+        made = build.releases.filter(cause=Release.Cause.DEPLOY).values_list("version", flat=True)
         return BuildOut(
             id=build.pk,
             status=build.status,
@@ -43,8 +44,9 @@ class BuildOut(Schema):
             builder=build.builder,
             steps_total=build.steps_total,
             steps_cached=build.steps_cached,
+            unchanged_since=build.unchanged_since,
             error=build.error,
-            version=made.version if made else None,
+            version=made.first() if succeeded else None,
         )
 
 
@@ -90,6 +92,12 @@ class ReleaseMade(Schema):
     @staticmethod
     def of(release: Release | None) -> ReleaseMade:
         return ReleaseMade(release=ReleaseOut.of(release) if release else None)
+
+
+class SourceIn(Input):
+    """`digest` is the SHA-256 of the archive that would be sent."""
+
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class Rollback(Input):

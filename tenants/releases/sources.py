@@ -45,6 +45,12 @@ def write(source_id: str, kind: Source.Kind, chunks: Iterable[bytes]) -> Written
         return _copy(file, kind, chunks)
 
 
+def is_kept(source_id: str) -> bool:
+    """Asked under the app's lock, under which a worker removes old ones, it stays so for a build made there."""
+    path: Path = settings.PATHS.sources / source_id
+    return path.exists()
+
+
 def remove(source_id: str) -> None:
     (settings.PATHS.sources / source_id).unlink(missing_ok=True)
 

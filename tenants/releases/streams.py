@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.http.response import HttpResponseBase
 
 from tenants.apps.access import app_for, app_seen_by
 from tenants.pages import SignedInRequest
 from tenants.releases.access import build_for
-from tenants.releases.logs import ENDED, read_build_log
+from tenants.releases.logs import ENDED, build_log_size, read_build_log
 from tenants.releases.models import Build
 from tenants.sse import Events, event, is_program, respond, streamed
 
@@ -40,8 +38,7 @@ def _start(request: SignedInRequest) -> int:
 
 
 async def follow(build: Build, offset: int) -> Events:
-    path = settings.PATHS.build_log(build.pk)
-    size = _size(path)
+    size = build_log_size(build)
     if size < offset:  # a build that is tried again writes its log anew
         offset = 0
     if size - offset > TAIL:
@@ -58,15 +55,11 @@ async def follow(build: Build, offset: int) -> Events:
         if data:
             offset += len(data)
             yield event("lines", split(data), id=str(offset))
-        if row.status in ENDED and offset >= _size(path):
+        if row.status in ENDED and offset >= build_log_size(row):
             yield event("end", {"status": row.status})
             return
         if not data:
             await asyncio.sleep(PAUSE)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _whole_lines(data: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +27,7 @@ from tenants.audit.responses import status_of
 from tenants.pages import SignedInRequest, said, signed_in
 from tenants.releases import actions, progress, selectors
 from tenants.releases.access import build_for
+from tenants.releases.logs import without_file
 from tenants.releases.models import Build, Release
 from tenants.releases.uploads import read_upload
 
@@ -116,10 +118,11 @@ def build_log(request: SignedInRequest, tenant: str, name: str, build_id: str) -
     app = app_seen_by(request.user, tenant, name)
     found = build_for(app, build_id)
     path = settings.PATHS.build_log(found.pk)
-    if not path.exists():
+    if not path.exists() and not without_file(found):
         raise NotFound("this build has no log yet", hint="It gets one when it starts.")
+    content = path.open("rb") if path.exists() else BytesIO(without_file(found))
     filename = f"{app.name}-build-{found.pk}.log"
-    return FileResponse(path.open("rb"), as_attachment=True, filename=filename, content_type="text/plain")
+    return FileResponse(content, as_attachment=True, filename=filename, content_type="text/plain")
 
 
 @require_POST

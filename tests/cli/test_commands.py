@@ -14,6 +14,7 @@ from tenants.apps.models import App, ConfigVar
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
 from tenants.inspections.models import Inspection
+from tenants.releases import unchanged
 from tenants.releases.models import Build, Release, Source
 from tests.cli.berth import Berth, Worker
 from tests.web.cast import Cast, make_build
@@ -81,6 +82,40 @@ def test_deploy_packs_streams_the_log_and_waits_until_live(
     with tarfile.open(settings.PATHS.sources / source.pk) as archive:
         assert sorted(archive.getnames()) == [".gitignore", "app.py"]
     assert source.name == "shop"
+
+
+def test_a_folder_that_the_server_has_is_not_sent_again(
+    berth: Berth, cast: Cast, worker: Worker, folder: Path
+) -> None:
+    berth.sign_in(cast.developer)
+    sources = Source.objects.filter(app=cast.app)
+    before = sources.count()
+    for changed in (False, False, True):
+        if changed:
+            (folder / "app.py").write_text("print('bye')\n")
+        done = berth.run("deploy", str(folder))
+        assert done.returncode == 0, done.stderr
+    assert sources.count() == before + 2
+    assert [build.source.size for build in Build.objects.filter(app=cast.app)[:3]] == [
+        sources.latest("created_at").size,
+        *[sources.order_by("-created_at")[1].size] * 2,
+    ]
+
+
+def test_a_deploy_of_what_was_built_says_so_at_once(
+    berth: Berth, cast: Cast, worker: Worker, folder: Path
+) -> None:
+    berth.sign_in(cast.developer)
+    assert berth.run("deploy", str(folder)).returncode == 0
+    build = Build.objects.latest("created_at")
+    key = unchanged.key_of(build.app, build.source)
+    Build.objects.filter(pk=build.pk).update(key=key, bases=[])
+    again = berth.run("deploy", str(folder))
+    assert again.stdout.splitlines() == [
+        "Nothing changed since v2: built from what is here.",
+        "v3 is live at http://shop-demo.localhost:8080",
+    ]
+    assert "Nothing changed since v2: released as v4." in berth.run("deploy", str(folder), "--no-wait").stdout
 
 
 def test_deploy_with_json_prints_one_object_and_the_log_beside_it(

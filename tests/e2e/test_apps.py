@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,19 @@ def test_an_example_deploys_as_it_is(platform: Platform, example: str, path: str
     assert answer.status == 200 and holds in answer.body
     again = platform.deploy(name, packed(EXAMPLES / example))
     assert again["version"] == 2 and again["status"] == "live"
+
+
+def test_a_folder_in_which_nothing_changed_is_neither_sent_nor_built(platform: Platform) -> None:
+    platform.create("unchanged")
+    sources = Path(platform.environment["BERTH_STATE"], "sources")
+    platform.cli("login", platform.dashboard, "--token", platform.token)
+    deploy = ("deploy", str(EXAMPLES / "static-site"), "--app", "demo/unchanged")
+    assert "v1 is live" in platform.cli(*deploy).stdout
+    before = set(sources.iterdir())
+    again = platform.cli(*deploy)
+    assert "Nothing changed since v1: built from what is here." in again.stdout and "v2 is live" in again.stdout
+    assert set(sources.iterdir()) == before
+    assert platform.app("unchanged").status == 200
 
 
 @pytest.mark.parametrize(

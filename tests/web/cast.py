@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from tenants.runs.models import Run
 
 LAYER = "sha256:" + "b" * 64
 GZIP = b"\x1f\x8b\x08\x00 stands for an archive"
+GZIP_DIGEST = f"sha256:{hashlib.sha256(GZIP).hexdigest()}"
 
 
 @dataclass

@@ -18,6 +18,7 @@ from tenants.store.models import Upkeep
 from tenants.volumes.models import Volume
 from tests.web.cast import (
     GZIP,
+    GZIP_DIGEST,
     LAYER,
     Cast,
     make_build,
@@ -47,6 +48,7 @@ MATRIX = {
     ("GET", APP): Row(Role.VIEWER, 200),
     ("DELETE", APP): Row(Role.OWNER, 202, {"confirm": "shop"}),
     ("POST", f"{APP}/deploys"): Row(Role.DEVELOPER, 202, GZIP, "application/gzip"),
+    ("POST", f"{APP}/deploys/source"): Row(Role.DEVELOPER, 202, {"digest": GZIP_DIGEST}),
     ("POST", f"{APP}/deploys/image"): Row(Role.DEVELOPER, 202, {"image": "registry.example/shop:v1"}),
     ("POST", f"{APP}/releases/{{version}}/push"): Row(
         Role.DEVELOPER, 202, {"image": "registry.example/shop:v1"}

@@ -1,0 +1,196 @@
+"""A deploy of what an app was sent before: by its digest, without the bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.test import Client
+
+from paas.specs import BuildReport
+from paas.worker import history
+from tenants.apps.actions import create_app
+from tenants.audit.models import Event
+from tenants.releases import observations, unchanged
+from tenants.releases.actions import MOST_WAITING, scale, set_config, upload_source
+from tenants.releases.kept import is_kept, kept_releases
+from tenants.releases.models import Build, Release, Source
+from tenants.releases.streams import follow
+from tenants.sse import Events
+from tests.web.cast import GZIP, GZIP_DIGEST, Cast, go_live, make_build, released, report
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ADDRESS = "apps/demo/shop/deploys/source"
+
+
+def asked(client: Client, digest: str = GZIP_DIGEST, address: str = ADDRESS) -> Any:
+    return client.call("POST", address, {"digest": digest})  # type: ignore[attr-defined]
+
+
+def test_it_is_built_from_what_is_here(cast: Cast) -> None:
+    before = make_build(cast.app, cast.owner, "my-folder")
+    answer = asked(cast.client(cast.developer))
+    assert answer.status_code == 202, answer.content
+    build = Build.objects.get(pk=answer.json()["id"])
+    assert (build.source, build.status, build.created_by) == (before.source, "queued", cast.developer)
+    assert answer.json()["source"] == "my-folder"
+    event = Event.objects.filter(verb="build.start").latest("pk")
+    assert event.detail == {"build": build.pk, "digest": GZIP_DIGEST}
+
+
+NAME = "debian:12"
+BASE = "sha256:" + "d" * 64
+
+
+@pytest.fixture
+def known(cast: Cast) -> Release:
+    """Live, of a build that may answer the next one."""
+    names = settings.PATHS.store_names
+    names.mkdir(parents=True, exist_ok=True)
+    (names / "debian%3A12").write_text(BASE)
+    return answering(cast, report())
+
+
+def answering(cast: Cast, made: BuildReport) -> Release:
+    build = observations.claim_build(make_build(cast.app, cast.owner).pk, "c1")
+    assert build is not None
+    key = unchanged.key_of(build.app, build.source)
+    release = observations.build_succeeded(build, replace(made, bases=((NAME, BASE),)), key=key)
+    assert release is not None
+    go_live(release)
+    return release
+
+
+def test_nothing_is_built_where_rows_say_what_comes_of_it(cast: Cast, known: Release) -> None:
+    scale(actor=cast.owner, app=cast.app, formation={"web": 2})
+    set_config(actor=cast.owner, app=cast.app, changes={"COLOUR": "red"})
+    client = cast.client(cast.developer)
+    answer = asked(client).json()
+    assert (answer["status"], answer["unchanged_since"]) == ("succeeded", known.version)
+    release = cast.app.releases.get(version=answer["version"])
+    assert (release.cause, release.status, release.created_by) == ("deploy", "pending", cast.developer)
+    for column in ("image", "health", "release_command", "volumes", "defaults"):
+        assert getattr(release, column) == getattr(known, column), column
+    assert [process["count"] for process in release.processes] == [2]
+    assert release.config["COLOUR"] == "red"
+    build = Build.objects.get(pk=answer["id"])
+    assert (build.started_at, build.finished_at, build.steps_cached) == (build.created_at, build.created_at, 4)
+    assert not Build.objects.filter(status="queued").exists()
+
+
+def test_its_log_is_what_its_row_says(cast: Cast, known: Release) -> None:
+    """No worker has written one."""
+    api, browser = cast.client(cast.viewer), Client()
+    browser.force_login(cast.viewer, backend="allauth.account.auth_backends.AuthenticationBackend")
+    build = asked(cast.client(cast.owner)).json()["id"]
+    log = api.call("GET", f"apps/demo/shop/builds/{build}/log")
+    said = log.content.decode()
+    assert said.startswith(f"Nothing changed since v{known.version}, ") and log.headers["X-Berth-Done"] == "1"
+    rest = api.call("GET", f"apps/demo/shop/builds/{build}/log?offset={log.headers['X-Berth-Next-Offset']}")
+    assert rest.content == b"" and rest.headers["X-Berth-Done"] == "1"
+    page = f"/t/demo/shop/builds/{build}/"
+    assert f"nothing changed since v{known.version}" in browser.get(page).content.decode()
+    assert b"".join(browser.get(f"{page}log.txt").streaming_content).decode() == said  # type: ignore[attr-defined]
+    lines, end = async_to_sync(pieces)(follow(Build.objects.get(pk=build), 0))
+    assert json.dumps([said.rstrip()]).encode() in lines and b"event: end" in end
+
+
+async def pieces(events: Events) -> list[bytes]:
+    return [piece async for piece in events]
+
+
+def test_an_answer_answers_none_but_what_it_repeats_does(cast: Cast, known: Release) -> None:
+    client = cast.client(cast.owner)
+    first, second = asked(client).json(), asked(client).json()
+    assert second["version"] == first["version"] + 1
+    assert first["unchanged_since"] == second["unchanged_since"] == known.version
+    Build.objects.filter(pk=known.build_id).update(key="")
+    assert asked(client).json()["status"] == "queued"
+
+
+@pytest.mark.parametrize("meaning", [None, "sha256:" + "e" * 64, ""])
+def test_a_base_that_means_something_else_today_is_a_workers_to_see(
+    cast: Cast, known: Release, meaning: str | None
+) -> None:
+    path = settings.PATHS.store_names / "debian%3A12"
+    path.unlink() if meaning is None else path.write_text(meaning)
+    assert asked(cast.client(cast.owner)).json()["status"] == "queued"
+
+
+def test_an_image_that_a_prune_may_take_is_a_workers_to_see(cast: Cast, known: Release, settings: Any) -> None:
+    settings.KEPT_IMAGES = 2
+    for number in range(3):
+        image = replace(report().image, digest=f"sha256:{number:064}")
+        release = released(cast.app, cast.owner, replace(report(), image=image))
+        kept = known.pk in {row.pk for row in kept_releases(cast.app)}
+        assert is_kept(known) == kept == (number == 0)
+        answer = asked(cast.client(cast.owner)).json()
+        assert answer["status"] == ("succeeded" if kept else "queued")
+        cast.app.releases.filter(version__gt=release.version).delete()
+        cast.app.refresh_from_db()
+
+
+def test_a_release_that_never_was_live_is_no_proof_of_its_image(cast: Cast, known: Release) -> None:
+    Release.objects.filter(pk=known.pk).update(live_at=None)
+    assert asked(cast.client(cast.owner)).json()["status"] == "queued"
+
+
+def test_what_is_here_of_others_is_told_to_nobody(cast: Cast) -> None:
+    """Of another tenant, and of another app of one's own: the answer is that for what nobody has."""
+    mine = create_app(actor=cast.owner, tenant=cast.tenant, name="second")
+    theirs = b"\x1f\x8b\x08\x00 a secret"
+    digests = [
+        upload_source(actor=actor, app=app, kind="tar.gz", name="x", chunks=[theirs + app.name.encode()]).digest
+        for actor, app in ((cast.stranger, cast.others_app), (cast.owner, mine))
+    ]
+    client = cast.client(cast.owner)
+    answers = [asked(client, digest) for digest in (*digests, "sha256:" + "0" * 64)]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+    blog = ADDRESS.replace("demo/shop", "other/blog")
+    assert asked(cast.client(cast.stranger), GZIP_DIGEST, blog).status_code == 404
+    assert asked(client, digests[1], ADDRESS.replace("shop", "second")).status_code == 202
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:", GZIP_DIGEST.upper(), GZIP_DIGEST + "\n", f"{GZIP_DIGEST}0"])
+def test_what_is_no_digest_is_refused(cast: Cast, digest: str) -> None:
+    Source.objects.create(app=cast.app, kind="image", name="registry.example/shop:v1", digest="", size=0)
+    answer = asked(cast.client(cast.owner), digest)
+    assert answer.status_code == 400 and answer.json()["error"]["details"]["field"] == "digest"
+
+
+def test_what_is_not_kept_any_more_has_to_be_sent(cast: Cast) -> None:
+    source = make_build(cast.app, cast.owner).source
+    for kept in Source.objects.filter(digest=source.digest):
+        (settings.PATHS.sources / kept.pk).unlink(missing_ok=True)
+    count = Build.objects.count()
+    answer = asked(cast.client(cast.owner))
+    assert answer.status_code == 404 and answer.json()["error"]["hint"] == "Send the archive itself."
+    assert Build.objects.count() == count
+
+
+def test_builds_do_not_queue_up_without_end(cast: Cast) -> None:
+    make_build(cast.app, cast.owner)
+    client = cast.client(cast.owner)
+    statuses = [asked(client).status_code for _ in range(MOST_WAITING)]
+    assert statuses == [202] * (MOST_WAITING - 1) + [409]
+
+
+def test_a_source_of_several_builds_is_kept_for_the_newest(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes with the last of them."""
+    monkeypatch.setattr(history, "SOURCES", 1)
+    shared = make_build(cast.app, cast.owner).source
+    path = settings.PATHS.sources / shared.pk
+    for _ in range(3):
+        assert asked(cast.client(cast.owner)).status_code == 202
+    Build.objects.filter(app=cast.app).update(status=Build.Status.FAILED)
+    history.forget_builds(cast.app)
+    assert path.exists()
+    upload = upload_source(actor=cast.owner, app=cast.app, kind="tar.gz", name="x", chunks=[GZIP + b"2"])
+    Build.objects.create(app=cast.app, source=upload, status=Build.Status.FAILED)
+    history.forget_builds(cast.app)
+    assert not path.exists() and (settings.PATHS.sources / upload.pk).exists()
