@@ -12,7 +12,6 @@ import json
 import os
 import socket
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -23,6 +22,7 @@ from paas.network import addresses, beside, fence, links, nfnetlink, nft, plan, 
 from paas.network.asleep import Asleep
 from paas.network.fences import Fences
 from paas.network.links import Pair, problems_with
+from paas.network.nfnetlink import Element
 from paas.network.plan import Endpoint, Policy
 from paas.specs import Fence, Held, Traffic
 
@@ -179,7 +179,8 @@ class Network:
             with self._locked(fcntl.LOCK_SH):
                 # A late call must not touch an address that another container has by now.
                 if tenant := self._tenant_of(container_id, address):
-                    nft.demand(plan.remove(self.prefix, Endpoint(container_id, tenant, address)))
+                    gone = plan.packed(self.prefix, Endpoint(container_id, tenant, address))
+                    nfnetlink.remove(plan.table(self.prefix), *gone)
                     self.asleep.forget(container_id, address)
 
     def connected(self) -> set[str]:
@@ -188,7 +189,8 @@ class Network:
 
     def tenant_of(self, container_id: str, address: IPv4Address) -> int | None:
         """The tenant as whose the rules take what the container sends from `address`; None for nobody's."""
-        return self._tenant_of(container_id, address)
+        with problems_with("look at the container network"):
+            return self._tenant_of(container_id, address)
 
     def generation(self) -> int:
         """Another number whenever somebody has changed rules, whoever it was and of whatever table."""
@@ -220,10 +222,14 @@ class Network:
 
     @contextmanager
     def _admitting(self, endpoint: Endpoint) -> Iterator[None]:
-        with self._locked(fcntl.LOCK_SH), ThreadPoolExecutor(1, thread_name_prefix="nft") as beside:
-            admitted = beside.submit(nft.run, plan.add(self.prefix, endpoint))
+        with self._locked(fcntl.LOCK_SH):
+            try:
+                nfnetlink.add(plan.table(self.prefix), *plan.packed(self.prefix, endpoint))
+                admitted = True
+            except OSError:
+                admitted = False
             yield
-        if not admitted.result().done:
+        if not admitted:
             # The address still belongs to a container that ended unnoticed, or somebody flushed the rules.
             with self._locked(fcntl.LOCK_EX):
                 self._replace_table()
@@ -240,8 +246,11 @@ class Network:
             links.join_container(pair, netns)
 
     def _tenant_of(self, container_id: str, address: IPv4Address) -> int | None:
-        answer = nft.run(plan.look_up(self.prefix, container_id, address))
-        return plan.tenant_in(answer.output) if answer.done else None
+        table = plan.table(self.prefix)
+        if nfnetlink.find(table, plan.binding(self.prefix, container_id, address)) is None:
+            return None
+        found = nfnetlink.find(table, Element("tenants", address.packed))
+        return plan.tenant_in(found) if found else None
 
     def _replace_table(self) -> None:
         sleeping = [IPv4Address(sleeper.address) for sleeper in self.asleep.all()]

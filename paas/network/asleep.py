@@ -159,7 +159,7 @@ class Asleep:
         self._woken(address).unlink(missing_ok=True)
         self._watched(address).unlink(missing_ok=True)
         with suppress(FileNotFoundError):
-            nfnetlink.remove(self.table, Element(ACTIVE, address))
+            nfnetlink.remove(self.table, Element(ACTIVE, address.packed))
 
     def forget_all(self) -> None:
         if self.folder.is_dir():
@@ -174,37 +174,37 @@ class Asleep:
         with self.lock.open("w") as held:
             fcntl.flock(held, fcntl.LOCK_SH)
             self.write(sleeper)
-            nfnetlink.add(self.table, Element(ASLEEP, IPv4Address(sleeper.address)))
+            nfnetlink.add(self.table, Element(ASLEEP, IPv4Address(sleeper.address).packed))
 
     def lift(self, address: IPv4Address) -> bool:
         """No packet to it is reported any more; False if none was. OSError."""
         try:
-            nfnetlink.remove(self.table, Element(ASLEEP, address))
+            nfnetlink.remove(self.table, Element(ASLEEP, address.packed))
         except OSError as error:
             if error.errno != errno.ENOENT:  # the table may be gone as well
                 raise
             return False
         finally:
             with suppress(FileNotFoundError):  # nobody has called
-                nfnetlink.remove(self.table, Element(CALLED, address))
+                nfnetlink.remove(self.table, Element(CALLED, address.packed))
         return True
 
     def holds(self, address: IPv4Address) -> bool:
-        return bool(nfnetlink.get(self.table, Element(ASLEEP, address)))
+        return bool(nfnetlink.get(self.table, Element(ASLEEP, address.packed)))
 
     def laid(self) -> set[IPv4Address]:
-        return set(nfnetlink.elements(self.table, ASLEEP))
+        return set(nfnetlink.addresses(self.table, ASLEEP))
 
     def called(self) -> set[IPv4Address]:
-        return set(nfnetlink.elements(self.table, CALLED))
+        return set(nfnetlink.addresses(self.table, CALLED))
 
     def idle_seconds(self) -> dict[IPv4Address, float]:
         """How long ago each address that had any was last sent something or sent something itself."""
-        return _past(nfnetlink.elements(self.table, ACTIVE))
+        return _past(nfnetlink.addresses(self.table, ACTIVE))
 
     def idle_of(self, address: IPv4Address) -> float:
         """The same of one, or how long ago it was woken; infinite where nothing is known of it."""
-        sent = _past(nfnetlink.get(self.table, Element(ACTIVE, address))).get(address, math.inf)
+        sent = _past(nfnetlink.get(self.table, Element(ACTIVE, address.packed))).get(address, math.inf)
         try:
             woken = time.monotonic() - float(self._woken(address).read_text())
         except FileNotFoundError:

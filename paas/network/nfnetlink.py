@@ -1,4 +1,4 @@
-"""nfnetlink(7), as much of it as we need: every chain of nftables, and elements of a set of addresses. The
+"""nfnetlink(7), as much of it as we need: every chain of nftables, and elements of its sets and maps. The
 library reads all rules and sets to name them, which takes half a second where there are many tenants."""
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -27,9 +28,9 @@ _TABLE, _NAME, _HOOK, _POLICY = 1, 3, 4, 5
 _HOOKNUM = 1
 FORWARD = 2
 _FAMILIES = {1: "inet", 2: "ip"}
-# Of a set's elements: their list with table and set; of an element its key, of that the value
+# Of a set's elements: their list with table and set; of an element its key and its data, of those the value
 _ELEMENTS_TABLE, _ELEMENTS_SET, _ELEMENTS, _ELEMENT = 1, 2, 3, 1
-_KEY, _EXPIRES, _VALUE = 1, 5, 1
+_KEY, _DATA, _EXPIRES, _VALUE = 1, 2, 5, 1
 _INET = 1
 _GENERIC = struct.Struct("!BBH")  # family, version, resource id
 _IS_NESTED = 0x8000
@@ -52,10 +53,12 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """An address in a set of them, of a table of the family inet."""
+    """Of a set or a map, in a table of the family inet. `key` as the kernel compares it: parts that are joined
+    by a dot one after the other, each filled up to four bytes. `data` is what a map leads to."""
 
     set: str
-    address: IPv4Address
+    key: bytes
+    data: bytes = b""
 
 
 def opened() -> socket.socket:
@@ -91,47 +94,68 @@ def generation() -> int:
 # --- elements
 
 
-def add(table: str, element: Element) -> None:
-    """Adding it again changes nothing. OSError."""
-    _commit(
-        message(_NEWELEMENT, rtnetlink.CREATE | rtnetlink.ACKNOWLEDGE, _named(table, element), family=_INET)
-    )
+def add(table: str, *elements: Element) -> None:
+    """All of them or none. Adding one again changes nothing. OSError: one is there with other data, or there is
+    no such table."""
+    _commit(_NEWELEMENT, rtnetlink.CREATE, table, elements)
 
 
-def remove(table: str, element: Element) -> None:
-    """OSError, FileNotFoundError when it is not there."""
-    _commit(message(_DELELEMENT, rtnetlink.ACKNOWLEDGE, _named(table, element), family=_INET))
+def remove(table: str, *elements: Element) -> None:
+    """All of them or none. OSError, FileNotFoundError when one is not there."""
+    _commit(_DELELEMENT, 0, table, elements)
+
+
+def find(table: str, element: Element) -> Element | None:
+    """As it is there, by its set and key. OSError."""
+    found = _asked(rtnetlink.ACKNOWLEDGE, _named(table, element))
+    return next((Element(element.set, _value(it[_KEY]), _value(it.get(_DATA, b""))) for it in found), None)
 
 
 def get(table: str, element: Element) -> dict[IPv4Address, float | None]:
-    """As `elements`, with the one or none. OSError."""
-    return _asked(rtnetlink.ACKNOWLEDGE, _named(table, element))
+    """As `addresses`, with the one or none. OSError."""
+    return _expiring(_asked(rtnetlink.ACKNOWLEDGE, _named(table, element)))
 
 
-def elements(table: str, name: str) -> dict[IPv4Address, float | None]:
-    """Each address in a set, with the seconds until it goes by itself; none without such a table. OSError."""
-    return _asked(rtnetlink.DUMP, _names(table, name))
+def addresses(table: str, name: str) -> dict[IPv4Address, float | None]:
+    """Each address in a set of them, with the seconds until it goes by itself; none without such a table.
+    OSError."""
+    return _expiring(_asked(rtnetlink.DUMP, _names(table, name)))
 
 
-def _asked(flags: int, body: bytes) -> dict[IPv4Address, float | None]:
+def _expiring(found: Iterator[Mapping[int, bytes]]) -> dict[IPv4Address, float | None]:
+    return {
+        IPv4Address(_value(it[_KEY])): int.from_bytes(it[_EXPIRES], "big") / 1000 if _EXPIRES in it else None
+        for it in found
+    }
+
+
+def _asked(flags: int, body: bytes) -> Iterator[Mapping[int, bytes]]:
     with opened() as sock:
         sock.send(message(_GETELEMENT, flags, body, family=_INET))
-        try:
-            return dict(found for answer in answers(sock) for found in _elements(answer))
-        except FileNotFoundError:
-            return {}
+        with suppress(FileNotFoundError):
+            for answer in answers(sock):
+                yield from _elements(answer)
 
 
-def _commit(change: bytes) -> None:
+def _commit(kind: int, flags: int, table: str, elements: Sequence[Element]) -> None:
     begin, end = (message(kind, 0, about=_TABLES) for kind in (_BEGIN, _END))
-    while _used and _used[0][0] < time.monotonic() - CLOSE_AFTER_SECONDS:
-        os.close(_used.popleft()[1])
+    # What fails answers for itself. What the last one answers, the kernel says when all is done.
+    *others, last = (_named(table, element) for element in elements)
+    changes = [message(kind, flags, body, family=_INET) for body in others]
+    changes.append(message(kind, flags | rtnetlink.ACKNOWLEDGE, last, family=_INET))
+    _close_used()
     sock = opened()
     try:
-        sock.send(begin + change + end)
+        sock.send(begin + b"".join(changes) + end)
         list(answers(sock))
     finally:
         _used.append((time.monotonic(), sock.detach()))
+
+
+def _close_used() -> None:
+    with suppress(IndexError):  # other threads do so, too
+        while _used[0][0] < time.monotonic() - CLOSE_AFTER_SECONDS:
+            os.close(_used.popleft()[1])
 
 
 def _names(table: str, name: str) -> bytes:
@@ -139,20 +163,23 @@ def _names(table: str, name: str) -> bytes:
 
 
 def _named(table: str, element: Element) -> bytes:
-    nested = rtnetlink.attributes({_VALUE: element.address.packed})
-    for kind in (_KEY, _ELEMENT, _ELEMENTS):
-        nested = rtnetlink.attributes({kind | _IS_NESTED: nested})
-    return _names(table, element.set) + nested
+    parts = {_KEY: element.key, _DATA: element.data}
+    values = {of | _IS_NESTED: rtnetlink.attributes({_VALUE: value}) for of, value in parts.items() if value}
+    nested = rtnetlink.attributes({_ELEMENT | _IS_NESTED: rtnetlink.attributes(values)})
+    return _names(table, element.set) + rtnetlink.attributes({_ELEMENTS | _IS_NESTED: nested})
 
 
-def _elements(body: bytes) -> Iterator[tuple[IPv4Address, float | None]]:
+def _elements(body: bytes) -> Iterator[Mapping[int, bytes]]:
+    """The attributes of each."""
     data = _plain(body[_GENERIC.size :]).get(_ELEMENTS, b"")
     while data:
         length = int.from_bytes(data[:2], sys.byteorder)
-        found = _plain(data[4:length])
-        left = int.from_bytes(found[_EXPIRES], "big") / 1000 if _EXPIRES in found else None
-        yield IPv4Address(_plain(found[_KEY])[_VALUE]), left
+        yield _plain(data[4:length])
         data = data[length + -length % 4 :]
+
+
+def _value(nested: bytes) -> bytes:
+    return _plain(nested).get(_VALUE, b"")
 
 
 def answers(sock: socket.socket) -> Iterator[bytes]:

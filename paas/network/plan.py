@@ -8,7 +8,7 @@ user id, looked up by its address. It is 0 again when the packet goes on, so tha
 from __future__ import annotations
 
 import hashlib
-import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from paas.network import asleep
 from paas.network.addresses import host_address, interface_of, services
 from paas.network.fence import additions, mark
+from paas.network.nfnetlink import Element
 from paas.specs import MOST_OF_A_TYPE, REFUSALS, Fence
 
 # What is not the public internet (IANA's special-purpose registry, RFC 6890), multicast and class E.
@@ -101,26 +102,6 @@ def add(prefix: str, endpoint: Endpoint) -> str:
     return "".join(f"add element inet {table(prefix)} {text}\n" for text in elements(prefix, endpoint))
 
 
-def remove(prefix: str, endpoint: Endpoint) -> str:
-    """The opposite of `add`, for an endpoint that is there as a whole."""
-    return "".join(f"delete element inet {table(prefix)} {text}\n" for text in elements(prefix, endpoint))
-
-
-def look_up(prefix: str, container_id: str, address: IPv4Address) -> str:
-    """Ask whether the container has `address`, and for its tenant; fails where it has not."""
-    name = table(prefix)
-    return (
-        f'get element inet {name} bindings {{ "{interface_of(prefix, container_id)}" . {address} }}\n'
-        f"get element inet {name} tenants {{ {address} }}\n"
-    )
-
-
-def tenant_in(answer: str) -> int | None:
-    """The tenant in nft's answer to `look_up`."""
-    found = re.search(r": 0x([0-9a-f]{8})\b", answer)
-    return int(found[1], 16) if found else None
-
-
 def elements(prefix: str, endpoint: Endpoint) -> list[str]:
     """What lets its packets in: of each set or map the element, as nftables lists it too."""
     address, tenant = endpoint.address, mark(endpoint.tenant)
@@ -129,6 +110,26 @@ def elements(prefix: str, endpoint: Endpoint) -> list[str]:
         f"tenants {{ {address} : {tenant} }}",
         f"members {{ {address} . {tenant} }}",
     ]
+
+
+def packed(prefix: str, endpoint: Endpoint) -> tuple[Element, Element, Element]:
+    """The same as the kernel has them: a name fills sixteen bytes, a mark is a number of this machine's."""
+    address, tenant = endpoint.address.packed, endpoint.tenant.to_bytes(4, sys.byteorder)
+    return (
+        binding(prefix, endpoint.container_id, endpoint.address),
+        Element("tenants", address, tenant),
+        Element("members", address + tenant),
+    )
+
+
+def binding(prefix: str, container_id: str, address: IPv4Address) -> Element:
+    """That the container has the address."""
+    return Element("bindings", interface_of(prefix, container_id).encode().ljust(16, b"\0") + address.packed)
+
+
+def tenant_in(found: Element) -> int:
+    """Of an element of `tenants`."""
+    return int.from_bytes(found.data, sys.byteorder)
 
 
 def _body(prefix: str, policy: Policy) -> str:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import sys
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
 from paas.network import plan
+from paas.network.nfnetlink import Element
 from paas.network.plan import Endpoint, Policy
 from paas.specs import Fence
 from tests.network.conftest import uid
@@ -28,17 +30,12 @@ def test_adding_a_container() -> None:
     ]
 
 
-def test_removing_a_container() -> None:
-    assert plan.remove("bx", ENDPOINT) == plan.add("bx", ENDPOINT).replace("add", "delete")
-
-
-def test_looking_up_a_tenant() -> None:
-    assert plan.look_up("bx", ENDPOINT.container_id, ENDPOINT.address).splitlines() == [
-        'get element inet bxberth bindings { "bx0123456789ab" . 10.208.0.16 }',
-        "get element inet bxberth tenants { 10.208.0.16 }",
-    ]
-    assert plan.tenant_in("elements = { 10.208.0.16 : 0x70070000 }") == uid(7)
-    assert plan.tenant_in("") is None
+def test_a_container_as_the_kernel_has_it() -> None:
+    address, tenant = b"\x0a\xd0\x00\x10", uid(7).to_bytes(4, sys.byteorder)
+    binding, owner, member = plan.packed("bx", ENDPOINT)
+    assert binding == Element("bindings", b"bx0123456789ab\0\0" + address)
+    assert owner == Element("tenants", address, tenant) and plan.tenant_in(owner) == uid(7)
+    assert member == Element("members", address + tenant)
 
 
 def test_allowed_private_networks_come_before_the_private_ranges() -> None:
