@@ -22,6 +22,7 @@ from paas.network.rtnetlink import CREATE, EXCLUSIVE, REPLACE, Request
 IFF_UP, IFF_NOARP = 0x1, 0x80  # linux/if.h
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_OPERSTATE = 1, 3, 16  # linux/if_link.h
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD = 18, 20, 28
+IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1  # linux/if_link.h, linux/veth.h
 IFA_ADDRESS, IFA_LOCAL = 1, 2  # linux/if_addr.h
 NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80  # linux/neighbour.h
@@ -89,7 +90,11 @@ def join_host(pair: Pair, netns: int) -> None:
 
 
 def _veth(pair: Pair, netns: int) -> bytes:
+    # The kernel would have one of each for every processor, but uses only the first (veth_init_queues in
+    # drivers/net/veth.c).
+    queues = {IFLA_NUM_TX_QUEUES: rtnetlink.number(1), IFLA_NUM_RX_QUEUES: rtnetlink.number(1)}
     peer = {
+        **queues,
         IFLA_IFNAME: rtnetlink.text(INSIDE),
         IFLA_ADDRESS: rtnetlink.mac(addresses.container_mac(pair.address)),
         IFLA_NET_NS_FD: rtnetlink.number(netns),
@@ -99,6 +104,7 @@ def _veth(pair: Pair, netns: int) -> bytes:
         IFLA_INFO_DATA: rtnetlink.attributes({VETH_INFO_PEER: rtnetlink.link(peer)}),
     }
     own = {
+        **queues,
         IFLA_IFNAME: rtnetlink.text(pair.name),
         IFLA_ADDRESS: rtnetlink.mac(addresses.host_mac(pair.address)),
         IFLA_LINKINFO: rtnetlink.attributes(info),
