@@ -1,9 +1,11 @@
-"""Processes of the control plane, known by what supervisord gave them on their way."""
+"""Processes: of the control plane, known by what supervisord gave them on their way; and the end of any."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import select
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,6 +42,21 @@ def rename(name: str, title: str) -> None:
     variables = (PROC / "self" / "environ").read_bytes()
     at = variables.find(NAME.encode()) + len(NAME)
     _overwrite(start + at, start + variables.index(b"\0", at), name)
+
+
+def wait_for_end(pid: int, end: float) -> bool:
+    """Wait for a process, a child of ours or not (pidfd_open(2)); False when `end` (time.monotonic) comes
+    first."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(max(0.0, end - time.monotonic()) * 1000))
+    finally:
+        os.close(fd)
 
 
 def _overwrite(start: int, end: int, text: str) -> None:

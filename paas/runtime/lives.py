@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal as signals
 import time
 from contextlib import suppress
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from paas.errors import Conflict
+from paas.linux import processes
 from paas.linux.cgroups import Cgroup
 from paas.paths import Paths
 from paas.runtime.stubs import Holder
@@ -151,19 +151,7 @@ def _signal(pid: int, signal: int) -> None:
 
 
 def _wait_pid(pid: int | None, end: float) -> bool:
-    """Wait for a process that need not be a child of ours (pidfd_open(2))."""
-    if pid is None:
-        return True
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        return bool(poll.poll(max(0.0, end - time.monotonic()) * 1000))
-    finally:
-        os.close(fd)
+    return pid is None or processes.wait_for_end(pid, end)
 
 
 def _is_zombie(pid: int) -> bool:
