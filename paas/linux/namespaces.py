@@ -115,14 +115,17 @@ def demand_shielded_null() -> None:
 
 
 def is_first_of_its_own(pid: int) -> bool:
-    """Whether the process lives, is the first of a pid namespace, and in another network than ours."""
+    """Whether the process lives, is the first of a pid namespace, and has not our network or mounts."""
     try:
-        theirs, ours = (Path(f"/proc/{of}/ns/net").stat() for of in (pid, "thread-self"))
         status = Path(f"/proc/{pid}/status").read_text()
+        is_apart = not any(
+            os.path.samestat(*(Path(f"/proc/{of}/ns/{kind}").stat() for of in (pid, "thread-self")))
+            for kind in ("net", "mnt")
+        )
     except (FileNotFoundError, ProcessLookupError):
         return False
     ids = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))  # outermost first
-    return len(ids) > 1 and ids[-1] == "1" and not os.path.samestat(theirs, ours)
+    return is_apart and len(ids) > 1 and ids[-1] == "1"
 
 
 @contextmanager

@@ -55,6 +55,12 @@ def mount(space: Space, layers: Sequence[str], container_id: str, target: Path) 
     _overlay(space.layers, scratch, layers, target)
 
 
+def let_go(target: Path) -> None:
+    """Unmount it here when its container has a mount namespace of its own, which holds it. It would be copied
+    into that of each container that starts from now on, and cost every launch 20 us."""
+    mounts.unmount(target)
+
+
 @contextmanager
 def plain(space: Space, layers: Sequence[str], scratch_id: str, target: Path) -> Iterator[PlainRootfs]:
     """The same without a container: for steps that only copy files. Gone on exit, upper and all."""
