@@ -10,12 +10,12 @@ import errno
 import os
 import signal
 import time
+from _thread import start_new_thread
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Thread
 from typing import Literal
 
 from paas.errors import HostProblem
@@ -124,8 +124,8 @@ def io_throttling(tree: Tree) -> bool:
 
 def expect_moves() -> None:
     """Begin now, beside the caller, the wait that the first move of a process costs (see `Cgroup.attach`): a
-    thread moves us to where we are, which takes the kernel the same lock."""
-    Thread(target=_move_nowhere, name="cgroup", daemon=True).start()
+    thread moves us to where we are, which takes the kernel the same lock. Nobody waits until it runs."""
+    start_new_thread(_move_nowhere, ())
 
 
 def _move_nowhere() -> None:
