@@ -30,6 +30,9 @@ CREATE_TIMEOUT = 60.0
 # How soon we look again whether a container's first process is there; where the machine is busy, after so much
 # of what has passed: eight launches side by side spent a third of our time on looking.
 LOOK_SECONDS, LOOK_PART = 0.0005, 1 / 8
+# It says nothing to people: without a locale it opens 27 files less as it starts, and maps 12 less while it
+# lives; with GLib's own allocator (before 2.76) it would keep 12 KiB that it needed once.
+SMALL = {"LANG": "C", "G_SLICE": "always-malloc"}
 # Called with the id of a container's first process when that has its namespaces, while the runtime goes on.
 Beside = Callable[[int], None]
 
@@ -152,6 +155,7 @@ def _spawn(argv: list[str], bundle: Path, start_read: int, sync_write: int) -> s
         stderr=subprocess.DEVNULL,
         env={
             **CLEAN_ENV,
+            **SMALL,
             **namespaces.RUNTIME_IS_READ_ONLY,
             "_OCI_STARTPIPE": str(start_read),
             "_OCI_SYNCPIPE": str(sync_write),
