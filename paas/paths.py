@@ -120,6 +120,11 @@ class Paths:
         return self.run / "bundles"
 
     @property
+    def nothing(self) -> Path:
+        """An empty folder, shown over the kernel's folders that containers must not see."""
+        return self.run / "nothing"
+
+    @property
     def transfers(self) -> Path:
         """A registry's password for each container that pulls or pushes, in a folder of its own."""
         return self.run / "transfers"

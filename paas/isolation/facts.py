@@ -173,6 +173,7 @@ class Here:
     disk_views: Path
     layer_views: Path
     shown: tuple[Path, ...]  # Berth's own files and folders that containers may be shown, read-only
+    nothing: Path  # of these the one that is empty
     masked: tuple[str, ...]  # those of the contract that this kernel has
     read_only: tuple[str, ...]
     limits_swap: bool

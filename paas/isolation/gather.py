@@ -18,8 +18,8 @@ from paas.isolation.facts import NAMESPACES, Here, Process, Seen, Status, Wanted
 from paas.linux.cgroups import LIMITING, Cgroup, host_tree, swap_accounting
 from paas.paths import Paths
 from paas.runtime.bundle import MASKED_PATHS, READ_ONLY_PATHS
+from paas.runtime.hosts import this_host
 from paas.runtime.lives import Life
-from paas.runtime.runtime import this_host
 from paas.specs import Effective, TenantSpec
 
 PROC = Path("/proc")
@@ -60,7 +60,8 @@ def here(place: Place, containers: Iterable[str], rules: str) -> Here:
         disks=paths.disks,
         disk_views=paths.disk_views,
         layer_views=paths.layer_views,
-        shown=(init, *place.shown),
+        shown=(init, paths.nothing, *place.shown),
+        nothing=paths.nothing,
         masked=tuple(path for path in MASKED_PATHS if Path(path).exists()),
         read_only=tuple(path for path in READ_ONLY_PATHS if Path(path).exists()),
         limits_swap=swap_accounting(host_tree()),

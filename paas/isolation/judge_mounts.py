@@ -48,12 +48,19 @@ def kernel_file_problems(seen: Seen, here: Here) -> Iterator[str]:
         yield "/sys can be written to"
     for path in here.masked:
         found = _at(seen.mounts, path)
-        if found is None or not (found.root == "/null" or (found.kind == "tmpfs" and found.is_read_only)):
+        if found is None or not _hides(found, here):
             yield f"{path} can be read"
     for path in here.read_only:
         found = _at(seen.mounts, path)
         if found is None or not found.is_read_only:
             yield f"{path} can be written to"
+
+
+def _hides(mount: Mount, here: Here) -> bool:
+    """A null device, a file system of the runtime's without a file, or Berth's empty folder."""
+    if mount.device in here.mounts and here.nothing in _places(mount, here):
+        return mount.is_read_only
+    return mount.root == "/null" or (mount.kind == "tmpfs" and mount.root == "/" and mount.is_read_only)
 
 
 def _of_the_host(mount: Mount, wanted: Wanted, here: Here) -> Iterator[str]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 from paas.errors import CommandFailed, Conflict, HostProblem, NotFound
 from paas.linux import cgroup_use, mounts, namespaces, shares
-from paas.linux.cgroups import PAGE, Cgroup, host_tree, swap_accounting
+from paas.linux.cgroups import PAGE, Cgroup
 from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
 from paas.paths import Paths
 from paas.runtime import conmon, files, rootfs, shown, space, stubs, volumes
-from paas.runtime.bundle import Host, environment, nofile_limit, oci_config, process_config
+from paas.runtime.bundle import environment, nofile_limit, oci_config, process_config
+from paas.runtime.hosts import this_host
 from paas.runtime.inside import Inside, check_places, check_program, identify
 from paas.runtime.lives import Facts, Life
 from paas.runtime.rootfs import PlainRootfs
@@ -26,7 +25,6 @@ from paas.runtime.space import Space
 from paas.specs import ContainerSpec, ContainerState, Effective, Limits, Reading, TenantSpec, Usage
 
 EXEC_OUTPUT_MAX = 256 * 1024
-INITS = ("tini-static", "catatonit")
 
 
 class Runtime:
@@ -333,6 +331,7 @@ class Runtime:
             folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         for folder in (self.paths.exits, log.parent):
             folder.mkdir(parents=True, exist_ok=True)
+        self.paths.nothing.mkdir(exist_ok=True, mode=0o555)
 
     def _create(self, spec: ContainerSpec, life: Life, facts: Facts, log: Path, beside: conmon.Beside) -> int:
         launch = conmon.Launch(spec.id, life.bundle, log, self.paths.exits, self.paths.runtime)
@@ -377,6 +376,7 @@ class Runtime:
             identity=identity,
             rootfs=life.rootfs,
             users=own.users,
+            nothing=self.paths.nothing,
             cgroup=name,
             mounts=mounted,
             host=this_host(),
@@ -386,15 +386,3 @@ class Runtime:
     def _crun(self, *args: str, timeout: float = 60, check: bool = True, keep: int | None = None) -> Completed:
         argv = ["crun", f"--root={self.paths.runtime}", *args]
         return run(argv, timeout=timeout, env=namespaces.RUNTIME_IS_READ_ONLY, check=check, keep=keep)
-
-
-@cache
-def this_host() -> Host:
-    """What containers' configs depend on, looked up once a process."""
-    tree = host_tree()
-    return Host(
-        cgroup_version=tree.version,
-        swap_accounting=swap_accounting(tree),
-        init=conmon.first_program(INITS),
-        nofile_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-    )

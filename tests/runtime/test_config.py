@@ -10,7 +10,7 @@ from typing import Any
 
 import pyseccomp
 
-from paas.runtime.bundle import Host, oci_config
+from paas.runtime.bundle import MASKED_PATHS, Host, oci_config
 from paas.runtime.inside import Identity
 from paas.runtime.seccomp import ALLOWED, KILL_ALL, PROGRAM_ANNOTATION, REFUSED, program, rules
 from paas.specs import MIB, BindMount, ContainerSpec, Limits, TenantSpec, TmpfsMount
@@ -27,7 +27,7 @@ SPEC = ContainerSpec(
     limits=Limits(256 * MIB, 128 * MIB, 2000, 50, 99),
 )
 APP = Identity(1000, 1000, (1234,), "/srv")
-V1 = Host(1, True, Path("/usr/bin/tini-static"), 20_000)
+V1 = Host(1, True, Path("/usr/bin/tini-static"), 20_000, frozenset(("/proc/acpi", "/sys/firmware")))
 V2 = replace(V1, cgroup_version=2)
 
 
@@ -39,6 +39,7 @@ def config(
         identity=APP,
         rootfs=Path("/run/berth/rootfs/1"),
         users=Path("/run/berth/users/c"),
+        nothing=Path("/run/berth/nothing"),
         cgroup="/berth/c/a/1",
         mounts=mounts,
         host=host,
@@ -54,6 +55,19 @@ def test_process() -> None:
     assert process["noNewPrivileges"] is True
     assert process["terminal"] is False
     assert set(map(tuple, process["capabilities"].values())) == {()}
+
+
+def test_what_must_not_be_seen() -> None:
+    """Folders under an empty one, mounted after what they are in; what else there is by the runtime."""
+    made = config()
+    places = [mount["destination"] for mount in made["mounts"]]
+    for folder, within in (("/proc/acpi", "/proc"), ("/sys/firmware", "/sys")):
+        place = places.index(folder)
+        assert place > places.index(within)
+        assert made["mounts"][place]["source"] == "/run/berth/nothing"
+        assert {"bind", "ro", "nosuid", "nodev", "noexec"} <= set(made["mounts"][place]["options"])
+    hidden = {*made["linux"]["maskedPaths"], *places}
+    assert hidden.issuperset(MASKED_PATHS) and "/proc/acpi" not in made["linux"]["maskedPaths"]
 
 
 def test_what_can_be_done_again_goes_before_what_serves_and_that_before_the_control_plane() -> None:
