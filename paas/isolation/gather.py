@@ -79,7 +79,7 @@ def wanted(place: Place, tenant: TenantSpec, container_id: str, address: IPv4Add
         container_id=container_id,
         tenant_id=tenant.id,
         uid_base=tenant.uid_base,
-        cgroup=f"{place.cgroup_root}/{tenant.id}/{known.app_id}/{container_id}",
+        cgroup=life.cgroup(known).name,
         conmon=f"{place.cgroup_root}/_conmon/{tenant.id}",
         address=address,
         asked=_asked(life.bundle),

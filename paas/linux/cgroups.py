@@ -1,6 +1,6 @@
 """Control groups, v2 and v1 alike: limits, usage, processes, freezing, killing, removing.
 
-A `Cgroup` is a name like `/berth/<tenant>/<app>/<container>` in a `Tree`. On v2 it is one folder, on v1 one
+A `Cgroup` is a name like `/berth/<tenant>/<container>` in a `Tree`. On v2 it is one folder, on v1 one
 in each hierarchy. Sources: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/*.rst.
 """
 

@@ -63,7 +63,7 @@ class Life:
         return Facts.read(self.bundle)
 
     def cgroup(self, facts: Facts) -> Cgroup:
-        return Cgroup(f"{self._cgroup_root}/{facts.tenant_id}/{facts.app_id}/{self.id}")
+        return of_container(self._cgroup_root, facts.tenant_id, facts.app_id, self.id)
 
     def pid(self) -> int | None:
         """The container's first process, alive. A number that the kernel gave to somebody else is not it."""
@@ -139,6 +139,12 @@ class Life:
         return _wait_pid(self.conmon_pid(), min(end, time.monotonic() + CONCLUDE_SECONDS)) or (
             self.exit_file.exists()
         )
+
+
+def of_container(root: str, tenant_id: str, app_id: str, container_id: str) -> Cgroup:
+    """Below its tenant's. An app has none: it would limit nothing, and take as much memory as a container's."""
+    earlier = Cgroup(f"{root}/{tenant_id}/{app_id}/{container_id}")  # where an earlier Berth made it
+    return earlier if earlier.folder("memory").is_dir() else Cgroup(f"{root}/{tenant_id}/{container_id}")
 
 
 def _signal(pid: int, signal: int) -> None:

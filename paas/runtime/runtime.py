@@ -19,7 +19,7 @@ from paas.runtime import conmon, files, rootfs, shown, space, stubs, volumes
 from paas.runtime.bundle import environment, nofile_limit, oci_config, process_config
 from paas.runtime.hosts import this_host
 from paas.runtime.inside import Inside, check_places, check_program, identify
-from paas.runtime.lives import Facts, Life
+from paas.runtime.lives import Facts, Life, of_container
 from paas.runtime.rootfs import PlainRootfs
 from paas.runtime.space import Space
 from paas.specs import ContainerSpec, ContainerState, Effective, Limits, Reading, TenantSpec, Usage
@@ -178,7 +178,9 @@ class Runtime:
         if (self.paths.runtime / life.id).exists():
             self._crun("delete", "--force", life.id)
         cgroup.remove()
-        space.remove_app_slice(self._space(facts.tenant_id), facts.app_id)
+        Cgroup(
+            f"{self._space(facts.tenant_id).slice.name}/{facts.app_id}"
+        ).remove_if_empty()  # see of_container
 
     # --- looking
     def state(self, container_id: str) -> ContainerState:
@@ -200,7 +202,7 @@ class Runtime:
 
     def reading(self, tenant_id: str, app_id: str, container_id: str) -> Reading:
         """More of it, without a look at its files here. FileNotFoundError when it is gone."""
-        return cgroup_use.read(Cgroup(f"{self.cgroup_root}/{tenant_id}/{app_id}/{container_id}"))
+        return cgroup_use.read(of_container(self.cgroup_root, tenant_id, app_id, container_id))
 
     def list(self) -> list[str]:
         """Ids of the containers that this host knows, in whatever state."""
@@ -210,7 +212,7 @@ class Runtime:
 
     def weigh(self, tenant_id: str, app_id: str, container_id: str) -> tuple[int, int]:
         """Bytes of its processes' memory that are nobody else's, and their part of what is shared. Slow."""
-        return shares.weigh(Cgroup(f"{self.cgroup_root}/{tenant_id}/{app_id}/{container_id}").pids())
+        return shares.weigh(of_container(self.cgroup_root, tenant_id, app_id, container_id).pids())
 
     def has(self, container_id: str) -> bool:
         """Whether `list` names it."""

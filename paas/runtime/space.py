@@ -188,12 +188,6 @@ def remove(space: Space) -> None:
     (space.paths.locks / f"tenant-{space.tenant_id}").unlink(missing_ok=True)
 
 
-def remove_app_slice(space: Space, app_id: str) -> None:
-    """Remove an app's slice if it was its last container's; never while another is being created in it."""
-    with _alone(space):
-        Cgroup(f"{space.slice.name}/{app_id}").remove_if_empty()
-
-
 @contextmanager
 def shared(space: Space) -> Iterator[None]:
     """While this is held the space stays as it is; containers are created under it."""

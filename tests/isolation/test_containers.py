@@ -63,7 +63,7 @@ def running(bed: Bed, spec: ContainerSpec) -> ContainerSpec:
 
 
 def pids_of(bed: Bed, spec: ContainerSpec) -> list[int]:
-    return Cgroup(f"{bed.runtime.cgroup_root}/{spec.tenant.id}/{spec.app_id}/{spec.id}").pids()
+    return Cgroup(f"{bed.runtime.cgroup_root}/{spec.tenant.id}/{spec.id}").pids()
 
 
 def name_of(pid: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from paas.errors import BadInput, CommandFailed, Conflict, HostProblem, NotFound, Refused, StepFailed
 from paas.linux import mounts
-from paas.linux.cgroups import host_tree
+from paas.linux.cgroups import Cgroup, host_tree
 from paas.linux.namespaces import is_first_of_its_own
 from paas.logs import read_tail
 from paas.runtime.space import Space
@@ -104,13 +104,16 @@ def test_delete_takes_down_what_runs(bed: Bed) -> None:
     assert bed.leftovers(spec.id) == []
 
 
-def test_the_apps_slice_goes_with_its_last_container(bed: Bed) -> None:
-    one, other = (bed.launch(bed.spec("sleep 60", app_id="e" * 12)) for _ in range(2))
-    folder = host_tree().root("memory") / CGROUP_ROOT[1:] / bed.tenant.id / ("e" * 12)
-    bed.runtime.delete(one.id)
-    assert folder.is_dir()
-    bed.runtime.delete(other.id)
-    assert not folder.exists()
+def test_what_an_earlier_berth_started_is_found_and_leaves_nothing(bed: Bed) -> None:
+    """It had a cgroup for each app, and a container's below."""
+    spec = bed.spec("sleep 60", app_id="e" * 12)
+    folder = host_tree().root("memory") / CGROUP_ROOT[1:] / bed.tenant.id / spec.app_id
+    (folder / spec.id).mkdir(parents=True)
+    bed.launch(spec)
+    there = Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}/{spec.app_id}/{spec.id}")
+    assert bed.runtime.state(spec.id).pid in there.pids()
+    bed.runtime.delete(spec.id)
+    assert not folder.exists() and not bed.leftovers(spec.id)
 
 
 def test_create_twice_is_a_conflict_and_spares_the_first(bed: Bed) -> None:

@@ -24,7 +24,7 @@ FORKS = "for i in $(seq 60); do sleep 20 & done 2>&1; wait"
 
 
 def container(spec: ContainerSpec) -> Cgroup:
-    return Cgroup(f"{CGROUP_ROOT}/{spec.tenant.id}/{spec.app_id}/{spec.id}")
+    return Cgroup(f"{CGROUP_ROOT}/{spec.tenant.id}/{spec.id}")
 
 
 def holding(mib: int) -> str:

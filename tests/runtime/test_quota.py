@@ -74,7 +74,7 @@ def test_a_containers_limit_on_disks_that_somebody_changed_is_seen_and_mended(
         return  # there is nothing to change
     disk, io = (
         space.disk_of(bed.paths.state),
-        Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}/{spec.app_id}/{spec.id}").io,
+        Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}/{spec.id}").io,
     )
     assert io is not None
     for value in ("1000", "max" if V2 else "0"):

@@ -154,7 +154,7 @@ def test_a_drift_is_seen_told_and_mended(writer: Host) -> None:
     tenant = writer.cast.tenant
     row = writer.cast.app.containers.get(status="running")
     slice_ = Cgroup(f"{settings.CGROUP_ROOT}/{tenant.pk}")
-    own = Cgroup(f"{slice_.name}/{row.app_id}/{row.pk}")
+    own = Cgroup(f"{slice_.name}/{row.pk}")
     assert quota.look_at(tenant) == []
     row.refresh_from_db()
     assert (row.limits["memory_bytes"], row.limits["pids"]) == (32 * MIB, 256)
