@@ -38,6 +38,7 @@ class Inside:
 
     def __init__(self, root: Path) -> None:
         self._root = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._led: dict[str, PurePosixPath] = {}
 
     def close(self) -> None:
         os.close(self._root)
@@ -71,8 +72,14 @@ class Inside:
 
     def leads_to(self, path: str) -> PurePosixPath:
         """Where `path` will lead when everything is mounted: as the links that are here now say, followed also
-        where what they name is not there yet. Errors: BadInput for links without end.
+        where what they name is not there yet; the same when it is asked again. Errors: BadInput for links
+        without end.
         """
+        if path not in self._led:
+            self._led[path] = self._follow(path)
+        return self._led[path]
+
+    def _follow(self, path: str) -> PurePosixPath:
         here, todo, links = PurePosixPath("/"), _parts(path), 0
         while todo:
             name = todo.pop()
