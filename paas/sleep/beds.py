@@ -59,17 +59,24 @@ class Bed:
             self.asleep.lay(sleeper)
             cgroup.freeze(wanted=lambda: self.asleep.holds(address))
         except (HostProblem, OSError):
-            self.rouse(sleeper)
+            self._give_up(sleeper)
             raise
         if not self.asleep.holds(address):
             cgroup.thaw()
             self.asleep.file(address).unlink(missing_ok=True)
             return False
         if self.asleep.idle_of(address) < quiet:
-            self.rouse(sleeper)
+            self._give_up(sleeper)
             return False
         self._page_out(address, cgroup)
         return self.asleep.holds(address)
+
+    def _give_up(self, sleeper: Sleeper) -> None:
+        """It runs on. That is no wake: nobody is told, and it is as idle as it was."""
+        address = IPv4Address(sleeper.address)
+        Cgroup(sleeper.cgroup).thaw()
+        self.asleep.lift(address)
+        self.asleep.file(address).unlink(missing_ok=True)
 
     def _page_out(self, address: IPv4Address, cgroup: Cgroup) -> None:
         note, pids = self.asleep.note(address), cgroup.pids()

@@ -146,6 +146,9 @@ def test_what_came_just_before_it_stood_still_is_answered(house: House) -> None:
         assert not house.bed.lay(house.sleeper, 5.0)
         assert connection.recv(100) == b"10.208.0.16 one"
     assert house.runs() and house.bed.asleep.all() == []
+    assert house.bed.told() == [], "who never slept was not woken"
+    time.sleep(0.6)
+    assert house.bed.lay(house.sleeper, 0.5), "nor used by that"
 
 
 def test_whoever_dies_in_the_middle_the_next_look_settles_it(house: House) -> None:
