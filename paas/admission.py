@@ -28,13 +28,15 @@ class Idle:
 @dataclass(frozen=True, slots=True)
 class Room:
     """`available` is what the kernel could give without swapping (MemAvailable), `swap_free` what is left of
-    swap, `untouched` what the kernel would write there by itself. `idle`: least recently used first."""
+    swap, `untouched` what the kernel would write there by itself. `starting` is what those that only just start
+    will still take of it. `idle`: least recently used first."""
 
     memory: int
     available: int
     swap: int
     swap_free: int
     reserved: int
+    starting: int = 0
     untouched: int = 0
     idle: Sequence[Idle] = ()
 
@@ -69,7 +71,8 @@ def admit(room: Room, limit: int, needs: int) -> Answer:
             f"{OVERCOMMIT} times what the machine has ({_mib(room.memory)} and {_mib(room.swap)} of swap)",
             hint="lower the memory limits of some apps (see the machine's density page), or add memory",
         )
-    missing = needs - (room.available - reserve(room.memory))
+    to_give = room.available - reserve(room.memory) - room.starting
+    missing = needs - to_give
     short = missing > 0
     asleep: list[str] = []
     swap_left = room.swap_free
@@ -85,8 +88,8 @@ def admit(room: Room, limit: int, needs: int) -> Answer:
         return Answer(short, tuple(asleep))
     return Answer(
         short=True,
-        why=f"{_mib(needs)} of memory are needed, and beside its reserve the machine has "
-        f"{_mib(max(0, room.available - reserve(room.memory)))} to give; no idle app can sleep to make room"
+        why=f"{_mib(needs)} of memory are needed, and beside its reserve and what is starting the machine has "
+        f"{_mib(max(0, to_give))} to give; no idle app can sleep to make room"
         + ("" if room.swap else ": there is no swap to sleep in"),
         hint="stop or scale down an app, let more of them sleep (berth sleep), or ask an administrator for "
         "swap (bin/up --swap auto) or more memory",

@@ -83,17 +83,17 @@ def finish(app: App, release: Release) -> None:
 
 def start_process(app: App, release: Release, process: ProcessSpec, index: int) -> Container:
     """A container row and its container, running but not yet checked."""
-    room.demand(app, process)
     image = serial.image(release)
-    row = containers.new_container(
-        app=app,
-        release=release,
-        build=None,
-        kind=Container.Kind.PROCESS,
-        process_type=process.name,
-        index=index,
-        memory_limit=process.memory_bytes,
-    )
+    with room.found(app, process):
+        row = containers.new_container(
+            app=app,
+            release=release,
+            build=None,
+            kind=Container.Kind.PROCESS,
+            process_type=process.name,
+            index=index,
+            memory_limit=process.memory_bytes,
+        )
     launch.bring_up(row, process_container(row, release, image, process))
     return row
 

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from paas.admission import Answer, Idle, Room, admit, need
 from paas.errors import Refused
 from paas.linux import memory
 from paas.linux.memory import Memory
-from paas.specs import ProcessSpec
-from paas.worker import engine, evening, sleep, used
+from paas.specs import ProcessSpec, Reading
+from paas.worker import engine, evening, lock, sleep, used
 from paas.worker.idle import due, quiet
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
 from tenants.fleet.models import Peak
 
+_STARTING = Q(kind=Container.Kind.PROCESS, ready=False)
 
-def demand(app: App, process: ProcessSpec, memory_now: Callable[[], Memory] = memory.read) -> None:
-    """Refused where the machine has no memory left that one more of these would need, and no idle app of
-    anybody else can sleep to make room. Who does sleeps when this returns, and memory was looked at again:
-    what a sleep gives back is not known before.
+
+@contextmanager
+def found(app: App, process: ProcessSpec, memory_now: Callable[[], Memory] = memory.read) -> Iterator[None]:
+    """Room for one more of these, which is to have its row when the block ends. One at a time: whoever comes
+    next finds the row, and counts what that one will need.
+
+    Refused where the machine has no memory left for it, and no idle app of anybody else can sleep to make room.
+    Who does sleeps when this yields, and memory was looked at again: what a sleep gives back is not known
+    before.
     """
+    with lock.held("room", wait=True):
+        _demand(app, process, memory_now)
+        yield
+
+
+def _demand(app: App, process: ProcessSpec, memory_now: Callable[[], Memory]) -> None:
     peak = Peak.objects.filter(app=app, process_type=process.name).first()
     needs = need(process.memory_bytes, peak.bytes if peak else 0)
 
-    def ask(idle: Sequence[Idle] = ()) -> Answer:
-        return admit(_room(memory_now(), idle), process.memory_bytes, needs)
+    def ask(idle: Sequence[Idle] = (), *, roughly: bool = False) -> Answer:
+        return admit(_room(memory_now(), idle, roughly), process.memory_bytes, needs)
 
-    if not ask().short:
+    if not ask(roughly=True).short or not ask().short:
         return
     answer = _make_room(app, ask)
     if answer.why:
@@ -52,20 +65,42 @@ def _make_room(app: App, ask: Callable[[Sequence[Idle]], Answer]) -> Answer:
 
 
 def _gives(row: Container) -> int:
+    seen = _seen(row)
+    return seen.anonymous if seen else 0
+
+
+def _seen(row: Container) -> Reading | None:
+    """None where there is nothing yet, or nothing any more."""
     try:
-        return engine.runtime().reading(row.tenant_id, row.app_id, row.pk).anonymous
-    except FileNotFoundError:  # it ends
-        return 0
+        return engine.runtime().reading(row.tenant_id, row.app_id, row.pk)
+    except FileNotFoundError:
+        return None
 
 
-def _room(now: Memory, idle: Sequence[Idle]) -> Room:
-    promised = Container.objects.filter(status__in=LIVE).aggregate(sum=Sum("memory_limit"))["sum"]
+def _room(now: Memory, idle: Sequence[Idle], roughly: bool) -> Room:
+    """`roughly`: as if what is starting took all that it may, which costs no look at what it holds."""
+    live = Container.objects.filter(status__in=LIVE)
+    sums = live.aggregate(promised=Sum("memory_limit"), starting=Sum("memory_limit", filter=_STARTING))
     return Room(
         memory=now.total,
         available=now.available,
         swap=now.swap,
         swap_free=now.swap_free,
         untouched=now.untouched,
-        reserved=promised or 0,
+        reserved=sums["promised"] or 0,
+        starting=_starting() if sums["starting"] and not roughly else sums["starting"] or 0,
         idle=idle,
     )
+
+
+def _starting() -> int:
+    """Bytes that those which only just start will still take: what their like needs, less what they hold."""
+    rows = list(Container.objects.filter(_STARTING, status__in=LIVE))
+    peaks = Peak.objects.filter(app__in={row.app_id for row in rows})
+    known = {(peak.app_id, peak.process_type): peak.bytes for peak in peaks}
+    found = 0
+    for row in rows:
+        seen = _seen(row)
+        held = seen.working_set + seen.swap if seen else 0
+        found += max(0, need(row.memory_limit, known.get((row.app_id, row.process_type), 0)) - held)
+    return found

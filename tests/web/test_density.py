@@ -43,7 +43,7 @@ def row(cast: Cast) -> Container:
     Machine.objects.create(cores=2, memory_bytes=4 * GIB, memory_available_bytes=3 * GIB)
     own: dict[str, Any] = {"kind": "process", "process_type": "web", "memory_limit": 512 * MIB}
     return Container.objects.create(
-        tenant=cast.tenant, app=cast.app, status="running", memory_bytes=50 * MIB, **own
+        tenant=cast.tenant, app=cast.app, status="running", ready=True, memory_bytes=50 * MIB, **own
     )
 
 
@@ -157,16 +157,25 @@ def test_what_fits_nowhere_is_refused_with_what_to_do() -> None:
     assert "20 times" in mad.why and "density" in mad.hint
 
 
+def test_what_is_starting_will_take_is_taken() -> None:
+    fits = replace(ROOM, available=admission.reserve(8 * GIB) + 170 * MIB, starting=60 * MIB)
+    assert admit(fits, GIB, 100 * MIB) == admission.Answer()
+    full = admit(replace(fits, starting=80 * MIB), GIB, 100 * MIB)
+    assert full.short and "what is starting the machine has 90 MiB to give" in full.why
+
+
 def test_it_is_asked_before_a_container_is_made(cast: Cast, row: Container) -> None:
     process = ProcessSpec(name="web", args=("x",), memory_bytes=512 * MIB)
     fits, full = Memory(4 * GIB, 390 * MIB, GIB, 0, 0), Memory(4 * GIB, 290 * MIB, GIB, 0, GIB)
     swaps = replace(full, swap_free=60 * MIB)
     for now, ends in ((fits, True), (full, False), (swaps, True), (replace(swaps, untouched=MIB), False)):
-        with nullcontext() if ends else pytest.raises(Refused, match="cannot start web of demo/shop: 64 MiB"):
-            room.demand(cast.app, process, partial(replace, now))
+        refused = pytest.raises(Refused, match="cannot start web of demo/shop: 64 MiB")
+        with nullcontext() if ends else refused, room.found(cast.app, process, partial(replace, now)):
+            pass
     Peak.objects.create(app=cast.app, process_type="web", days={"2026-11-27": 300 * MIB})
-    with pytest.raises(Refused, match="300 MiB of memory are needed"):
-        room.demand(cast.app, process, lambda: fits)
+    refused = pytest.raises(Refused, match="300 MiB of memory are needed")
+    with refused, room.found(cast.app, process, lambda: fits):
+        pass
 
 
 def test_the_kernel_is_counted_on_only_for_what_sleep_does_not_give() -> None:

@@ -6,12 +6,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
 
+from paas import admission
 from paas.errors import Conflict, Refused
+from paas.linux.memory import Memory
+from paas.specs import MIB, ProcessSpec
+from paas.worker import room
 from tenants.accounts.actions import (
     add_member,
     create_tenant,
@@ -76,6 +82,25 @@ def container(cast: Cast) -> Container:
         app=cast.app, release=None, build=None, kind=Container.Kind.PROCESS, process_type="web", index=1,
         memory_limit=1 << 28,
     )  # fmt: skip
+
+
+def test_two_that_start_at_once_do_not_get_the_same_memory(cast: Cast) -> None:
+    """Whoever has found room waits a while for the other to find it too."""
+    web, both = ProcessSpec(name="web", args=("x",), memory_bytes=512 * MIB), Barrier(2)
+    room_for_one = Memory(4096 * MIB, admission.reserve(4096 * MIB) + 100 * MIB, 0, 0, 0)
+
+    def start() -> None:
+        with room.found(cast.app, web, lambda: room_for_one):
+            with suppress(BrokenBarrierError):
+                both.wait(0.3)
+            container(cast)
+
+    with ThreadPoolExecutor(2) as pool:
+        starts = [pool.submit(_apart, start) for _ in range(2)]
+        refused = [error for one in starts if (error := one.exception(SECONDS))]
+    assert [type(error) for error in refused] == [Refused], refused
+    assert "the machine has 36 MiB to give" in str(refused[0])
+    assert Container.objects.count() == 1
 
 
 def test_a_sign_in_link_lets_one_of_two_in(cast: Cast) -> None:

@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from paas import live
 from paas.agent import metrics
 from paas.agent.metrics import Sampler, is_same
+from paas.linux import memory
 from paas.specs import Reading
-from paas.worker import engine, sleep, sweep
+from paas.worker import engine, room, sleep, sweep
 from paas.worker.rounds import Round
 from paas.worker.routes import routes
 from tenants.accounts.models import Tenant
@@ -116,6 +117,7 @@ HOT: dict[str, Callable[[], Any]] = {
     "unlike their rows": sweep.unlike_their_rows,
     "who may sleep": lambda: sleep.who_may(status="running"),
     "who sleeps": sleep.asleep,
+    "room for one more": lambda: room._room(memory.read(), (), roughly=False),
     "ordered to": sleep.ordered,
     "chosen for sampling": lambda: Round(2).next(metrics._running()),
 }

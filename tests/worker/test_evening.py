@@ -12,9 +12,8 @@ from paas.errors import Refused
 from paas.linux.cgroups import Cgroup
 from paas.linux.memory import Memory
 from paas.specs import MIB, ProcessSpec
-from paas.worker import engine, evening, launch, sleep, used
+from paas.worker import engine, evening, launch, room, sleep, used
 from paas.worker.roll_out import start_process
-from paas.worker.room import demand
 from paas.worker.used import Use
 from tenants.apps.models import App
 from tenants.containers.models import Container
@@ -80,6 +79,9 @@ def test_pressure_takes_the_least_recently_used_until_there_is_room(three: list[
 
 
 def test_room_for_one_more_is_made_by_others_that_are_idle(host: Host, three: list[Container]) -> None:
+    Container.objects.update(ready=False)
+    assert 0 < room._starting() <= 3 * (HOLDS.memory_bytes - HELD), "what they hold is not counted twice"
+    Container.objects.update(ready=True)
     used.note(uses(three))
     reserve, app = 256 * MIB, App.objects.create(tenant=host.cast.other, name="another")
     with pytest.raises(Refused, match="no idle app can sleep") as refused:
@@ -96,6 +98,11 @@ def test_room_for_one_more_is_made_by_others_that_are_idle(host: Host, three: li
         pass
     assert launch.observe(three[2]).status == "running"
     take_down(three)
+
+
+def demand(app: App, process: ProcessSpec, memory_now: Callable[[], Memory]) -> None:
+    with room.found(app, process, memory_now):
+        pass
 
 
 def take_down(rows: list[Container]) -> None:
