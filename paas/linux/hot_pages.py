@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -78,10 +79,19 @@ def arrange(file: Path) -> None:
 
 
 def fetch(file: Path) -> None:
-    """Have the kernel begin to read all that was noted. No note is fine, and so is a process that has ended."""
+    """Have the kernel begin to read all that was noted. No note is fine, and so is a process that has ended.
+    Errors, of the last one after all were tried: OSError; ValueError and OverflowError of a note that makes no
+    sense."""
+    refused: OSError | None = None
     for pid, ranges in groupby(_read(file), key=lambda each: each.pid):
-        with suppress(ProcessLookupError):
+        try:
             _will_need(pid, ranges)
+        except ProcessLookupError:
+            pass
+        except OSError as error:
+            refused = error
+    if refused:
+        raise refused
 
 
 def _write(file: Path, ranges: Iterable[Range]) -> None:
@@ -128,7 +138,10 @@ def _will_need(pid: int, ranges: Iterable[Range]) -> None:
             some = vector[first : first + 2 * _IOV_MAX]
             pointer = ctypes.c_void_p(some.buffer_info()[0])
             count = ctypes.c_size_t(len(some) // 2)
-            _libc.syscall(_PROCESS_MADVISE, fd, pointer, count, _MADV_WILLNEED, ctypes.c_uint(0))
+            done = _libc.syscall(_PROCESS_MADVISE, fd, pointer, count, _MADV_WILLNEED, ctypes.c_uint(0))
+            # It runs by now, and may have given back what was noted (ENOMEM).
+            if done < 0 and (number := ctypes.get_errno()) != errno.ENOMEM:
+                raise OSError(number, f"process_madvise: {os.strerror(number)}")
     finally:
         os.close(fd)
 

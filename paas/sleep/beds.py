@@ -15,10 +15,11 @@ and then.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from paas.errors import HostProblem
 from paas.linux import hot_pages, reclaim
 from paas.linux.cgroups import Cgroup
 from paas.network.asleep import Asleep, Sleeper
+
+log = logging.getLogger("sleep")  # the waker has no library to log with
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,10 @@ class Bed:
         self.asleep.note_wake(address)
         cgroup.thaw()
         seconds = time.monotonic() - began
-        with suppress(OSError, ValueError, OverflowError):  # a help: a note that makes no sense stops no wake
+        try:
             hot_pages.fetch(self.asleep.hot(address))
+        except (OSError, ValueError, OverflowError) as error:  # a help: what is wrong with it stops no wake
+            _say_once(str(error))
         lifted = self.asleep.lift(address)
         cgroup.thaw()
         reclaim.mend(cgroup, self.asleep.note(address))
@@ -138,6 +143,12 @@ class Bed:
                 with suppress(FileNotFoundError):
                     found.append((file, Woken(**json.loads(file.read_text()))))
         return found
+
+
+@cache
+def _say_once(why: str) -> None:
+    """Each wake may meet the same."""
+    log.warning("what a wake needs cannot be fetched ahead, so that wakes take longer: %s", why)
 
 
 def wake_up(bed: Bed, address: IPv4Address, since: float) -> bool:

@@ -56,10 +56,14 @@ class House:
         assert self.waker.stderr
         assert b"waits for calls" in self.waker.stderr.readline()
 
-    def kill_waker(self) -> None:
-        if self.waker:
-            self.waker.send_signal(signal.SIGKILL)
-            self.waker.communicate()
+    def kill_waker(self) -> bytes:
+        """What it said after it had begun to wait."""
+        if self.waker is None:
+            return b""
+        self.waker.send_signal(signal.SIGKILL)
+        _, said = self.waker.communicate()
+        self.waker = None
+        return said
 
     def lose_the_table(self) -> None:
         nft.demand(plan.drop_table("bx"))
