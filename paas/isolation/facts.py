@@ -136,6 +136,7 @@ class Seen:
     maker: int  # whose its user namespace is outside: the kernel charges them what it counts by user
     mounts: tuple[Mount, ...]
     hard_limits: Mapping[str, str]
+    frozen: bool
     oom_score_adj: int
     program: tuple[int, int]  # device and inode of what pid 1 executes
     files: Mapping[int, str]  # what pid 1 has open

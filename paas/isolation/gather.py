@@ -112,6 +112,7 @@ def _look(life: Life, first: int, wanted: Wanted, here: Here, tenant_of: TenantO
         maker=_maker(proc / "ns" / "user"),
         mounts=facts.mounts((proc / "mountinfo").read_text()),
         hard_limits=facts.hard_limits((proc / "limits").read_text()),
+        frozen=cgroup.is_frozen(),
         oom_score_adj=int((proc / "oom_score_adj").read_text()),
         program=(program.st_dev, program.st_ino),
         files={int(file.name): str(file.readlink()) for file in (proc / "fd").iterdir()},

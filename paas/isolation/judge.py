@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from paas.isolation import capabilities, judge_mounts
 from paas.isolation.facts import NAMESPACES, Here, Process, Seen, Wanted
 from paas.isolation.rows import Found, Promise, Row, rows, verdict
-from paas.runtime.bundle import NOFILE, OOM_SCORE_ADJ, ROOT_CAPABILITIES
+from paas.linux import oom_order
+from paas.runtime.bundle import NOFILE, ROOT_CAPABILITIES
 from paas.specs import ID_RANGE_SIZE, Effective
 
 ROOT_MASK = capabilities.mask(ROOT_CAPABILITIES)
@@ -190,7 +191,7 @@ def _process_limits(case: Case) -> Found:
         problems.append(f"open files: {files}")
     if core != "0":
         problems.append(f"core dumps of {core} bytes")
-    if case.seen.oom_score_adj < OOM_SCORE_ADJ:
+    if case.seen.oom_score_adj < (oom_order.ASLEEP if case.seen.frozen else oom_order.APP):
         problems.append(f"goes as late as others when memory runs out ({case.seen.oom_score_adj})")
     return verdict(problems, f"{files} open files, no core dumps, goes before the control plane")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paas.linux import oom_order
 from paas.linux.cgroup_limits import CPU_PERIOD_USEC, quota_usec, shares_v1
 from paas.runtime import seccomp
 from paas.runtime.inside import DEFAULT_PATH, Identity
@@ -18,9 +19,6 @@ INIT_TARGET = "/dev/init"
 NOFILE = 65_536
 SHM_MAX = 64 * MIB
 PTYS_MAX = 64  # of the 4,096 (kernel.pty.max) that all containers of this machine share
-# When the host itself runs short, containers go before the control plane (0), and builds and commands before
-# apps. A thousandth of memory in use counts as much as one of these.
-OOM_SCORE_ADJ, OOM_SCORE_ADJ_FIRST = 500, 900  # a program may still say which of its own goes first
 # What Debian's apt-get and dpkg need, and programs that start as root to drop to a user of their own.
 ROOT_CAPABILITIES = (
     "CAP_CHOWN",
@@ -129,7 +127,7 @@ def process_config(
         "capabilities": {**sets, "inheritable": [], "ambient": []},
         "rlimits": [_rlimit("RLIMIT_NOFILE", nofile), _rlimit("RLIMIT_CORE", 0)],
         "noNewPrivileges": True,
-        "oomScoreAdj": OOM_SCORE_ADJ_FIRST if goes_first else OOM_SCORE_ADJ,
+        "oomScoreAdj": oom_order.FIRST if goes_first else oom_order.APP,
     }
 
 

@@ -4,8 +4,10 @@ Truth is in the kernel: an address in the set `asleep`, and a cgroup that is fro
 who puts to sleep and who wakes, which may be another process:
 
     to sleep   file, address into `asleep`, freeze, look whether the address is still there: thaw if not; and
-               whether anything came just before, which the frozen would never answer: awake if so
-    awake      thaw, address out of `asleep`, thaw again; the file is whose who took the address out
+               whether anything came just before, which the frozen would never answer: awake if so; have it go
+               last when memory runs out, and look for the address again when all is done: undo that if not
+    awake      undo that, thaw, address out of `asleep`, undo it and thaw again; the file is whose who took the
+               address out
 
 Whichever way these interleave, the container runs at the end, or its address is in `asleep` and the next packet
 wakes it. A call that nobody heard stays in the set `called`, which the waker reads when it starts and now
@@ -24,7 +26,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.linux import hot_pages, reclaim
+from paas.linux import hot_pages, oom_order, reclaim
 from paas.linux.cgroups import Cgroup
 from paas.network.asleep import Asleep, Sleeper
 
@@ -71,8 +73,12 @@ class Bed:
         if self.asleep.idle_of(address) < quiet:
             self._give_up(sleeper)
             return False
+        oom_order.go_last(cgroup.direct_pids())
         self._page_out(address, cgroup)
-        return self.asleep.holds(address)
+        if self.asleep.holds(address):
+            return True
+        oom_order.go_with_others(cgroup.direct_pids())  # whoever woke it may have looked before
+        return False
 
     def _give_up(self, sleeper: Sleeper) -> None:
         """It runs on. That is no wake: nobody is told, and it is as idle as it was."""
@@ -102,6 +108,7 @@ class Bed:
         began = time.monotonic() if since is None else since
         address, cgroup = IPv4Address(sleeper.address), Cgroup(sleeper.cgroup)
         self.asleep.note_wake(address)
+        oom_order.go_with_others(cgroup.direct_pids())  # before it runs: its children inherit that
         cgroup.thaw()
         seconds = time.monotonic() - began
         try:
@@ -109,6 +116,7 @@ class Bed:
         except (OSError, ValueError, OverflowError) as error:  # a help: what is wrong with it stops no wake
             _say_once(str(error))
         lifted = self.asleep.lift(address)
+        oom_order.go_with_others(cgroup.direct_pids())
         cgroup.thaw()
         reclaim.mend(cgroup, self.asleep.note(address))
         if lifted:

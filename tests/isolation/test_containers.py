@@ -90,6 +90,14 @@ def test_one_that_has_ended_is_gone(bed: Bed) -> None:
         gather.wanted(place(bed), bed.tenant, spec.id, spec.address)
 
 
+def test_who_sleeps_may_go_after_the_others_but_never_with_berths_own(whole: tuple[Seen, Wanted, Here]) -> None:
+    seen, wanted, here = whole
+    for frozen, score, broken in ((False, 499, True), (True, 100, False), (True, 99, True)):
+        found = failures(replace(seen, frozen=frozen, oom_score_adj=score), wanted, here)
+        assert ("process-limits" in found) == broken
+    assert not seen.frozen
+
+
 # --- really weaker
 def weaken(config: Config) -> None:
     """Without nearly all that the contract asks for: what a bundle by a careless hand would be."""
