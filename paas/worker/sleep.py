@@ -23,7 +23,7 @@ from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.containers.selectors import serving_containers
 from tenants.containers.sleep_time import sleep_time
-from tenants.releases import serial
+from tenants.releases.selectors import may_sleep
 
 QUIET_SECONDS = 2.0  # of one that a person puts to sleep
 SETTLING = timedelta(seconds=15)  # whoever works on a sleeper for longer has died
@@ -76,16 +76,12 @@ def undisturbed(row: Container) -> Iterator[None]:
 
 
 def who_may(**which: object) -> list[Container]:
-    """What has something to be woken by: web processes, and others that have a port in berth.toml. Of those
-    that sleep already nothing is read where `which` leaves them out."""
+    """What serves and has something to be woken by. Of those that sleep already nothing is read where `which`
+    leaves them out."""
     serving = serving_containers().filter(**which)
     rows = list(serving.select_related("release", "app__tenant").defer("release__config"))
-    ports = {
-        row.release.pk: {process.name for process in serial.processes(row.release) if process.port}
-        for row in rows
-        if row.release
-    }
-    return [row for row in rows if row.process_type == "web" or row.process_type in ports[row.release_id or ""]]
+    wakeable = {row.release_id: may_sleep(row.release) for row in rows}
+    return [row for row in rows if row.process_type in wakeable[row.release_id]]
 
 
 def after(row: Container) -> float:

@@ -122,7 +122,9 @@ def test_what_nothing_could_wake_has_no_idle_time(
     settings.SLEEP_AFTER = 700
     released(cast.app, cast.developer, report(processes=[ProcessSpec("db", ("x",), port=port)]))
     row = make_container(cast.app)
-    Container.objects.filter(pk=row.pk).update(process_type="db")
+    Container.objects.filter(pk=row.pk).update(process_type="db", ready=True, address=20)
+    App.objects.filter(pk=cast.app.pk).update(serving_release_id=row.release_id)
+    assert [one.pk for one in sleep.who_may()] == ([row.pk] if port else [])
     (told,) = cast.client(cast.viewer).call("GET", "apps/demo/shop/containers").json()
     assert told["sleep_after"] == seconds
     assert sleep.after(Container.objects.get(pk=row.pk)) == (seconds or 0)
