@@ -7,10 +7,7 @@ from typing import Annotated
 import typer
 
 from berth_cli import output
-from berth_cli.errors import CliError
 from berth_cli.options import AppName, Json, connect_to
-
-NAMED: dict[str, int | None] = {"never": 0, "default": None}
 
 
 def sleep(
@@ -18,7 +15,7 @@ def sleep(
     after: Annotated[
         str | None,
         typer.Option(
-            metavar="SECONDS", help="Fall asleep by itself after so many idle seconds, never, or default"
+            metavar="TIME", help="Fall asleep by itself when idle for so long (30s, 15m, 2h), never, or default"
         ),
     ] = None,
     json: Json = False,
@@ -28,10 +25,7 @@ def sleep(
     if after is None:
         _tell(json, client.post(target.path("sleep")), "What is not in use falls asleep.")
         return
-    if after not in NAMED and not after.isdecimal():
-        raise CliError(f"{after!r} is no number of seconds", "Name one as 900, or never, or default.")
-    seconds = NAMED[after] if after in NAMED else int(after)
-    _tell(json, client.put(target.path("sleep"), {"after": seconds}), "Saved.")
+    _tell(json, client.put(target.path("sleep"), {"after": after}), "Saved.")
 
 
 def wake(app: AppName = None, json: Json = False) -> None:

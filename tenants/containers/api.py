@@ -15,7 +15,7 @@ from tenants.containers import actions
 from tenants.containers.logs import read_app_log
 from tenants.containers.models import Container
 from tenants.containers.selectors import container_for, live_containers, past_containers
-from tenants.containers.sleep_time import sleep_time
+from tenants.containers.sleep_time import sleep_time, written_time
 from tenants.releases.schemas import ReleaseMade
 from tenants.schemas import ERRORS, Limit
 
@@ -74,10 +74,10 @@ class ContainerOut(Schema):
 
 
 class SleepIn(Schema):
-    """`after` are idle seconds, 0 for never, null for what berth.toml, the tenant's quota or the machine
-    says."""
+    """`after` are idle seconds, 0 for never, or a text as in berth.toml: "15m", "2h", "never". null or
+    "default" is what berth.toml, the tenant's quota or the machine says."""
 
-    after: Annotated[int, Field(ge=0)] | None
+    after: Annotated[int, Field(ge=0)] | str | None
 
 
 class SleepOut(Schema):
@@ -165,5 +165,9 @@ def _order(request: HttpRequest, tenant: str, app: str, what: App.Order) -> obje
 )
 def set_sleep(request: HttpRequest, tenant: str, app: str, body: SleepIn) -> object:
     found = app_for(person(request), tenant, app, Role.DEVELOPER)
-    actions.sleep_after(actor=person(request), app=found, seconds=body.after)
-    return SleepOut(after=body.after)
+    seconds = body.after
+    if isinstance(seconds, str):
+        default = "what berth.toml, the tenant's quota or the machine says"
+        seconds = written_time("after", seconds, default=default)
+    actions.sleep_after(actor=person(request), app=found, seconds=seconds)
+    return SleepOut(after=seconds)

@@ -7,8 +7,11 @@ from typing import Literal
 
 from django.conf import settings
 
+from paas.idle_time import HOW_TO_WRITE, idle_seconds
 from paas.specs import ProcessSpec
+from paas.templatetags.berth import sentence
 from tenants.apps.models import App
+from tenants.checks import bad_field
 from tenants.containers.models import Container
 from tenants.releases import serial
 from tenants.releases.selectors import has_a_waker
@@ -21,6 +24,18 @@ class SleepTime:
 
     seconds: int
     source: Literal["app", "release", "tenant", "machine"]
+
+
+def written_time(field: str, text: str, *, default: str) -> int | None:
+    """What a person writes, as in berth.toml: seconds, 0 for "never", None for "default", which stands for
+    that. BadInput names the field."""
+    if text == "default":
+        return None
+    seconds = idle_seconds(text)
+    if seconds is None:
+        hint = f"{sentence(HOW_TO_WRITE)} Or default, for {default}."
+        raise bad_field(field, f"{field}={text[:40]} is not a time that is allowed", hint=hint)
+    return seconds
 
 
 def sleep_time(row: Container) -> SleepTime | None:

@@ -11,14 +11,15 @@ from typing import Any, TypeAlias
 
 from django.db.models import Sum
 
-from paas.idle_time import HOW_TO_WRITE, LEAST_SECONDS, MOST_SECONDS, idle_seconds
+from paas.idle_time import LEAST_SECONDS, MOST_SECONDS
 from paas.specs import BYTES_PER_INODE, MIB
-from paas.templatetags.berth import cores, sentence, size
+from paas.templatetags.berth import cores, size
 from tenants.accounts.in_force import SET, Unit
 from tenants.accounts.models import Tenant
 from tenants.checks import bad_field
 from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
+from tenants.containers.sleep_time import written_time
 from tenants.fleet.models import Machine
 
 LEAST_MEMORY, LEAST_CPU = 64 * MIB, 50
@@ -90,7 +91,7 @@ def amount(name: str, text: str) -> int | None:
     """What a person writes for a limit (2G, 1.5 cores, 512, 30m), in its column's units. BadInput names it."""
     unit, found = unit_of(name), _AMOUNT.fullmatch(text)
     if unit == "idle seconds":
-        return _idle(name, text)
+        return written_time(name, text, default="the machine's setting")
     is_size = unit.startswith("bytes")
     scales = _SIZES if is_size else {"": 1000 if unit == "cpu" else 1}
     if text == "0":
@@ -101,14 +102,6 @@ def amount(name: str, text: str) -> int | None:
             return int(value)
     example = "2G, 512M or 64K" if is_size else "cores, as 1.5" if unit == "cpu" else "a whole number"
     raise bad_field(name, f"{name}={text[:40]} is not an amount", hint=f"Write {example}.")
-
-
-def _idle(name: str, text: str) -> int | None:
-    seconds = None if text == "default" else idle_seconds(text)
-    if seconds is None and text != "default":
-        hint = f"{sentence(HOW_TO_WRITE)} Or default, for the machine's setting."
-        raise bad_field(name, f"{name}={text[:40]} is not a time that is allowed", hint=hint)
-    return seconds
 
 
 def check_quota(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:

@@ -188,6 +188,7 @@ def test_config_restart_scale_and_rollback_wait_for_their_release(
         (("releases", "--app", "other/blog"), "there is no app other/blog here"),
         (("destroy", "--confirm", "sho"), "nothing was destroyed"),
         (("builds", "cancel"), "ended already"),
+        (("sleep", "--after", "soon"), "after=soon is not a time that is allowed"),
     ],
 )
 def test_mistakes_are_told_on_stderr_with_exit_status(
@@ -240,6 +241,12 @@ def test_ps_and_logs(berth: Berth, cast: Cast, folder: Path) -> None:
     assert berth.run("ps", cwd=folder).stdout.splitlines()[1].split()[1] == "asleep"
     assert berth.run("logs", cwd=folder).stdout == "2026-01-01 00:00:01 web.1 hello\n"
     assert json.loads(berth.run("logs", "--json", "-n", "5", cwd=folder).stdout)["container"] == "web.1"
+
+
+def test_an_app_s_own_idle_time_is_written_as_in_berth_toml(berth: Berth, cast: Cast, folder: Path) -> None:
+    berth.sign_in(cast.developer)
+    saved = berth.run("sleep", "--after", "2h", "--json", cwd=folder)
+    assert json.loads(saved.stdout) == {"after": 7200}
 
 
 def test_builds_can_be_listed_and_cancelled(berth: Berth, cast: Cast, folder: Path) -> None:

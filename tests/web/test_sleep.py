@@ -69,6 +69,25 @@ def test_an_app_has_its_own_idle_time(cast: Cast, seconds: int | None) -> None:
     assert cast.app.sleep_after == seconds
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("30s", 30), ("15m", 900), ("2h", 7200), ("900", 900), ("never", 0), ("default", None), (0, 0)],
+)
+def test_it_is_written_as_in_berth_toml(cast: Cast, written: str | int, seconds: int | None) -> None:
+    App.objects.filter(pk=cast.app.pk).update(sleep_after=77)
+    answer = cast.client(cast.developer).call("PUT", "apps/demo/shop/sleep", {"after": written})
+    assert (answer.status_code, answer.json()) == (200, {"after": seconds})
+    cast.app.refresh_from_db()
+    assert cast.app.sleep_after == seconds
+
+
+@pytest.mark.parametrize("written", ["soon", "9s", "31d", "-1", "", -1])
+def test_what_is_no_idle_time_is_refused_with_how_to_write_one(cast: Cast, written: str | int) -> None:
+    answer = cast.client(cast.developer).call("PUT", "apps/demo/shop/sleep", {"after": written})
+    assert answer.status_code == 400
+    assert written == -1 or 'Write "10m"' in answer.json()["error"]["hint"]
+
+
 @pytest.mark.parametrize("seconds", [1, 9, 31 * 86_400])
 def test_not_any_idle_time(cast: Cast, seconds: int) -> None:
     with pytest.raises(BadInput, match="is not from 10"):
