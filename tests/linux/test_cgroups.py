@@ -84,6 +84,17 @@ def test_a_child_that_was_removed_just_now_holds_no_limit_up(top: Cgroup) -> Non
         top.limit(small)
 
 
+@pytest.mark.kernel
+def test_one_is_preferred_to_its_siblings(top: Cgroup) -> None:
+    top.create(Limits())
+    top.prefer(1000, 64 * MIB)
+    name, share = {1: ("cpu.shares", 10_240), 2: ("cpu.weight", 1000)}[top.tree.version]
+    assert int((top.folder("cpu") / name).read_text()) == share
+    assert disk_weights(top) <= {1000}
+    if top.tree.version == 2:
+        assert int((top.folder("memory") / "memory.low").read_text()) == 64 * MIB
+
+
 def disk_weights(cgroup: Cgroup) -> set[int]:
     """As this kernel has them: of BFQ, of v2's cost model ("default 50"), of both or none."""
     files = cgroup.io.glob("*io.*weight") if cgroup.io else ()
