@@ -127,12 +127,13 @@ def settle() -> None:
     for app_id in ordered():
         wake("sleep", app_id)  # its message may be lost
     bed = engine.bed()
-    known = {sleeper.container_id: sleeper for sleeper in bed.asleep.all()}
+    known, laid = {sleeper.container_id: sleeper for sleeper in bed.asleep.all()}, bed.asleep.laid()
     said = set(asleep())  # compared here: a thousand ids in a query cost more than both lists
     for row in Container.objects.filter(pk__in=said - known.keys()):
         observations.runs_again(row)
-    awake_rows = Container.objects.filter(pk__in=known.keys() - said)
-    for row in awake_rows.exclude(status=Container.Status.SLEEPING):
+    # Woken by one that died before it told of it.
+    untold = {pk for pk, sleeper in known.items() if IPv4Address(sleeper.address) not in laid}
+    for row in Container.objects.filter(pk__in=known.keys() - said | untold):
         sleeper = known[row.pk]
         if _moment(sleeper.since) < timezone.now() - SETTLING:
             _settle(row, sleeper)

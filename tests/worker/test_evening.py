@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -97,6 +98,23 @@ def test_room_for_one_more_is_made_by_others_that_are_idle(host: Host, three: li
     with sleep.awake(three[2]):
         pass
     assert launch.observe(three[2]).status == "running"
+    take_down(three)
+
+
+def test_a_row_sleeps_no_more_when_whoever_woke_it_died_before_it_told(
+    three: list[Container], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sleep, "SETTLING", timedelta(0))
+    row, asleep = three[2], engine.bed().asleep
+    assert sleep.put_to_sleep(row, 0.0)
+    sleep.settle()
+    assert statuses([row]) == ["sleeping"]
+    asleep.lift(sleep._address(row))
+    engine.runtime().cgroup_of(row.pk).thaw()
+    sleep.settle()
+    assert asleep.all() == []
+    sleep.settle()
+    assert statuses([row]) == ["running"]
     take_down(three)
 
 
