@@ -51,7 +51,10 @@ class Drowsy(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Drowsy).serve_forever()
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # 5 of its own are fewer than come at once; gunicorn has 2048
+
+Server(("", int(os.environ["PORT"])), Drowsy).serve_forever()
 """
 # As the agent does with one from which a visitor waits for an answer, after ten minutes. Then it waits until an
 # agent that has just started has looked at everything.
