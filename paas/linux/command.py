@@ -8,10 +8,11 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from paas.errors import CommandFailed, HostProblem
 
@@ -36,20 +37,24 @@ def run(
     check: bool = True,
     cwd: Path | None = None,
     keep: int | None = None,
+    begun: Callable[[int], None] = lambda pid: None,
 ) -> Completed:
     """Run a host program to its end. `env` is added to a minimal environment; ours is never passed on. For one
     that says what a tenant likes: `keep` bytes of each output are kept, the rest is read slowly and dropped.
+    `begun` is called with its id before it gets its `input`.
 
     Raises CommandFailed on a non-zero exit (with `check`) and when the time limit of `timeout` seconds
     passes (always; the whole process group is killed), HostProblem when there is no such program.
     """
     words = [str(word) for word in argv]
     process = _spawn(words, has_input=input is not None, env=env, cwd=cwd)
+    data = None if input is None else input.encode()
     try:
+        begun(process.pid)
         if keep is None:
-            out, err = process.communicate(None if input is None else input.encode(), timeout=timeout)
+            out, err = process.communicate(data, timeout=timeout)
         else:
-            out, err = _communicate_some(process, keep, timeout)
+            out, err = _communicate_some(process, data or b"", keep, timeout)
     except BaseException as error:
         _kill_group(process)
         if isinstance(error, subprocess.TimeoutExpired):
@@ -90,18 +95,29 @@ def _spawn(
         ) from error
 
 
-def _communicate_some(process: subprocess.Popen[bytes], keep: int, timeout: float) -> tuple[bytes, bytes]:
+def _communicate_some(
+    process: subprocess.Popen[bytes], given: bytes, keep: int, timeout: float
+) -> tuple[bytes, bytes]:
     assert process.stdout is not None and process.stderr is not None, "both are pipes"
     end = time.monotonic() + timeout
     kept = {process.stdout.fileno(): b"", process.stderr.fileno(): b""}
     with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
         for descriptor in kept:
             selector.register(descriptor, selectors.EVENT_READ)
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
         while selector.get_map():
             ready = selector.select(max(0.0, end - time.monotonic()))
             if time.monotonic() > end:
                 raise subprocess.TimeoutExpired(process.args, timeout)
             for key, _ in ready:
+                if key.fileobj is process.stdin:
+                    given = _give(process.stdin, given)
+                    if not given:
+                        selector.unregister(process.stdin)
+                        process.stdin.close()
+                    continue
                 data = os.read(key.fd, _PIECE)
                 if not data:
                     selector.unregister(key.fd)
@@ -114,10 +130,17 @@ def _communicate_some(process: subprocess.Popen[bytes], keep: int, timeout: floa
         return out, err
 
 
+def _give(pipe: IO[bytes], data: bytes) -> bytes:
+    """What is left to give; nothing to one that takes no more."""
+    try:
+        return data[os.write(pipe.fileno(), data[:_PIECE]) :]
+    except BrokenPipeError:
+        return b""
+
+
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
+    with process, suppress(ProcessLookupError):  # its pipes are closed, and its end is waited for
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def _text(data: bytes) -> str:

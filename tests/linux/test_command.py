@@ -35,6 +35,15 @@ def test_values_of_the_environment_stay_out_of_the_failure() -> None:
 def test_standard_input_is_closed_or_given() -> None:
     assert run(["cat"]).stdout == ""
     assert run(["cat"], input="text ü").stdout == "text ü"
+    long = "x" * 300_000
+    assert run(["cat"], input=long, keep=9).stdout == "x" * 9 == run(["head", "-c9"], input=long, keep=9).stdout
+
+
+@pytest.mark.parametrize("keep", [None, 99])
+def test_a_program_is_known_before_it_is_told_anything(keep: int | None) -> None:
+    begun: list[int] = []
+    done = run(["sh", "-c", "read word; echo $word $$"], input="go\n", begun=begun.append, keep=keep)
+    assert done.stdout == f"go {begun[0]}\n"
 
 
 def test_of_a_chatterbox_some_is_kept_and_nothing_waits() -> None:
