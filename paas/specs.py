@@ -23,7 +23,7 @@ class Limits:
     """What a cgroup holds. `swap_bytes` is swap alone, on top of memory.
 
     `io_bytes` and `io_operations` are of the disk that holds the tenants' files, a second, read and as many
-    again written; 0 is no limit. v1 knows none for a whole subtree: there a tenant's hold for each container.
+    again written; 0 is no limit.
     """
 
     memory_bytes: int = 512 * MIB
@@ -220,7 +220,8 @@ class Reading:
     `working_set` is all that is charged to it but what can go at once. `anonymous` is its own, nobody else's.
     `file` is page cache that it was the first to read: of layers it is shared with others, who are charged
     nothing. `mapped` is of `file` what a process has mapped. `stalled_usec`: how long some of its tasks waited
-    for a processor, for memory, for a disk; None on cgroup v1, which does not tell.
+    for a processor, for memory, for a disk; None on cgroup v1, which does not tell. `io_bytes` is None where
+    disks know it only as a part of its tenant (see paas.runtime.limits), or not at all.
     """
 
     working_set: int
@@ -232,7 +233,7 @@ class Reading:
     pids: int
     cpu_usec: int
     throttled_usec: int
-    io_bytes: int
+    io_bytes: int | None
     stalled_usec: tuple[int, int, int] | None
 
 

@@ -36,7 +36,7 @@ def _read_v2(cgroup: Cgroup) -> Reading:
         pids=_number(folder / "pids.current"),
         cpu_usec=cpu["usage_usec"],
         throttled_usec=cpu.get("throttled_usec", 0),
-        io_bytes=_or_nothing(folder / "io.stat", io_total_v2, 0),
+        io_bytes=_or_nothing(folder / "io.stat", io_total_v2, None),
         stalled_usec=_stalled(folder),
     )
 
@@ -55,7 +55,7 @@ def _read_v1(cgroup: Cgroup) -> Reading:
         pids=_number(cgroup.folder("pids") / "pids.current"),
         cpu_usec=_or_nothing(cgroup.folder("cpuacct") / "cpuacct.usage", int, 0) // 1000,
         throttled_usec=_fields(_text(cgroup.folder("cpu") / "cpu.stat"))["throttled_time"] // 1000,
-        io_bytes=_or_nothing(io, io_total_v1, 0),
+        io_bytes=_or_nothing(io, io_total_v1, None),
         stalled_usec=None,
     )
 

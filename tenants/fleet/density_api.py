@@ -34,8 +34,8 @@ class RowOut(Schema):
     """Bytes; cpu in 1/1000 core; `throttled` and `stalled_…` in 1/1000 of the time, of its worst container.
 
     `reserved` are limits, `used` is the working set, `unshared` and `shared` are null until they were weighed,
-    `stalled_…` where the kernel does not tell (cgroup v1). `advice` is a better limit, of a process type;
-    `undo` is the one that its release asks for, where another was put in its place."""
+    `stalled_…` and `io_bytes` where the kernel does not tell (cgroup v1). `advice` is a better limit, of a
+    process type; `undo` is the one that its release asks for, where another was put in its place."""
 
     tenant: str
     app: str = ""
@@ -51,7 +51,7 @@ class RowOut(Schema):
     unshared: int | None
     shared: int | None
     cpu_millis: int
-    io_bytes: int
+    io_bytes: int | None
     throttled: int | None
     stalled_cpu: int | None
     stalled_memory: int | None

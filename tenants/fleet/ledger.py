@@ -56,7 +56,7 @@ def _sums() -> dict[str, Any]:
         "file": of_reading("file"),
         "mapped": of_reading("mapped"),
         "swap": of_reading("swap"),
-        "io": of_reading("io_rate"),
+        "io": Sum("reading__io_rate"),
         "unshared_bytes": Sum("reading__unshared"),
         "shared_bytes": Sum("reading__shared"),
         "throttled": Max("reading__throttled"),

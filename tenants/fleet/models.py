@@ -62,7 +62,8 @@ class Reading(models.Model):
     stalled_cpu = models.PositiveSmallIntegerField(null=True)  # null: cgroup v1 does not tell
     stalled_memory = models.PositiveSmallIntegerField(null=True)
     stalled_io = models.PositiveSmallIntegerField(null=True)
-    io_rate = models.PositiveBigIntegerField(default=0)  # bytes a second, read and written
+    # Bytes a second, read and written; null where a container has no count of its own.
+    io_rate = models.PositiveBigIntegerField(null=True, default=0)
     read_at = models.DateTimeField()
 
 

@@ -60,7 +60,7 @@ def _row(one: Taken) -> Reading:
         stalled_cpu=stalls[0],
         stalled_memory=stalls[1],
         stalled_io=stalls[2],
-        io_rate=_rate(now.io_bytes, before.io_bytes if before else None, one.seconds),
+        io_rate=_io_rate(one),
         read_at=timezone.now(),
     )
 
@@ -70,6 +70,12 @@ def _stalls(one: Taken) -> tuple[int | None, ...]:
     if now is None:
         return None, None, None
     return tuple(_share(total, before[n] if before else None, one.seconds) for n, total in enumerate(now))
+
+
+def _io_rate(one: Taken) -> int | None:
+    if one.now.io_bytes is None:
+        return None
+    return _rate(one.now.io_bytes, one.before.io_bytes if one.before else None, one.seconds)
 
 
 def _share(now: int, before: int | None, seconds: float) -> int:

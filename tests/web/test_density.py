@@ -55,6 +55,8 @@ def test_counters_become_shares_of_the_time_between(row: Container) -> None:
     kept = Row.objects.get()
     assert (kept.throttled, kept.stalled_cpu, kept.stalled_io, kept.io_rate) == (50, 250, 0, 2000)
     assert (kept.unshared, kept.shared) == (7, 8), "weighing is rare: its figures stay"
+    readings.keep([Taken(row, replace(AFTER, io_bytes=None), AFTER, 10.0)])
+    assert Row.objects.get().io_rate is None, "what is not counted is not nothing"
     assert Peak.objects.get().bytes == 52 * MIB, "what it has in memory and in swap"
     row.status = "stopped"
     row.save()
