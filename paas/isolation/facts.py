@@ -178,6 +178,7 @@ class Here:
     masked: tuple[str, ...]  # those of the contract that this kernel has
     read_only: tuple[str, ...]
     limits_swap: bool
+    limits_disks: bool
     rules: str  # what is wrong with the nftables rules, or nothing
 
 

@@ -11,6 +11,7 @@ from paas.isolation.facts import Here, quota_of
 from paas.isolation.judge import judge_swap, limit_problems, shown
 from paas.isolation.rows import Found, Promise, Row, rows, verdict
 from paas.linux.cgroups import Cgroup
+from paas.runtime.space import disk_of
 from paas.specs import Effective, TenantSpec
 
 NOTHING_RUNS = Found("n/a", "nothing of it is on this machine now")
@@ -25,7 +26,8 @@ class TenantCase:
 
 def judge(place: gather.Place, tenant: TenantSpec, here: Here) -> tuple[Row, ...]:
     cgroup = Cgroup(f"{place.cgroup_root}/{tenant.id}")
-    return rows(PROMISES, TenantCase(tenant, cgroup.effective() if cgroup.exists() else None, here))
+    held = cgroup.effective(disk_of(place.paths.state)) if cgroup.exists() else None
+    return rows(PROMISES, TenantCase(tenant, held, here))
 
 
 def _quota(case: TenantCase) -> Found:
@@ -38,6 +40,25 @@ def _swap(case: TenantCase) -> Found:
     if case.held is None:
         return NOTHING_RUNS
     return judge_swap(case.held, quota_of(case.tenant.quota), case.here.limits_swap)
+
+
+def _traffic(case: TenantCase) -> Found:
+    if case.held is None:
+        return NOTHING_RUNS
+    if not case.here.limits_disks:
+        return Found("n/a", "this kernel limits no disk: see bin/up --check")
+    quota, held = case.tenant.quota, case.held
+    pairs = (
+        ("bytes", held.io_bytes, quota.io_bytes),
+        ("operations", held.io_operations, quota.io_operations),
+    )
+    problems = [
+        f"{'no limit on' if has is None else f'up to {has:,}'} {name} a second, where {wanted:,} was asked for"
+        for name, has, wanted in pairs
+        if wanted and (has is None or has > wanted)
+    ]
+    said = " and ".join(f"{has:,} {name} a second" for name, has, _ in pairs if has)
+    return verdict(problems, said or "no quota")
 
 
 def _disk(case: TenantCase) -> Found:
@@ -81,6 +102,7 @@ PROMISES: tuple[Promise[TenantCase], ...] = (
         "quota", "Quota", "One control group holds what all of the tenant's processes may use together.", _quota
     ),
     Promise("quota-swap", "Quota of swap", "The same of swap.", _swap),
+    Promise("quota-traffic", "Quota of disk traffic", "The same of what is read and written.", _traffic),
     Promise("disk", "Disk", "A file system of the tenant's own, which fills up for nobody else.", _disk),
     Promise(
         "views",

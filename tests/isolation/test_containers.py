@@ -17,7 +17,7 @@ from paas.isolation.gather import Gone, Place
 from paas.linux.cgroups import Cgroup, host_tree, swap_accounting
 from paas.runtime.bundle import oci_config
 from paas.runtime.seccomp import PROGRAM_ANNOTATION
-from paas.specs import ContainerSpec, Effective
+from paas.specs import MIB, ContainerSpec, Effective
 from tests.runtime.conftest import BASE, UID_BASE, Bed
 
 pytestmark = pytest.mark.kernel
@@ -276,14 +276,16 @@ def test_a_container_without_conmon(whole: tuple[Seen, Wanted, Here]) -> None:
 def test_a_tenants_quota_disk_and_views(bed: Bed) -> None:
     here = gather.here(place(bed), [], "")
     assert {row.outcome for row in tenant.judge(place(bed), bed.tenant, here)} <= {"pass", "n/a"}
-    less = replace(bed.tenant, quota=replace(bed.tenant.quota, pids=10))
+    less = replace(bed.tenant, quota=replace(bed.tenant.quota, pids=10, io_bytes=MIB))
     theirs = here.points[str(bed.paths.disks / bed.tenant.id)]
     bare = replace(theirs, options=frozenset({"rw"}))
     plain = replace(here.points[str(bed.paths.layer_views / bed.tenant.id)], options=frozenset({"ro"}))
-    worse = replace(here, points={**here.points, theirs.point: bare, plain.point: plain})
+    points = {**here.points, theirs.point: bare, plain.point: plain}
+    worse = replace(here, points=points, limits_disks=True)
     found = {row.id: row.found for row in tenant.judge(place(bed), less, worse) if row.outcome == "fail"}
     assert found == {
         "quota": "processes up to 200, where 10 was asked for",
+        "quota-traffic": "no limit on bytes a second, where 1,048,576 was asked for",
         "disk": "mounted without nosuid; mounted without nodev",
         "views": "the view of the layers is not nosuid; the view of the layers is not nodev; "
         "the view of the layers is not idmapped",
