@@ -261,6 +261,10 @@ class Cgroup:
         """Processes in it and not below it; on v1 those in the hierarchy that counts them."""
         return _read_pids(self.folder("pids"))
 
+    def pids_of_io(self) -> list[int]:
+        """Processes whose use of disks is its own, and not below it."""
+        return _read_pids(self.io) if self.io is not None else []
+
     def kill(self, timeout: float = 10.0) -> None:
         """SIGKILL everything in it, frozen or not, and wait until it is empty."""
         end = time.monotonic() + timeout

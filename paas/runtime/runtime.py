@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from paas.errors import CommandFailed, Conflict, HostProblem, NotFound
 from paas.linux import cgroup_use, mounts, namespaces, shares
-from paas.linux.cgroups import PAGE, Cgroup
+from paas.linux.cgroups import Cgroup
 from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
 from paas.paths import Paths
@@ -19,6 +21,7 @@ from paas.runtime import conmon, files, rootfs, shown, space, stubs, volumes
 from paas.runtime.bundle import environment, nofile_limit, oci_config, process_config
 from paas.runtime.hosts import this_host
 from paas.runtime.inside import Inside, check_places, check_program, identify
+from paas.runtime.limits import Hold
 from paas.runtime.lives import Facts, Life, of_container
 from paas.runtime.rootfs import PlainRootfs
 from paas.runtime.space import Space
@@ -64,9 +67,8 @@ class Runtime:
             life = self._life(container_id)
             facts = life.facts()
             if facts and facts.tenant_id == tenant.id and facts.limits and life.pid():
-                limits, cgroup = space.within(facts.limits, tenant.quota), life.cgroup(facts)
-                cgroup.limit(limits)
-                cgroup.limit_io(limits, space.disk_of(self.paths.state))
+                with space.shared(own):
+                    self._hold(life, facts).apply(facts.limits, tenant.quota)
 
     def tenant_effective(self, tenant_id: str) -> Effective | None:
         """What the kernel holds the tenant to now; None for one that has nothing on this host."""
@@ -75,19 +77,12 @@ class Runtime:
 
     def effective(self, container_id: str) -> Effective:
         """The same of a container, by its cgroup."""
-        life, facts = self._known(container_id)
-        return life.cgroup(facts).effective(space.disk_of(self.paths.state))
+        return self._hold(*self._known(container_id)).effective()
 
     def is_held(self, container_id: str, quota: Limits) -> bool:
         """Whether it is held to its own limits within that quota; True where these are not known."""
         life, facts = self._known(container_id)
-        if facts.limits is None:
-            return True
-        limits, found = space.within(facts.limits, quota), self.effective(container_id)
-        asked = limits.memory_bytes // PAGE * PAGE, limits.cpu_millis, limits.pids
-        return (found.memory_bytes, found.cpu_millis, found.pids) == asked and life.cgroup(facts).holds_io(
-            limits, space.disk_of(self.paths.state)
-        )
+        return facts.limits is None or self._hold(life, facts).is_held(facts.limits, quota)
 
     def hold_to(self, container_id: str, memory_bytes: int, swap_bytes: int, quota: Limits) -> bool:
         """Other limits of memory for what runs, from now on and whenever the tenant's quota is applied again.
@@ -288,7 +283,7 @@ class Runtime:
         """Run `args` in the running container of `spec` under the same contract; its status, and `keep` bytes
         of each of its outputs. CommandFailed when it takes longer than `timeout` seconds: it is killed then.
         """
-        life, _ = self._known(spec.id)
+        life, facts = self._known(spec.id)
         with Inside(life.root()) as inside:
             identity = identify(user or spec.user, inside)
         config = process_config(
@@ -300,20 +295,23 @@ class Runtime:
             nofile=nofile_limit(this_host()),
             goes_first=spec.goes_first,
         )
-        file = life.bundle / f"exec-{uuid4().hex[:12]}.json"
-        pid_file = file.with_suffix(".pid")
-        files.write_private(file, config)
-        argv = ("exec", "--process", str(file), "--pid-file", str(pid_file), spec.id)
+        pid_file = life.bundle / f"exec-{uuid4().hex[:12]}.pid"
+        # What to run is in its standard input: it begins nothing before that is there, and its place is.
+        argv = ("exec", "--process", "/dev/stdin", "--pid-file", str(pid_file), spec.id)
+        given = {"input": json.dumps(config), "begun": self._hold(life, facts).admit}
         try:
-            return self._crun(*argv, timeout=timeout, check=check, keep=keep)
+            return self._crun(*argv, timeout=timeout, check=check, keep=keep, **given)
         except CommandFailed:
             life.kill_beside(pid_file)  # it outlives the runtime's program, which was only its way in
             raise
         finally:
-            file.unlink()
             pid_file.unlink(missing_ok=True)
 
     # --- parts
+    def _hold(self, life: Life, facts: Facts) -> Hold:
+        own = self._space(facts.tenant_id)
+        return Hold(own.slice, life.cgroup(facts), space.disk_of(self.paths.state))
+
     def _space(self, tenant_id: str) -> Space:
         return Space(self.paths, self.cgroup_root, tenant_id)
 
@@ -347,8 +345,7 @@ class Runtime:
 
             pid = create(life.cgroup(facts), meanwhile)
         # Not by the runtime: crun 1.8 knows BFQ's weight on v1 by no name, and turns v2's into another.
-        limits = space.within(spec.limits, spec.tenant.quota)
-        life.cgroup(facts).limit_io(limits, space.disk_of(self.paths.state))
+        self._hold(life, facts).begin(spec.limits, spec.tenant.quota)
         return pid
 
     def _mount_rootfs(self, spec: ContainerSpec, life: Life) -> None:
@@ -385,6 +382,6 @@ class Runtime:
         )
         files.write_private(life.bundle / "config.json", config)
 
-    def _crun(self, *args: str, timeout: float = 60, check: bool = True, keep: int | None = None) -> Completed:
+    def _crun(self, *args: str, **how: Any) -> Completed:
         argv = ["crun", f"--root={self.paths.runtime}", *args]
-        return run(argv, timeout=timeout, env=namespaces.RUNTIME_IS_READ_ONLY, check=check, keep=keep)
+        return run(argv, env=namespaces.RUNTIME_IS_READ_ONLY, **how)

@@ -98,8 +98,7 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
     with _alone(space):
         space.prepared.unlink(missing_ok=True)
         space.slice.create(tenant.quota)
-        if space.slice.tree.version == 2:  # v1 throttles a cgroup alone, not what is below it
-            space.slice.limit_io(tenant.quota, disk_of(space.paths.state))
+        space.slice.limit_io(tenant.quota, disk_of(space.paths.state))
         space.conmons.create(CONMON_LIMITS)
         grown = _ensure_image(space.image, tenant.disk_bytes)
         if not mounts.is_mounted(space.disk):
@@ -153,7 +152,7 @@ def effective(space: Space) -> Effective:
 
 
 def within(limits: Limits, quota: Limits) -> Limits:
-    """A container's limits where v1 cannot hold the tenant's as a whole: never more than that for each."""
+    """A container's limits beneath its tenant's quota: v1 refuses a child with more cpu than its parent has."""
     return replace(
         limits,
         cpu_millis=min(limits.cpu_millis, quota.cpu_millis),

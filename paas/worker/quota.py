@@ -27,7 +27,7 @@ log = structlog.get_logger()
 _tenants, _containers = Round(5), Round(5)  # at a look
 PAGE = 4096
 _CAP_SYS_RESOURCE = 24  # capability.h
-FLAT = "cgroup v1 limits no tenant as a whole: each of its containers is held to this by itself"
+GATHERED = "with a limit on the other, cgroup v1 has all containers share what one may have by itself"
 DRIFTED = "changed on the host by somebody else; it is being put right"
 APPLYING = "it is being applied"
 NOT_HELD = "this kernel limits no disk"
@@ -87,7 +87,8 @@ def _seen(tenant: Tenant) -> list[str] | None:
     if seen is None:
         return None
     spec = tenant_spec(tenant)
-    found = compared(spec.quota, spec.disk_bytes, seen, disks_held=_disks_held())
+    held = {"disks_held": io_throttling(host_tree()), "gathered": host_tree().version == 1}
+    found = compared(spec.quota, spec.disk_bytes, seen, **held)
     drifted = [name for name, line in found.items() if line["why"] == DRIFTED]
     for name in drifted:
         found[name]["why"] = _reason(tenant)
@@ -113,23 +114,27 @@ def _has_drifted(row: Container, quota: Limits) -> bool:
     return not is_held
 
 
-def _disks_held() -> str:
-    """Why a tenant's limits on disks are not held as a whole; empty where they are."""
-    if not io_throttling(host_tree()):
-        return NOT_HELD
-    return FLAT if host_tree().version == 1 else ""
-
-
-def compared(asked: Limits, disk_bytes: int, seen: Effective, *, disks_held: str) -> Found:
-    """Name -> what is in force, and why it differs. `disks_held`: why no limit on disks can be in force."""
+def compared(
+    asked: Limits, disk_bytes: int, seen: Effective, *, disks_held: bool = True, gathered: bool = False
+) -> Found:
+    """Name -> what is in force, and why it differs. `disks_held`: whether limits on disks can be in force;
+    `gathered`: whether all of a tenant's containers share them (see paas.runtime.limits)."""
     memory, swap = asked.memory_bytes // PAGE * PAGE, asked.swap_bytes // PAGE * PAGE
+
+    def io(seen: int | None, asked: int, other: int) -> dict[str, int | str | None]:
+        if not disks_held:
+            return _line(seen, NOT_HELD if asked else "")
+        if gathered and other and not asked:
+            return _line(seen, GATHERED if seen else "")
+        return _line(seen, _drift(seen, asked or None))
+
     found: Found = {
         "memory": _line(seen.memory_bytes, _drift(seen.memory_bytes, memory)),
         "cpu": _line(seen.cpu_millis, _drift(seen.cpu_millis, asked.cpu_millis)),
         "pids": _line(seen.pids, _drift(seen.pids, asked.pids)),
         "swap": _line(seen.swap_bytes, _swap(seen, swap)),
-        "io": _line(seen.io_bytes, _io(seen.io_bytes, asked.io_bytes, disks_held)),
-        "operations": _line(seen.io_operations, _io(seen.io_operations, asked.io_operations, disks_held)),
+        "io": io(seen.io_bytes, asked.io_bytes, asked.io_operations),
+        "operations": io(seen.io_operations, asked.io_operations, asked.io_bytes),
     }
     if seen.disk_whole is not None:
         found["disk"] = _line(seen.disk_whole, _disk(seen.disk_whole, disk_bytes), seen.disk_used)
@@ -149,12 +154,6 @@ def _swap(seen: Effective, asked: int) -> str:
     if seen.swap_bytes is None and seen.memory_bytes is not None:
         return "this kernel counts no swap: all of the machine's may be used"
     return _drift(seen.swap_bytes, asked)
-
-
-def _io(seen: int | None, asked: int, disks_held: str) -> str:
-    if disks_held:
-        return disks_held if asked else ""
-    return _drift(seen, asked or None)
 
 
 def _disk(whole: int, asked: int) -> str:

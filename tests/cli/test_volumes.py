@@ -52,7 +52,7 @@ def test_a_quota_shows_what_was_set_and_what_holds(berth: Berth, cast: Cast) -> 
     tenant = cast.tenant
     asked = Limits(tenant.memory_bytes, tenant.swap_bytes, tenant.cpu_millis, 100, tenant.pids)
     seen = Effective(tenant.memory_bytes, None, tenant.cpu_millis, 7)
-    found = quota.compared(asked, tenant.disk_bytes, seen, disks_held="")
+    found = quota.compared(asked, tenant.disk_bytes, seen)
     Tenant.objects.filter(pk=tenant.pk).update(in_force=found, quota_error="it holds more memory")
     berth.sign_in(cast.viewer)
     shown = berth.run("quota")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import time
 from dataclasses import replace
 
 import pytest
 
 from paas.linux.cgroups import Cgroup, host_tree, io_throttling
-from paas.runtime import space
-from paas.specs import BYTES_PER_INODE, MIB, Effective, Limits
+from paas.runtime.space import disk_of
+from paas.specs import BYTES_PER_INODE, MIB, Effective, Limits, TenantSpec
 from tests.runtime.conftest import CGROUP_ROOT, Bed
 from tests.runtime.test_limits import holding
 
 pytestmark = pytest.mark.kernel
 V2 = host_tree().version == 2
+LIMITED = Limits(memory_bytes=64 * MIB, pids=32, io_bytes=25 * MIB, io_operations=600)
 
 
 @pytest.fixture(autouse=True)
@@ -67,13 +70,12 @@ def test_what_somebody_wrote_into_the_cgroup_is_seen_and_mended(bed: Bed) -> Non
 def test_a_containers_limit_on_disks_that_somebody_changed_is_seen_and_mended(
     bed: Bed, way: tuple[str, str]
 ) -> None:
-    limits = Limits(memory_bytes=64 * MIB, pids=32, io_bytes=25 * MIB, io_operations=600)
-    spec = bed.launch(bed.spec("sleep 60", limits=limits))
+    spec = bed.launch(bed.spec("sleep 60", limits=LIMITED))
     assert bed.runtime.is_held(spec.id, bed.tenant.quota)
     if not io_throttling(host_tree()):
         return  # there is nothing to change
     disk, io = (
-        space.disk_of(bed.paths.state),
+        disk_of(bed.paths.state),
         Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}/{spec.id}").io,
     )
     assert io is not None
@@ -85,20 +87,96 @@ def test_a_containers_limit_on_disks_that_somebody_changed_is_seen_and_mended(
         assert bed.runtime.is_held(spec.id, bed.tenant.quota)
 
 
-@pytest.mark.parametrize("io", [(20 * MIB, 0), (0, 500), (30 * MIB, 700), (0, 0)])
-def test_a_limit_on_disks_is_the_tenants_on_v2_and_each_containers_on_v1(bed: Bed, io: tuple[int, int]) -> None:
-    quota = replace(bed.tenant.quota, io_bytes=io[0], io_operations=io[1])
+def with_traffic(bed: Bed, io_bytes: int, io_operations: int = 0) -> TenantSpec:
+    """The tenant, held to that from now on."""
+    quota = replace(bed.tenant.quota, io_bytes=io_bytes, io_operations=io_operations)
     tenant = replace(bed.tenant, quota=quota)
     bed.runtime.apply_quota(tenant)
-    limits = Limits(memory_bytes=64 * MIB, pids=32, io_bytes=25 * MIB, io_operations=600)
-    spec = bed.launch(bed.spec("sleep 60", limits=limits, tenant=tenant))
-    there = io_throttling(host_tree())
-    found, own = effective(bed), bed.runtime.effective(spec.id)
-    asked = tuple(value or None for value in io)
-    assert (found.io_bytes, found.io_operations) == (asked if V2 and there else (None, None))
-    if there:
-        lesser = (min(io[0] or 25 * MIB, 25 * MIB), min(io[1] or 600, 600))
-        assert (own.io_bytes, own.io_operations) == lesser
+    return tenant
+
+
+def traffic(found: Effective) -> tuple[int | None, int | None]:
+    return found.io_bytes, found.io_operations
+
+
+@pytest.mark.parametrize("io", [(20 * MIB, 0), (0, 500), (30 * MIB, 700), (0, 0)])
+def test_a_quota_of_disk_traffic_is_the_tenants_as_a_whole(bed: Bed, io: tuple[int, int]) -> None:
+    tenant = with_traffic(bed, *io)
+    spec = bed.launch(bed.spec("sleep 60", limits=LIMITED, tenant=tenant))
+    assert bed.runtime.is_held(spec.id, tenant.quota)
+    if not io_throttling(host_tree()):
+        return  # nothing is limited
+    asked, beneath = tuple(value or None for value in io), (io[0] or 25 * MIB, io[1] or 600)
+    lesser = min(beneath[0], 25 * MIB), min(beneath[1], 600)
+    found, own = traffic(effective(bed)), traffic(bed.runtime.effective(spec.id))
+    if V2 or not any(io):
+        assert (found, own) == (asked, lesser)
+    else:  # one limit for all containers, with a container's own of what has no quota
+        assert found == own == beneath
+
+
+def written(cgroup: Cgroup, disk: str) -> int:
+    """Bytes by it and all below it, to that disk: v2 counts what goes through a loop device there as well."""
+    assert cgroup.io is not None
+    file = "io.stat" if V2 else "blkio.throttle.io_service_bytes_recursive"
+    found = re.findall(
+        rf"^{disk} .*wbytes=(\d+)" if V2 else rf"^{disk} Write (\d+)",
+        (cgroup.io / file).read_text(),
+        re.MULTILINE,
+    )
+    return sum(map(int, found))
+
+
+WRITES = "while :; do dd if=/dev/zero of=/tmp/x bs=64k count=4 conv=fsync 2>/dev/null; done"
+
+
+def test_two_containers_together_write_no_more_than_the_quota(bed: Bed) -> None:
+    """Twice the quota is what each of them held to it by itself would come to."""
+    if not io_throttling(host_tree()):
+        return  # nothing is limited
+    disk, rate = disk_of(bed.paths.state), 4 * MIB
+    assert disk is not None, "TMPDIR must be on a disk for this"
+    tenant = with_traffic(bed, rate)
+    specs = [bed.launch(bed.spec(WRITES, limits=LIMITED, tenant=tenant)) for _ in range(2)]
+    slice_ = Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}")
+    before, begin = written(slice_, disk), time.monotonic()
+    bed.until(lambda: written(slice_, disk) - before > 2 * rate)
+    most = 1.4 * rate * (time.monotonic() - begin) + MIB  # v1 counts what waits too
+    assert written(slice_, disk) - before < most
+    bed.runtime.delete(specs[0].id)
+    left = bed.runtime.effective(specs[1].id)
+    assert left.io_bytes == rate and bed.runtime.is_held(specs[1].id, tenant.quota), "all of it is the other's"
+
+
+def test_a_quota_of_disk_traffic_reaches_what_runs_or_sleeps_and_lets_go_of_it(bed: Bed) -> None:
+    specs = [bed.launch(bed.spec("sleep 61 & exec sleep 60", limits=LIMITED)) for _ in range(2)]
+    bed.until(lambda: all(bed.runtime.usage(spec.id).pids == 3 for spec in specs))
+    bed.runtime.cgroup_of(specs[1].id).freeze()
+    tenant, less = with_traffic(bed, 20 * MIB, 500), (20 * MIB, 500)
+    for changed, wanted in ((tenant, less), (bed.tenant, (25 * MIB, 600)), (tenant, less)):
+        bed.runtime.apply_quota(changed)
+        beside = ("sh", "-c", "sleep 62 >&- 2>&- &")
+        assert bed.runtime.exec(replace(specs[0], tenant=changed), beside).status == 0
+        for spec in specs:
+            assert bed.runtime.is_held(spec.id, changed.quota)
+            assert bed.runtime.state(spec.id).status == "running"
+            if io_throttling(host_tree()):
+                assert traffic(bed.runtime.effective(spec.id)) == wanted
+    assert [bed.runtime.usage(spec.id).pids for spec in specs] == [6, 3]
+    bed.runtime.delete(specs[0].id)
+    assert bed.leftovers(specs[0].id) == []
+
+
+def test_what_somebody_took_out_of_the_tenants_cgroup_of_disks_is_brought_back(bed: Bed) -> None:
+    if V2 or not io_throttling(host_tree()):
+        return  # there is one cgroup for all limits
+    tenant = with_traffic(bed, 20 * MIB)
+    spec = bed.launch(bed.spec("sleep 60", limits=LIMITED, tenant=tenant))
+    pid = bed.runtime.state(spec.id).pid
+    (host_tree().root("blkio") / "cgroup.procs").write_text(str(pid))
+    assert not bed.runtime.is_held(spec.id, tenant.quota)
+    bed.runtime.apply_quota(tenant)
+    assert bed.runtime.is_held(spec.id, tenant.quota)
 
 
 def test_a_disk_grows_while_it_is_in_use_or_says_that_it_could_not(bed: Bed) -> None:

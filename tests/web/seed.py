@@ -125,12 +125,12 @@ def _readings() -> None:
 
 
 def _limits(tenant: Tenant) -> None:
-    """As on a machine with cgroup v1 whose disks do not grow while they are mounted."""
+    """As on a machine whose kernel limits no disk, and whose disks do not grow while they are mounted."""
     tenant.disk_bytes, tenant.io_bytes, tenant.store_used = 20 * GIB, 50 * MIB, 3 * GIB
     asked = Limits(tenant.memory_bytes, tenant.swap_bytes, tenant.cpu_millis, 100, tenant.pids, tenant.io_bytes)
     seen = Effective(tenant.memory_bytes, tenant.swap_bytes, tenant.cpu_millis, None, disk_whole=10 * GIB)
     seen = replace(seen, disk_used=4 * GIB, inodes=655_360, inodes_used=81_204)
-    tenant.in_force = quota.compared(asked, tenant.disk_bytes, seen, disks_held=quota.FLAT)
+    tenant.in_force = quota.compared(asked, tenant.disk_bytes, seen, disks_held=False)
     tenant.save()
 
 

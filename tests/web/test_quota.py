@@ -265,8 +265,8 @@ ASKED = Limits(memory_bytes=GIB + 1, swap_bytes=0, cpu_millis=1500, pids=512)
 SEEN = Effective(GIB, 0, 1500, 512, None, None, 20 * GIB, 19 * GIB, GIB, 20 * 65_536, 7)
 
 
-def why(disks_held: str = "", asked: Limits = ASKED, **seen: Any) -> dict[str, str]:
-    found = worker.compared(asked, 20 * GIB, replace(SEEN, **seen), disks_held=disks_held)
+def why(asked: Limits = ASKED, how: dict[str, bool] | None = None, **seen: Any) -> dict[str, str]:
+    found = worker.compared(asked, 20 * GIB, replace(SEEN, **seen), **(how or {}))
     return {name: line["why"] for name, line in found.items() if line["why"]}
 
 
@@ -278,12 +278,21 @@ def test_what_is_in_force_is_told_apart_from_what_was_asked() -> None:
     assert set(why(disk_whole=10 * GIB, inodes=10 * 65_536)) == {"disk", "inodes"}
     limited = replace(ASKED, io_bytes=MIB)
     assert why(asked=limited) == {"io": worker.DRIFTED} and why(asked=limited, io_bytes=MIB) == {}
-    assert why(worker.FLAT, limited) == {"io": worker.FLAT} and why(worker.FLAT) == {}
+    without = {"disks_held": False}
+    assert why(limited, without) == {"io": worker.NOT_HELD} and why(how=without) == {}
     assert why(io_operations=5) == {"operations": worker.DRIFTED}
 
 
+def test_on_v1_one_limit_on_disks_brings_the_other_with_it_and_says_why() -> None:
+    limited, v1 = replace(ASKED, io_bytes=MIB), {"gathered": True}
+    assert why(limited, v1, io_bytes=MIB, io_operations=500) == {"operations": worker.GATHERED}
+    assert why(limited, v1, io_bytes=MIB) == {}, "nothing runs, or a container has no limit either"
+    assert why(limited, v1, io_operations=500) == {"io": worker.DRIFTED, "operations": worker.GATHERED}
+    assert why(how=v1, io_operations=500) == {"operations": worker.DRIFTED}
+
+
 def test_both_are_shown_to_members_administrators_and_programs(cast: Cast) -> None:
-    found = worker.compared(ASKED, 20 * GIB, replace(SEEN, disk_whole=10 * GIB), disks_held="")
+    found = worker.compared(ASKED, 20 * GIB, replace(SEEN, disk_whole=10 * GIB))
     assert observations.quota_seen(now(cast), found) and not observations.quota_seen(now(cast), found)
     observations.store_seen(cast.tenant.pk, 3 * GIB)
     for reader, page in ((cast.viewer, "/tenants/demo/"), (cast.admin, PAGE)):

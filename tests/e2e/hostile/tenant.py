@@ -18,13 +18,15 @@ SLUG, APP = "mallory", "box"
 KEEPER_LOOKS = 1.2  # seconds, within which the keeper of logs has looked at all that was written to
 INSIDE = Path(__file__).with_name("inside")
 ENDED = ("exited", "failed", "cancelled", "timed-out")
-# A small disk and a small share are soon full; the tenant's quota is still above one container's limits.
+# A small disk and a small share are soon full; the tenant's quota is still above one container's limits. With
+# one of disk traffic all of its containers are one cgroup to the disk on cgroup v1.
 MAKE = f"""
 from tenants.accounts.actions import add_member, create_tenant, create_token
 from tenants.accounts.models import Tenant, User
 root = User.objects.filter(is_admin=True).first()
 tenant = create_tenant(actor=root, slug="{SLUG}", name="Mallory")
-Tenant.objects.filter(pk=tenant.pk).update(disk_bytes=64 << 20, memory_bytes=768 << 20, swap_bytes=64 << 20)
+less = {{"disk_bytes": 64 << 20, "memory_bytes": 768 << 20, "swap_bytes": 64 << 20}}
+Tenant.objects.filter(pk=tenant.pk).update(io_bytes=200 << 20, io_operations=5000, **less)
 member, _ = add_member(actor=root, tenant=tenant, email="mallory@berth.localhost", role="developer")
 print(tenant.pk, create_token(actor=member.user, name="hostile", scope="deploy")[1])
 """
