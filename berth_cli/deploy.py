@@ -19,6 +19,7 @@ from berth_cli.target import Target, find
 
 builds = typer.Typer(help="Builds of an app.", no_args_is_help=True)
 CHUNK = 256 * 1024
+ASK_FROM = 1024 * 1024  # bytes of an archive
 
 
 def deploy(
@@ -61,7 +62,10 @@ def _pack_and_upload(client: Client, target: Target, path: Path) -> dict[str, An
 
 
 def build_known(client: Client, target: Target, packed: Packed) -> dict[str, Any] | None:
-    """A build of the archive that the server has of a deploy before; None where it has to be sent."""
+    """A build of the archive that the server has of a deploy before; None where it has to be sent, or is sent
+    as soon as asked for: the server knows it by itself then."""
+    if packed.size < ASK_FROM:
+        return None
     try:
         build: dict[str, Any] = client.post(target.path("deploys/source"), {"digest": packed.digest})
     except NotHere:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.conf import settings
@@ -34,19 +34,25 @@ MOST_WAITING = 10  # builds of one app; each holds a source on the host's disk
 
 
 def deploy(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Build:
-    """Stream an archive to disk, then make its row and a build of it; either all are there or none."""
-    with _uploaded(actor, app, kind, name, chunks) as source, transaction.atomic():
-        _keep(app, source)
-        return _begin(actor, app, source)
+    """Stream an archive to disk, then make its row and a build of it; either all are there or none. One that
+    the app was sent before is not kept twice."""
+    with _received(app, kind, name, chunks) as (received, shown):
+        with suppress(NotFound):
+            return deploy_again(actor=actor, app=app, digest=received.digest, name=shown)
+        with _stored(actor, app, kind, shown, received) as source, transaction.atomic():
+            _keep(app, source)
+            return _begin(actor, app, source)
 
 
-def deploy_again(*, actor: User, app: App, digest: str) -> Build:
+def deploy_again(*, actor: User, app: App, digest: str, name: str | None = None) -> Build:
     """A build of a source that this app was sent before; NotFound where it was not, or is not kept. Where rows
     say what it gives, the build has succeeded and its release is there.
 
-    Only its own are looked through: what another app was sent must not be had, or told, for a digest.
+    Only its own are looked through: what another app was sent must not be had, or told, for a digest. With a
+    `name` only one that was called so will do.
     """
-    source = app.sources.filter(digest=digest).order_by("-created_at").first()
+    same = app.sources.filter(digest=digest, **({} if name is None else {"name": name}))
+    source = same.order_by("-created_at").first()
     if source is None:
         raise _not_here(app)
     with transaction.atomic():
@@ -69,24 +75,37 @@ def _not_here(app: App) -> NotFound:
 
 def upload_source(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Source:
     """The archive and its row alone."""
-    with _uploaded(actor, app, kind, name, chunks) as source, transaction.atomic():
+    with (
+        _received(app, kind, name, chunks) as (received, shown),
+        _stored(actor, app, kind, shown, received) as source,
+        transaction.atomic(),
+    ):
         _keep(app, source)
     return source
 
 
 @contextmanager
-def _uploaded(actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Iterator[Source]:
-    """A row for an archive that is on disk, and gone again where the block fails to save it."""
+def _received(
+    app: App, kind: str, name: str, chunks: Iterable[bytes]
+) -> Iterator[tuple[sources.Received, str]]:
+    """An archive that may be kept for the app, and what it is called."""
     if kind not in sources.MAGIC:
         raise bad_field("kind", f"{kind!r} is not a kind of source", hint="Use tar.gz, tar or zip.")
     shown = one_line("name", name, 200) if name else ""
     _check_queue(app)
     _check_kept(app)
+    with sources.received(Source.Kind(kind), chunks) as received:
+        yield received, shown
+
+
+@contextmanager
+def _stored(actor: User, app: App, kind: str, name: str, received: sources.Received) -> Iterator[Source]:
+    """A row for an archive that is on disk, and gone again where the block fails to save it."""
     pk = new_id()
-    written = sources.write(pk, Source.Kind(kind), chunks)
+    received.keep(pk)
     try:
         yield Source(
-            pk=pk, app=app, kind=kind, name=shown, digest=written.digest, size=written.size, created_by=actor
+            pk=pk, app=app, kind=kind, name=name, digest=received.digest, size=received.size, created_by=actor
         )
     except BaseException:
         sources.remove(pk)

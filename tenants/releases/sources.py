@@ -1,5 +1,5 @@
 """An upload becomes a file named by its source's id: written beside, renamed, then synced. No row names it yet,
-and one commit of the file system's journal holds it and its name."""
+and one commit of the file system's journal holds it and its name. One that is here is not kept again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.conf import settings
 
 from paas.errors import TooLarge
 from tenants.checks import bad_field
+from tenants.ids import new_id
 from tenants.releases.models import Source
 
 # What stands where in an archive: RFC 1952, PKWARE's APPNOTE, POSIX's pax.
@@ -27,9 +28,24 @@ _START = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Received:
+    """An upload that is here whole, in a file that nobody knows of yet."""
+
     digest: str  # "sha256:…"
     size: int
+    file: BinaryIO
+    path: Path
+
+    def keep(self, source_id: str) -> None:
+        """Durable under the source's name. OSError: then it is gone."""
+        path: Path = settings.PATHS.sources / source_id
+        try:
+            self.path.rename(path)
+            os.fsync(self.file.fileno())
+            _sync_folder(path.parent)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def kind_of(start: bytes) -> Source.Kind | None:
@@ -37,12 +53,20 @@ def kind_of(start: bytes) -> Source.Kind | None:
     return next((kind for kind, (at, magic) in MAGIC.items() if start.startswith(magic, at)), None)
 
 
-def write(source_id: str, kind: Source.Kind, chunks: Iterable[bytes]) -> Written:
-    """Stream `chunks` to PATHS.sources/<id>; BadInput or TooLarge leave no file behind."""
+@contextmanager
+def received(kind: Source.Kind, chunks: Iterable[bytes]) -> Iterator[Received]:
+    """Stream `chunks` to a file that is gone when the block ends, unless it was kept. BadInput, TooLarge."""
     folder: Path = settings.PATHS.sources
     folder.mkdir(parents=True, exist_ok=True)
-    with _as(folder / source_id) as file:
-        return _copy(file, kind, chunks)
+    part = folder / f".{new_id()}.part"
+    try:
+        with part.open("xb") as file:
+            os.fchmod(file.fileno(), 0o640)
+            digest, size = _copy(file, kind, chunks)
+            file.flush()
+            yield Received(digest, size, file, part)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def is_kept(source_id: str) -> bool:
@@ -55,25 +79,8 @@ def remove(source_id: str) -> None:
     (settings.PATHS.sources / source_id).unlink(missing_ok=True)
 
 
-@contextmanager
-def _as(path: Path) -> Iterator[BinaryIO]:
-    """Durable under its name when the block has ended; gone when it, or the disk, fails."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("xb") as file:
-            os.fchmod(file.fileno(), 0o640)
-            yield file
-            file.flush()
-            part.rename(path)
-            os.fsync(file.fileno())
-        _sync_folder(path.parent)
-    except BaseException:
-        for name in (part, path):
-            name.unlink(missing_ok=True)
-        raise
-
-
-def _copy(file: BinaryIO, kind: Source.Kind, chunks: Iterable[bytes]) -> Written:
+def _copy(file: BinaryIO, kind: Source.Kind, chunks: Iterable[bytes]) -> tuple[str, int]:
+    """Its digest and size."""
     digest, size, start = hashlib.sha256(), 0, b""
     for chunk in chunks:
         size += len(chunk)
@@ -87,7 +94,7 @@ def _copy(file: BinaryIO, kind: Source.Kind, chunks: Iterable[bytes]) -> Written
         raise bad_field(
             "source", f"the upload {what}", hint="Send a .tar.gz, a .tar or a .zip of the app's folder."
         )
-    return Written(f"sha256:{digest.hexdigest()}", size)
+    return f"sha256:{digest.hexdigest()}", size
 
 
 def too_large() -> TooLarge:
