@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-_MARK = b"--queue=build"
+_MARK = b"worker-build"  # as paas.host.forked calls them
 _RESET_PEAK = "5"  # clear_refs: from now on VmHWM is the most since now
 
 
