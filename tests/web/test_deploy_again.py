@@ -11,12 +11,13 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.test import Client
 
+from paas.errors import BadInput
 from paas.specs import BuildReport
 from paas.worker import history
 from tenants.apps.actions import create_app
 from tenants.audit.models import Event
 from tenants.releases import observations, unchanged
-from tenants.releases.actions import MOST_WAITING, scale, set_config, upload_source
+from tenants.releases.actions import MOST_WAITING, deploy, scale, set_config, upload_source
 from tenants.releases.kept import is_kept, kept_releases
 from tenants.releases.models import Build, Release, Source
 from tenants.releases.streams import follow
@@ -80,6 +81,27 @@ def test_nothing_is_built_where_rows_say_what_comes_of_it(cast: Cast, known: Rel
     build = Build.objects.get(pk=answer["id"])
     assert (build.started_at, build.finished_at, build.steps_cached) == (build.created_at, build.created_at, 4)
     assert not Build.objects.filter(status="queued").exists()
+
+
+def test_what_is_sent_again_is_known_and_kept_once(cast: Cast, known: Release) -> None:
+    """By whatever client; under another name it is another source, with a build of its own."""
+    before = known.build.source  # type: ignore[union-attr]
+    here = sorted(settings.PATHS.sources.iterdir())
+
+    def sent(name: str, content: bytes = GZIP) -> Build:
+        build = deploy(actor=cast.owner, app=cast.app, kind="tar.gz", name=name, chunks=[content])
+        return Build.objects.get(pk=build.pk)
+
+    again = sent(before.name)
+    assert (again.source, again.status, again.unchanged_since) == (before, "succeeded", known.version)
+    assert sorted(settings.PATHS.sources.iterdir()) == here
+    other, changed = sent("another"), sent(before.name, GZIP + b"2")
+    for build in (other, changed):
+        assert build.status == "queued" and build.source != before
+    assert len(list(settings.PATHS.sources.iterdir())) == len(here) + 2
+    with pytest.raises(BadInput):
+        sent(before.name, b"no archive")
+    assert len(list(settings.PATHS.sources.iterdir())) == len(here) + 2
 
 
 def test_its_log_is_what_its_row_says(cast: Cast, known: Release) -> None:
