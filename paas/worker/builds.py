@@ -133,8 +133,7 @@ def _build(build: Build) -> None:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             clear_containers(build)
-            if build.status != Build.Status.SUCCEEDED:  # else with its release, once that is live
-                history.forget_builds(build.app)
+            history.forget_builds(build.app)
             live.changed(build.app.tenant_id, build.app_id, "build")
 
 

@@ -70,7 +70,6 @@ def _converge(app_id: str) -> int | None:
         if release is not None:
             wake_next(app)
             observe(app)
-            history.forget_builds(app)
         history.forget_logs(app)
         if App.objects.filter(pk=app_id, generation=app.generation).exists():
             return app.generation
