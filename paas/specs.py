@@ -40,12 +40,14 @@ class TenantSpec:
     """A tenant as the kernel knows it: user ids `[uid_base, uid_base + 65536)`, a slice, a disk.
 
     `uid_base` is its name in the network's rules too: no other tenant ever has it, and it fits a packet's mark.
+    `container` is what each of its containers may have of the disk, where the quota has no limit.
     """
 
     id: str
     uid_base: int
     quota: Limits
     disk_bytes: int
+    container: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from django.conf import settings
 
 from paas.errors import BerthError
+from paas.linux import writeback
 from paas.linux.cgroups import Cgroup
 from paas.worker import engine
 
@@ -22,7 +24,8 @@ def tear_down() -> list[str]:
     # Builds' containers and conmons that no bundle tells of are in Berth's cgroup all the same.
     slices = Cgroup(settings.CGROUP_ROOT)
     own = Cgroup(settings.CONTROL_CGROUP)  # empty by now
-    for work in (slices.kill, slices.remove, own.remove, engine.network().remove_all):
+    disks = partial(writeback.release, settings.PATHS.tenants)
+    for work in (slices.kill, slices.remove, own.remove, engine.network().remove_all, disks):
         try:
             work()
         except BerthError as error:

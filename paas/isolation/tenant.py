@@ -10,8 +10,7 @@ from paas.isolation import gather
 from paas.isolation.facts import Here, quota_of
 from paas.isolation.judge import judge_swap, limit_problems, shown
 from paas.isolation.rows import Found, Promise, Row, rows, verdict
-from paas.linux.cgroups import Cgroup
-from paas.runtime.space import disk_of
+from paas.runtime.space import Space, effective
 from paas.specs import Effective, TenantSpec
 
 NOTHING_RUNS = Found("n/a", "nothing of it is on this machine now")
@@ -25,8 +24,8 @@ class TenantCase:
 
 
 def judge(place: gather.Place, tenant: TenantSpec, here: Here) -> tuple[Row, ...]:
-    cgroup = Cgroup(f"{place.cgroup_root}/{tenant.id}")
-    held = cgroup.effective(disk_of(place.paths.state)) if cgroup.exists() else None
+    own = Space(place.paths, place.cgroup_root, tenant.id)
+    held = effective(own) if own.slice.exists() else None
     return rows(PROMISES, TenantCase(tenant, held, here))
 
 

@@ -99,13 +99,13 @@ def holds_io(folder: Path, limits: Limits, disk: str) -> bool:
     """Whether the limits on a disk are those that `set_io` writes, as far as this kernel has them."""
     caps = io_caps(limits, disk).items()
     there = [(_text(folder / name), value) for name, value in caps if (folder / name).exists()]
-    return all(_of_disk(text, disk) == _of_disk(value, disk) for text, value in there)
+    return all(of_disk(text, disk) == of_disk(value, disk) for text, value in there)
 
 
 def read_v2(folder: Path, disk: str | None) -> Effective:
     """What is in force; a file that is not there limits nothing."""
     quota, _, period = _text(folder / "cpu.max").partition(" ")
-    io = _of_disk(_text(folder / IO_MAX), disk) if disk else {}
+    io = of_disk(_text(folder / IO_MAX), disk) if disk else {}
     return Effective(
         memory_bytes=_number(_text(folder / "memory.max")),
         swap_bytes=_number(_text(folder / "memory.swap.max")),
@@ -125,7 +125,7 @@ def read_v1(folder: Callable[[str], Path], io: Path | None, disk: str | None) ->
 
     def throttle(unit: str) -> int | None:
         files = (f"blkio.throttle.{way}_{unit}_device" for way in ("read", "write"))
-        one, other = (_of_disk(_text(io / name), disk).get("") if io and disk else None for name in files)
+        one, other = (of_disk(_text(io / name), disk).get("") if io and disk else None for name in files)
         return _looser(one, other)
 
     return Effective(
@@ -147,7 +147,7 @@ def _finite_v1(text: str) -> int | None:
     return None if number is None or number >= _NO_LIMIT_V1 else number
 
 
-def _of_disk(text: str, disk: str) -> dict[str, int]:
+def of_disk(text: str, disk: str) -> dict[str, int]:
     """What is a limit in the line "8:0 rbps=max wbps=1048576 …" of a disk; v1's "8:0 1048576" has no names."""
     rows = (row.split() for row in text.splitlines())
     words = next((row[1:] for row in rows if row[0] == disk), [])

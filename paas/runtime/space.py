@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from paas.linux import disks, mounts, namespaces, trees
+from paas.linux import disks, mounts, namespaces, trees, writeback
 from paas.linux.cgroups import LIMITING, Cgroup
 from paas.linux.command import run
 from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
@@ -105,9 +105,17 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
             _mount_disk(space)
         elif grown:
             _grow(space)
+        _limit_writeback(space, tenant)
         _ensure_views(space, tenant.uid_base)
         namespaces.pin_user_namespace(space.users, tenant.uid_base)
         _mark_prepared(space, tenant)
+
+
+def _limit_writeback(space: Space, tenant: TenantSpec) -> None:
+    """All that the kernel writes back for the tenant's containers, where it charges none of them for it."""
+    device, quota, own = disks.holding(space.disk), tenant.quota, tenant.container
+    if device is not None:
+        writeback.limit(device, quota.io_bytes or own.io_bytes, quota.io_operations or own.io_operations)
 
 
 def _was_prepared_for(space: Space, tenant: TenantSpec) -> bool:
@@ -142,12 +150,29 @@ def effective(space: Space) -> Effective:
         return found
     disk = os.statvfs(space.disk)
     return replace(
-        found,
+        _with_writeback(found, space),
         disk_whole=_mounted_bytes(space.disk),
         disk_bytes=disk.f_blocks * disk.f_frsize,
         disk_used=(disk.f_blocks - disk.f_bfree) * disk.f_frsize,
         inodes=disk.f_files,
         inodes_used=disk.f_files - disk.f_ffree,
+    )
+
+
+def _with_writeback(found: Effective, space: Space) -> Effective:
+    """A limit on what is written holds where both hold, now and later."""
+    device = disks.holding(space.disk) if writeback.is_uncharged() else None
+    if device is None:
+        return found
+    later_bytes, later_operations = writeback.read(device)
+
+    def both(now: int | None, later: int) -> int | None:
+        return max(now, later) if now and later else None
+
+    return replace(
+        found,
+        io_bytes=both(found.io_bytes, later_bytes),
+        io_operations=both(found.io_operations, later_operations),
     )
 
 
@@ -180,6 +205,7 @@ def remove(space: Space) -> None:
         for cgroup in (space.slice, space.conmons):
             cgroup.kill()
             cgroup.remove()
+        writeback.release(space.image.parent)
         for place in (space.layers, space.disk_view, space.disk):
             mounts.remove_mount_point(place)
         namespaces.unpin_user_namespace(space.users)

@@ -43,6 +43,7 @@ def tenant_spec(tenant: Tenant) -> TenantSpec:
             io_operations=tenant.io_operations,
         ),
         disk_bytes=tenant.disk_bytes,
+        container=Limits(io_bytes=settings.IO_BYTES, io_operations=settings.IO_OPERATIONS),
     )
 
 

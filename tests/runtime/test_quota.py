@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from paas.linux import disks, writeback
 from paas.linux.cgroups import Cgroup, host_tree, io_throttling
 from paas.runtime.space import disk_of
 from paas.specs import BYTES_PER_INODE, MIB, Effective, Limits, TenantSpec
@@ -90,7 +93,7 @@ def test_a_containers_limit_on_disks_that_somebody_changed_is_seen_and_mended(
 def with_traffic(bed: Bed, io_bytes: int, io_operations: int = 0) -> TenantSpec:
     """The tenant, held to that from now on."""
     quota = replace(bed.tenant.quota, io_bytes=io_bytes, io_operations=io_operations)
-    tenant = replace(bed.tenant, quota=quota)
+    tenant = replace(bed.tenant, quota=quota, container=LIMITED)
     bed.runtime.apply_quota(tenant)
     return tenant
 
@@ -146,6 +149,44 @@ def test_two_containers_together_write_no_more_than_the_quota(bed: Bed) -> None:
     bed.runtime.delete(specs[0].id)
     left = bed.runtime.effective(specs[1].id)
     assert left.io_bytes == rate and bed.runtime.is_held(specs[1].id, tenant.quota), "all of it is the other's"
+
+
+def test_what_the_kernel_writes_back_later_is_held_too(bed: Bed) -> None:
+    """Without fsync: on v1 that is the root cgroup's traffic, whosever the pages are."""
+    if not io_throttling(host_tree()):
+        return  # nothing is limited
+    rate, mount = 4 * MIB, bed.paths.disks / bed.tenant.id
+    tenant, own = with_traffic(bed, rate), disks.holding(mount)
+    assert own is not None
+    before, begin = written_to(own), time.monotonic()
+    spec = bed.launch(bed.spec("dd if=/dev/zero of=/tmp/x bs=1M count=24", limits=LIMITED, tenant=tenant))
+    bed.until(lambda: bed.runtime.state(spec.id).status == "stopped")
+    subprocess.run(["sync", "--file-system", mount], check=True, timeout=60)
+    seconds, bytes_ = time.monotonic() - begin, written_to(own) - before
+    assert bytes_ >= 24 * MIB and bytes_ < 1.4 * rate * seconds + 2 * MIB, f"{bytes_:,} in {seconds:.1f} s"
+
+
+def test_no_limit_of_a_tenants_disk_outlives_its_quota(bed: Bed) -> None:
+    own = disks.holding(bed.paths.disks / bed.tenant.id)
+    assert own is not None
+    with_traffic(bed, 5 * MIB, 700)
+    limited = (5 * MIB, 700) if writeback.is_uncharged() else (0, 0)
+    assert writeback.read(own) == limited
+    bed.runtime.apply_quota(replace(bed.tenant, container=Limits(io_bytes=9 * MIB)))
+    assert writeback.read(own) == ((9 * MIB, 0) if writeback.is_uncharged() else (0, 0))
+    bed.runtime.apply_quota(bed.tenant)
+    assert writeback.read(own) == (0, 0)
+    with_traffic(bed, 5 * MIB, 700)
+    writeback.release(bed.paths.tenants)
+    assert writeback.read(own) == (0, 0)
+    if writeback.is_uncharged():
+        assert effective(bed).io_bytes is None, "that it holds no more is seen"
+    bed.runtime.apply_quota(bed.tenant)
+
+
+def written_to(disk: Path) -> int:
+    """Bytes so far (Documentation/block/stat.rst: the seventh is sectors of 512)."""
+    return int((disk / "stat").read_text().split()[6]) * 512
 
 
 def test_a_quota_of_disk_traffic_reaches_what_runs_or_sleeps_and_lets_go_of_it(bed: Bed) -> None:

@@ -1,0 +1,74 @@
+"""What the kernel writes back later to a disk of one owner's, limited where cgroup v1 charges nobody for it.
+
+On v1 such requests, and those of the file system's journal, are the root cgroup's, whoever made the pages
+dirty (inode_cgwb_enabled in the kernel's include/linux/backing-dev.h). A loop device that is one owner's alone
+has them apart from all others': a limit of the root cgroup's on that device is that owner's. What waits for it
+is bounded too (Documentation/ABI/testing/sysfs-class-bdi), else anybody's sync(2) waits for all that fits into
+memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paas.linux import disks
+from paas.linux.cgroup_limits import of_disk, write
+from paas.linux.cgroups import host_tree
+
+SYS_BLOCK = Path("/sys/block")
+WAITING_SECONDS = 1  # of writing at the limit
+WAITING_LEAST = 8 << 20
+_FILES = ("blkio.throttle.write_bps_device", "blkio.throttle.write_iops_device")
+
+
+def limit(disk: Path, io_bytes: int, io_operations: int) -> None:
+    """Of a disk by its /sys folder, a second; 0 takes a limit away. Does nothing where it is so, and where the
+    kernel charges those who wrote or has no such limit. Errors: HostProblem."""
+    root, wanted = _root(), (io_bytes, io_operations)
+    if root is None or read(disk) == wanted:
+        return
+    for name, value in zip(_FILES, wanted, strict=True):
+        write(root / name, f"{disks.number(disk)} {value}")
+    _bound_what_waits(disk / "bdi", io_bytes)
+
+
+def read(disk: Path) -> tuple[int, int]:
+    """Bytes and operations a second, as the kernel has them now; 0 is no limit."""
+    root = _root()
+    if root is None:
+        return 0, 0
+    number = disks.number(disk)
+    bytes_, operations = (of_disk((root / name).read_text(), number).get("", 0) for name in _FILES)
+    return bytes_, operations
+
+
+def is_uncharged() -> bool:
+    """Whether it needs a limit of its own here: v1, with limits on disks."""
+    return _root() is not None
+
+
+def release(images: Path) -> None:
+    """Take the limits off every loop device whose image is below that folder: a number is used again."""
+    for disk in sorted(SYS_BLOCK.glob("loop*")):
+        image = disk / "loop" / "backing_file"
+        if image.exists() and Path(image.read_text().strip()).is_relative_to(images):
+            limit(disk, 0, 0)
+
+
+def _root() -> Path | None:
+    tree = host_tree()
+    if tree.version == 2 or "blkio" not in tree.controllers:
+        return None
+    root = tree.root("blkio")
+    return root if (root / _FILES[0]).exists() else None
+
+
+def _bound_what_waits(bdi: Path, io_bytes: int) -> None:
+    """By a strict limit on its dirty pages (since Linux 6.2); there is none by operations."""
+    if not (bdi / "strict_limit").exists():
+        return
+    if io_bytes:
+        write(bdi / "max_bytes", max(io_bytes * WAITING_SECONDS, WAITING_LEAST))
+    else:
+        write(bdi / "max_ratio", 100)
+    write(bdi / "strict_limit", int(io_bytes > 0))
