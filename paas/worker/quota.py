@@ -17,7 +17,7 @@ from paas.worker import engine
 from paas.worker.rounds import Round
 from paas.worker.translate import tenant_spec
 from tenants.accounts import observations
-from tenants.accounts.in_force import Found
+from tenants.accounts.in_force import APPLYING, Found
 from tenants.accounts.models import Tenant
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
@@ -29,7 +29,6 @@ PAGE = 4096
 _CAP_SYS_RESOURCE = 24  # capability.h
 GATHERED = "with a limit on the other, cgroup v1 has all containers share what one may have by itself"
 DRIFTED = "changed on the host by somebody else; it is being put right"
-APPLYING = "it is being applied"
 NOT_HELD = "this kernel limits no disk"
 CANNOT_GROW = "no mounted disk grows here, for want of CAP_SYS_RESOURCE: it does after a restart of the machine"
 

@@ -13,6 +13,7 @@ from paas.specs import BYTES_PER_INODE
 from paas.templatetags.berth import size
 from tenants.accounts.models import Tenant
 
+APPLYING = "it is being applied"
 Unit = Literal["bytes", "bytes a second", "cpu", "number", "number a second", "idle seconds"]
 # Name -> {"value": …, "used": …, "why": …}, as the worker saw it; None for what is not limited or not known.
 Found: TypeAlias = dict[str, dict[str, Any]]
@@ -67,6 +68,8 @@ def lines(tenant: Tenant) -> list[Line]:
     ]
     wanted.append(Line("inodes", "Files", "number", tenant.disk_bytes // BYTES_PER_INODE, None))
     kernel = [_kernel(line, found.get(line.name)) for line in wanted]
+    if tenant.quota_set_at and not tenant.quota_applied_at and not tenant.quota_error:
+        kernel = [replace(line, why=line.why or APPLYING) for line in kernel]  # what was seen is of before
     used = {"containers": _containers(tenant), "builds": _builds(tenant), "store": tenant.store_used}
     why = {"log": _dropped(tenant)}
     machine = {"sleep_after": settings.SLEEP_AFTER}

@@ -308,6 +308,20 @@ def test_both_are_shown_to_members_administrators_and_programs(cast: Cast) -> No
     assert (by_name["io"]["asked"], by_name["io"]["effective"]) == (None, None)
 
 
+def test_what_was_seen_before_a_change_is_told_as_such_until_it_is_applied(cast: Cast) -> None:
+    before, seen = replace(ASKED, io_bytes=50 * MIB), replace(SEEN, io_bytes=50 * MIB)
+    observations.quota_seen(now(cast), worker.compared(before, 20 * GIB, seen))
+    Browser(cast.admin).post(PAGE, {**FORM, "io": "0"})
+
+    def io() -> dict[str, Any]:
+        limits = cast.client(cast.viewer).call("GET", "tenants/demo/quota").json()["limits"]
+        return {limit["name"]: limit for limit in limits}["io"]
+
+    assert (io()["effective"], io()["why"]) == (50 * MIB, "it is being applied")
+    worker.apply_quota(cast.tenant.pk)
+    assert "applied" not in io()["why"]
+
+
 def test_of_a_tenant_that_never_ran_anything_nothing_is_claimed(cast: Cast) -> None:
     limits = cast.client(cast.viewer).call("GET", "tenants/demo/quota").json()["limits"]
     assert [limit["name"] for limit in limits if not limit["known"]] == [
