@@ -16,7 +16,7 @@ from paas.linux.cgroup_limits import of_disk, write
 from paas.linux.cgroups import host_tree
 
 SYS_BLOCK = Path("/sys/block")
-WAITING_SECONDS = 1  # of writing at the limit
+WAITING_SECONDS = 8  # of writing at the limit: a layer of half a GiB is made in memory
 WAITING_LEAST = 8 << 20
 _FILES = ("blkio.throttle.write_bps_device", "blkio.throttle.write_iops_device")
 
