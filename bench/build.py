@@ -14,8 +14,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -108,11 +109,14 @@ class Berth:
         for worker in self.workers:
             worker.begin()
         begin, wall = time.monotonic(), time.time()
-        row = self.image_of(folder)
+        told = self.deployer.upload(folder)
+        row = self.image_of(told)
         took = time.monotonic() - begin
         for worker in self.workers:
             worker.end()
         self.deployer.settle()
+        if told["serving"]:
+            return {BERTH: took, WORKER: 0.0}
         assert row.started_at and row.finished_at
         parts = {
             "  pack and upload": row.created_at.timestamp() - wall,
@@ -121,10 +125,11 @@ class Berth:
         inside = (row.finished_at - row.started_at).total_seconds()
         return {BERTH: took, **(parts if self.trace else {}), WORKER: inside}
 
-    def image_of(self, folder: Path) -> Build:
-        """Upload the folder and wait for its image, not for the release."""
-        build_id = self.deployer.upload(folder)
-        while _goes(row := Build.objects.get(pk=build_id)):
+    def image_of(self, told: dict[str, Any]) -> Build:
+        """Wait for the image of what was uploaded, not for the release."""
+        if told["serving"]:
+            return Build(pk=told["id"], status=Build.Status.SUCCEEDED)
+        while _goes(row := Build.objects.get(pk=told["id"])):
             time.sleep(0.002)
         if row.status != Build.Status.SUCCEEDED:
             raise RuntimeError(f"berth: {row.error}")
@@ -209,7 +214,8 @@ def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
             (source.app.folder / name).unlink()
         base = undo.enter_context(_base(source.app, folder / "wheels"))
         berth = Berth(undo.enter_context(deployer()), trace)
-        own = WithoutDockerfile(berth, source, command, folder / "without" / "guestbook")
+        beside = replace(berth, deployer=berth.deployer.with_app("without"))  # each has its own app to serve
+        own = WithoutDockerfile(beside, source, command, folder / "without" / "guestbook")
         builders: list[Builder] = [berth.build, own.build]
         sizes = {"berth": _fifty_of_berth(berth, source)}
         if with_docker:
@@ -252,7 +258,7 @@ def _fifty_of_berth(berth: Berth, source: Source) -> int:
     digests = []
     for _ in range(sharing.APPS):
         source.changed_file()
-        digests.append(berth.image_of(source.app.folder).releases.get().image["digest"])
+        digests.append(berth.image_of(berth.deployer.upload(source.app.folder)).releases.get().image["digest"])
     berth.deployer.settle()
     return sharing.of_images(engine.store(), digests)
 

@@ -29,7 +29,7 @@ from paas.worker.translate import tenant_spec
 PORT = 8000
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.001
-WARM_UP, SAME, CHANGED = "warm-up", "nothing changed", "one file changed"
+WARM_UP, CHANGED = "warm-up", "one file changed"
 UPLOAD, DOCKER = "berth, upload by API", "docker build + docker run"
 # What Berth's Python builder does, in Docker's words; pip finds in /wheels what it would else download.
 DOCKERFILE = """\
@@ -54,8 +54,6 @@ class Round:
 
     def change(self, candidate: str, version: int) -> bytes:
         """Change the source; what the new version's front page says and the one before does not."""
-        if self.scenario == SAME:
-            return f"Release v{version}<".encode()
         text = f"{candidate} {version}"
         self.source.answer(text)
         return text.encode()
@@ -154,7 +152,7 @@ class DockerApp:
 
 
 def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
-    """Print a table a scenario. Needs a Berth that is up; leaves nothing of itself on it."""
+    """Print a table. Needs a Berth that is up; leaves nothing of itself on it."""
     demand_same_code()
     with ExitStack() as undo:
         if not undo.enter_context(lock.held("bench")):
@@ -170,10 +168,9 @@ def run(*, rounds: int, with_docker: bool, trace: bool) -> None:
             other.deploy(Round(source, WARM_UP))
             candidates[DOCKER], traced[DOCKER] = other.deploy, other.parts
         figures = _measure(candidates, source, rounds)
-    for scenario, rows in figures.items():
-        print(table(f"{scenario}: source to first answer", rows, base=DOCKER if with_docker else None))
-        for name, parts in traced.items() if trace else ():
-            print(table(f"  where the time goes: {name}", parts.seconds[scenario]))
+    print(table(f"{CHANGED}: source to first answer", figures, base=DOCKER if with_docker else None))
+    for name, parts in traced.items() if trace else ():
+        print(table(f"  where the time goes: {name}", parts.seconds[CHANGED]))
 
 
 def demand_same_code() -> None:
@@ -183,14 +180,11 @@ def demand_same_code() -> None:
         raise SystemExit("bin/bench: the Berth that is up runs other code than this clone; run bin/up first")
 
 
-def _measure(
-    candidates: Mapping[str, Callable[[Round], float]], source: AppSource, rounds: int
-) -> dict[str, Figures]:
-    figures: dict[str, Figures] = {scenario: {name: [] for name in candidates} for scenario in (SAME, CHANGED)}
+def _measure(candidates: Mapping[str, Callable[[Round], float]], source: AppSource, rounds: int) -> Figures:
+    figures: Figures = {name: [] for name in candidates}
     for _ in range(rounds):
-        for scenario in (SAME, CHANGED):
-            for name, deploy in candidates.items():
-                figures[scenario][name].append(deploy(Round(source, scenario)))
+        for name, deploy in candidates.items():
+            figures[name].append(deploy(Round(source, CHANGED)))
     return figures
 
 

@@ -9,8 +9,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -45,9 +46,13 @@ class Deployer:
     def target(self) -> Target:
         return Target(self.app.tenant.slug, self.app.name)
 
-    def upload(self, folder: Path) -> str:
+    def with_app(self, name: str) -> Deployer:
+        """The same developer, with another app of the tenant."""
+        return replace(self, app=_app(self.client, name))
+
+    def upload(self, folder: Path) -> dict[str, Any]:
         """Pack the folder, ask for a build of it and send it where it is not known, as `berth deploy` does, in
-        this process. The build's id."""
+        this process. The build, as the API tells of it."""
         with tempfile.TemporaryFile() as archive:
             packed = pack(folder, archive)
             build = build_known(self.client, self.target, packed)
@@ -60,7 +65,7 @@ class Deployer:
                     headers={"Content-Type": "application/gzip"},
                 )
                 build = sent.json()
-            return str(build["id"])
+            return build
 
     def command(self, folder: Path) -> subprocess.Popen[str]:
         """`berth deploy`, started; it ends when the release is live. Run where its code lies compiled."""
@@ -139,8 +144,12 @@ def deployer() -> Iterator[Deployer]:
         member, _ = add_member(actor=administrator, tenant=tenant, email=EMAIL, role=Role.DEVELOPER)
         _, token = create_token(actor=member.user, name="bin/bench")
         client = Client(Login(settings.ORIGIN, token))
-        client.post("apps", {"tenant": SLUG, "name": APP})
-        yield Deployer(App.objects.select_related("tenant").get(tenant=tenant, name=APP), token, client)
+        yield Deployer(_app(client, APP), token, client)
+
+
+def _app(client: Client, name: str) -> App:
+    client.post("apps", {"tenant": SLUG, "name": name})
+    return App.objects.select_related("tenant").get(tenant__slug=SLUG, name=name)
 
 
 def remove() -> None:

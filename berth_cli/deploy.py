@@ -45,9 +45,15 @@ def deploy(
 
 
 def _begun(build: dict[str, Any]) -> str:
+    if build.get("serving"):
+        return _nothing_to_do(build)
     if build["status"] == "succeeded":
         return f"Nothing changed since v{build['unchanged_since']}: released as v{build['version']}."
     return f"Build {build['id']} is queued."
+
+
+def _nothing_to_do(build: dict[str, Any]) -> str:
+    return f"Nothing changed: v{build['serving']} serves just this already."
 
 
 def _pack_and_upload(client: Client, target: Target, path: Path) -> dict[str, Any]:
@@ -75,7 +81,9 @@ def build_known(client: Client, target: Target, packed: Packed) -> dict[str, Any
 
 def _follow(client: Client, target: Target, build: dict[str, Any], *, json: bool) -> None:
     show = output.note if json else output.line
-    if build["status"] == "succeeded":
+    if build.get("serving"):
+        show(_nothing_to_do(build))
+    elif build["status"] == "succeeded":
         show(f"Nothing changed since v{build['unchanged_since']}: built from what is here.")
     else:
         build = follow.build(client, target, build["id"], show)

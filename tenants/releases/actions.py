@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -33,7 +34,15 @@ from tenants.releases.selectors import serving_release
 MOST_WAITING = 10  # builds of one app; each holds a source on the host's disk
 
 
-def deploy(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Build:
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The build of what was sent. `serving` is the release that serves just that already: nothing was begun."""
+
+    build: Build
+    serving: Release | None = None
+
+
+def deploy(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[bytes]) -> Deployed:
     """Stream an archive to disk, then make its row and a build of it; either all are there or none. One that
     the app was sent before is not kept twice."""
     with _received(app, kind, name, chunks) as (received, shown):
@@ -41,12 +50,12 @@ def deploy(*, actor: User, app: App, kind: str, name: str, chunks: Iterable[byte
             return deploy_again(actor=actor, app=app, digest=received.digest, name=shown)
         with _stored(actor, app, kind, shown, received) as source, transaction.atomic():
             _keep(app, source)
-            return _begin(actor, app, source)
+            return Deployed(_begin(actor, app, source))
 
 
-def deploy_again(*, actor: User, app: App, digest: str, name: str | None = None) -> Build:
+def deploy_again(*, actor: User, app: App, digest: str, name: str | None = None) -> Deployed:
     """A build of a source that this app was sent before; NotFound where it was not, or is not kept. Where rows
-    say what it gives, the build has succeeded and its release is there.
+    say what it gives, the build has succeeded and its release is there, if that does not serve already.
 
     Only its own are looked through: what another app was sent must not be had, or told, for a digest. With a
     `name` only one that was called so will do.
@@ -55,6 +64,9 @@ def deploy_again(*, actor: User, app: App, digest: str, name: str | None = None)
     source = same.order_by("-created_at").first()
     if source is None:
         raise _not_here(app)
+    serving = unchanged.serving(app, source)
+    if serving is not None and serving.build is not None:
+        return Deployed(serving.build, serving)
     with transaction.atomic():
         app = following.lock(app)
         if not sources.is_kept(source.pk):
@@ -63,10 +75,11 @@ def deploy_again(*, actor: User, app: App, digest: str, name: str | None = None)
         if report is None:
             _check_queue(app)
             _check_kept(app)
-            return _begin(actor, app, source)
-        build = _new_build(actor, app, source, observations.answered(report))
+            return Deployed(_begin(actor, app, source))
+        answered = observations.answered(report, unchanged.key_of(app, source))
+        build = _new_build(actor, app, source, answered)
         observations.release_built(app, build, report)
-        return build
+        return Deployed(build)
 
 
 def _not_here(app: App) -> NotFound:

@@ -45,30 +45,37 @@ _UPLOAD = {
     },
 }
 
+_NOTHING_TO_DO = "200, with `serving`, where the app serves just that already: nothing is begun."
+
 
 # --- builds
 @router.post(
     f"{APP}/deploys",
-    response={202: BuildOut, **ERRORS},
+    response={200: BuildOut, 202: BuildOut, **ERRORS},
     openapi_extra=_UPLOAD,
     summary="Upload a .tar.gz, .tar or .zip of the app's folder, and start to build it (developer)",
+    description=_NOTHING_TO_DO,
 )
 def deploy(request: HttpRequest, tenant: str, app: str) -> object:
     found = app_for(person(request), tenant, app, Role.DEVELOPER)
     kind, name, chunks = read_upload(request)
-    build = actions.deploy(actor=person(request), app=found, kind=kind, name=name, chunks=chunks)
-    return Status(202, BuildOut.of(build))
+    return _told(actions.deploy(actor=person(request), app=found, kind=kind, name=name, chunks=chunks))
 
 
 @router.post(
     f"{APP}/deploys/source",
-    response={202: BuildOut, **ERRORS},
+    response={200: BuildOut, 202: BuildOut, **ERRORS},
     summary="Build what was uploaded before, by its digest; 404 asks for the archive itself (developer)",
+    description=_NOTHING_TO_DO,
 )
 def deploy_again(request: HttpRequest, tenant: str, app: str, body: SourceIn) -> object:
     found = app_for(person(request), tenant, app, Role.DEVELOPER)
-    build = actions.deploy_again(actor=person(request), app=found, digest=body.digest)
-    return Status(202, BuildOut.of(build))
+    return _told(actions.deploy_again(actor=person(request), app=found, digest=body.digest))
+
+
+def _told(made: actions.Deployed) -> Status[BuildOut]:
+    serving = made.serving.version if made.serving else None
+    return Status(202 if serving is None else 200, BuildOut.of(made.build, serving))
 
 
 @router.get(f"{APP}/builds", response={200: list[BuildOut], **ERRORS}, summary="Builds, newest first")

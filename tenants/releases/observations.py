@@ -69,9 +69,7 @@ def build_succeeded(build: Build, report: BuildReport, *, key: str = "") -> Rele
         app = following.lock(build.app)
     except NotFound:
         return None
-    done = _made(report)
-    if key and report.bases is not None:
-        done |= {"key": key, "bases": [list(pair) for pair in report.bases]}
+    done = _made(report, key)
     if not _end_claim(build, status=Build.Status.SUCCEEDED, finished_at=timezone.now(), **done):
         return None
     if app.releases.filter(build__created_at__gt=build.created_at, cause=Release.Cause.DEPLOY).exists():
@@ -79,17 +77,20 @@ def build_succeeded(build: Build, report: BuildReport, *, key: str = "") -> Rele
     return release_built(app, build, report)
 
 
-def answered(report: BuildReport) -> dict[str, Any]:
+def answered(report: BuildReport, key: str) -> dict[str, Any]:
     """Columns of a build that no worker has to make: its release is made in the same transaction."""
     now = timezone.now()
     at = dict.fromkeys(("created_at", "started_at", "finished_at"), now)
-    return {"status": Build.Status.SUCCEEDED, **at, **_made(report)}
+    return {"status": Build.Status.SUCCEEDED, **at, **_made(report, key)}
 
 
-def _made(report: BuildReport) -> dict[str, Any]:
+def _made(report: BuildReport, key: str) -> dict[str, Any]:
     """Columns of its build."""
     names = ("builder", "builder_version", "base", "steps_total", "steps_cached", "unchanged_since")
-    return {name: getattr(report, name) for name in names}
+    made = {name: getattr(report, name) for name in names}
+    if key and report.bases is not None:
+        made |= {"key": key, "bases": [list(pair) for pair in report.bases]}
+    return made
 
 
 def release_built(app: App, build: Build, report: BuildReport) -> Release:

@@ -28,10 +28,11 @@ class BuildOut(Schema):
     unchanged_since: int | None  # the version of the release that it repeats: nothing was built
     error: dict[str, Any] | None
     version: int | None  # of the release that it became
+    serving: int | None = None  # the answer to a deploy of what this version serves already: nothing was begun
 
     @staticmethod
-    def of(build: Build) -> BuildOut:
-        succeeded = build.status == Build.Status.SUCCEEDED
+    def of(build: Build, serving: int | None = None) -> BuildOut:
+        ended = build.status == Build.Status.SUCCEEDED and serving is None
         made = build.releases.filter(cause=Release.Cause.DEPLOY).values_list("version", flat=True)
         return BuildOut(
             id=build.pk,
@@ -46,7 +47,8 @@ class BuildOut(Schema):
             steps_cached=build.steps_cached,
             unchanged_since=build.unchanged_since,
             error=build.error,
-            version=made.first() if succeeded else None,
+            version=made.first() if ended else serving,
+            serving=serving,
         )
 
 

@@ -3,7 +3,8 @@
 The outcome is that of making it, when every step would be found in the cache. So the former build says what
 decided it: the source's bytes and all else that goes into `key_of`, and the images that it is made from, whose
 names must mean the same today. One that asked a registry, gave a step a secret, or was itself answered so,
-answers none; and none does for longer than a day, so that the cache's steps do not grow old unused.
+answers none; and none does for longer than a day, so that the cache's steps do not grow old unused. Where that
+outcome serves already there is nothing to do at all.
 
 A worker who answers looks whether the image is whole (paas.worker.unchanged). Rows alone may answer where no
 prune takes it: should it be damaged, the roll-out fails, a row says so from then on and the next deploy builds.
@@ -30,6 +31,7 @@ from tenants.releases.kept import is_kept
 from tenants.releases.models import Build, Release, Source
 
 FRESH = timedelta(days=1)
+_UNDER_WAY = (Build.Status.QUEUED, Build.Status.RUNNING)
 
 
 def _code() -> str:
@@ -58,12 +60,28 @@ def former(app: App, key: str) -> Release | None:
     now = timezone.now()
     return (
         Release.objects.filter(app=app, cause=Release.Cause.DEPLOY, image_gone=False)
-        .filter(build__key=key, build__status=Build.Status.SUCCEEDED)
+        .filter(build__key=key, build__status=Build.Status.SUCCEEDED, build__unchanged_since=None)
         .filter(build__finished_at__range=(now - FRESH, now))
         .select_related("build")
         .defer("config")
         .first()
     )
+
+
+def serving(app: App, source: Source) -> Release | None:
+    """The newest release, where it serves what a build of the source would give: then nothing is to be done.
+    Whatever a person chose since (a config var, a count, another image) is a release of its own, newer than it;
+    a build that is under way may yet become one."""
+    shown = ("build__source", "build__created_by")
+    newest = app.releases.select_related(*shown).defer("config").first()
+    if newest is None or newest.status != Release.Status.LIVE or newest.image_gone or newest.commit:
+        return None
+    made, now = newest.build, timezone.now()
+    if made is None or made.finished_at is None or not now - FRESH <= made.finished_at <= now:
+        return None
+    if made.key != key_of(app, source) or not _stands_on_the_same(made):
+        return None
+    return None if app.builds.filter(status__in=_UNDER_WAY).exists() else newest
 
 
 def by_rows(app: App, source: Source) -> BuildReport | None:
@@ -72,8 +90,11 @@ def by_rows(app: App, source: Source) -> BuildReport | None:
     release = former(app, key_of(app, source))
     if release is None or release.build is None or not is_kept(release):
         return None
-    same = all(_meaning(name) == digest for name, digest in release.build.bases or ())
-    return report(release) if same else None
+    return report(release) if _stands_on_the_same(release.build) else None
+
+
+def _stands_on_the_same(build: Build) -> bool:
+    return all(_meaning(name) == digest for name, digest in build.bases or ())
 
 
 def _meaning(name: str) -> str:
@@ -100,5 +121,6 @@ def report(release: Release) -> BuildReport:
         steps_cached=made.steps_total,
         release_command=tuple(release.release_command),
         volumes=tuple((name, path) for name, path in release.volumes),
+        bases=tuple((name, digest) for name, digest in made.bases or ()),
         unchanged_since=release.version,
     )

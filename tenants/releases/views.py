@@ -69,17 +69,19 @@ def deploy(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
     as_json = request.accepts("application/json") and not request.accepts("text/html")
     try:
-        build = _deploy(request, app)
+        made = _deploy(request, app)
     except BerthError as error:
         if as_json:
             return JsonResponse({"said": said(error)}, status=status_of(error))
         messages.error(request, said(error))
         return redirect("app", tenant, name)
-    address = reverse("build", args=[tenant, name, build.pk])
+    if made.serving is not None:
+        messages.info(request, f"Nothing changed: {made.serving} serves just this already.")
+    address = reverse("build", args=[tenant, name, made.build.pk])
     return JsonResponse({"location": address}, status=201) if as_json else redirect(address)
 
 
-def _deploy(request: SignedInRequest, app: App) -> Build:
+def _deploy(request: SignedInRequest, app: App) -> actions.Deployed:
     kind, filename, chunks = read_upload(request)
     return actions.deploy(actor=request.user, app=app, kind=kind, name=filename, chunks=chunks)
 

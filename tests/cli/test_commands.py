@@ -110,11 +110,20 @@ def test_a_deploy_of_what_was_built_says_so_at_once(
     build = Build.objects.latest("created_at")
     key = unchanged.key_of(build.app, build.source)
     Build.objects.filter(pk=build.pk).update(key=key, bases=[])
+    serves = "Nothing changed: v2 serves just this already."
+    assert berth.run("deploy", str(folder)).stdout.splitlines() == [
+        serves,
+        "v2 is live at http://shop-demo.localhost:8080",
+    ]
+    assert serves in berth.run("deploy", str(folder), "--no-wait").stdout
+    assert Build.objects.latest("created_at") == build
+    Release.objects.filter(build=build).update(status=Release.Status.FAILED)
     again = berth.run("deploy", str(folder))
     assert again.stdout.splitlines() == [
         "Nothing changed since v2: built from what is here.",
         "v3 is live at http://shop-demo.localhost:8080",
     ]
+    Release.objects.filter(version=3).update(status=Release.Status.FAILED)
     assert "Nothing changed since v2: released as v4." in berth.run("deploy", str(folder), "--no-wait").stdout
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
 from paas.errors import BadInput
 from paas.specs import BuildReport
@@ -48,12 +50,19 @@ BASE = "sha256:" + "d" * 64
 
 
 @pytest.fixture
-def known(cast: Cast) -> Release:
-    """Live, of a build that may answer the next one."""
+def live(cast: Cast) -> Release:
+    """Of a build that may answer the next one."""
     names = settings.PATHS.store_names
     names.mkdir(parents=True, exist_ok=True)
     (names / "debian%3A12").write_text(BASE)
     return answering(cast, report())
+
+
+@pytest.fixture
+def known(cast: Cast, live: Release) -> Release:
+    """The same, and a later one is about to serve."""
+    set_config(actor=cast.owner, app=cast.app, changes={"LATER": "1"})
+    return live
 
 
 def answering(cast: Cast, made: BuildReport) -> Release:
@@ -83,14 +92,61 @@ def test_nothing_is_built_where_rows_say_what_comes_of_it(cast: Cast, known: Rel
     assert not Build.objects.filter(status="queued").exists()
 
 
+def began_nothing(client: Client, version: int) -> bool:
+    before = Build.objects.count(), Release.objects.count()
+    answer = asked(client)
+    if answer.status_code != 200:
+        assert (answer.status_code, answer.json()["serving"]) == (202, None)
+        return False
+    assert (answer.json()["serving"], answer.json()["version"]) == (version, version)
+    assert (Build.objects.count(), Release.objects.count()) == before
+    return True
+
+
+def test_nothing_is_begun_where_the_app_serves_just_that(cast: Cast, live: Release) -> None:
+    client = cast.client(cast.developer)
+    assert began_nothing(client, live.version)
+    scale(actor=cast.owner, app=cast.app, formation={"web": 2})
+    assert not began_nothing(client, 0), "it may fail, or be superseded"
+    go_live(cast.app.releases.first())  # type: ignore[arg-type]
+    assert began_nothing(client, live.version + 2), "with the counts that were chosen, by an answer"
+    set_config(actor=cast.owner, app=cast.app, changes={"COLOUR": "red"})
+    go_live(cast.app.releases.first())  # type: ignore[arg-type]
+    assert began_nothing(client, live.version + 3)
+    Build.objects.filter(app=cast.app).update(finished_at=timezone.now() - unchanged.FRESH)
+    assert not began_nothing(client, 0), "steps in the cache are to be used now and then"
+
+
+@pytest.mark.parametrize("change", [{"commit": "web.1 of v3"}, {"image_gone": True}, {"status": "failed"}])
+def test_what_serves_something_else_is_released_anew(
+    cast: Cast, live: Release, change: dict[str, object]
+) -> None:
+    Release.objects.filter(pk=live.pk).update(**change)
+    assert not began_nothing(cast.client(cast.developer), 0)
+
+
+def test_of_two_deploys_the_later_wins_though_it_serves_already(cast: Cast, live: Release) -> None:
+    deploy(actor=cast.owner, app=cast.app, kind="tar.gz", name="my-folder", chunks=[GZIP + b"2"])
+    assert not began_nothing(cast.client(cast.developer), 0)
+
+
+def test_who_sends_in_the_browser_what_serves_is_told_so(cast: Cast, live: Release) -> None:
+    sent = SimpleUploadedFile(live.build.source.name, GZIP)  # type: ignore[union-attr]
+    browser = Client()
+    browser.force_login(cast.developer, backend="allauth.account.auth_backends.AuthenticationBackend")
+    page = browser.post("/t/demo/shop/deploy/", {"source": sent}, follow=True)
+    assert page.redirect_chain[-1][0] == f"/t/demo/shop/builds/{live.build_id}/"
+    assert f"Nothing changed: v{live.version} serves just this already." in page.content.decode()
+
+
 def test_what_is_sent_again_is_known_and_kept_once(cast: Cast, known: Release) -> None:
     """By whatever client; under another name it is another source, with a build of its own."""
     before = known.build.source  # type: ignore[union-attr]
     here = sorted(settings.PATHS.sources.iterdir())
 
     def sent(name: str, content: bytes = GZIP) -> Build:
-        build = deploy(actor=cast.owner, app=cast.app, kind="tar.gz", name=name, chunks=[content])
-        return Build.objects.get(pk=build.pk)
+        made = deploy(actor=cast.owner, app=cast.app, kind="tar.gz", name=name, chunks=[content])
+        return Build.objects.get(pk=made.build.pk)
 
     again = sent(before.name)
     assert (again.source, again.status, again.unchanged_since) == (before, "succeeded", known.version)

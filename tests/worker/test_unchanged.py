@@ -46,10 +46,11 @@ def made(bench: Workbench, dockerfile: str = DOCKERFILE) -> tuple[Build, str]:
 def is_answered_by_rows(bench: Workbench, build: Build) -> bool:
     """A deploy of the same by its digest, taken back."""
     host = bench.host.cast
+    app = App.objects.select_related("tenant").get(pk=host.app.pk)
     with transaction.atomic():
-        again = deploy_again(actor=host.owner, app=host.app, digest=build.source.digest)
+        again = deploy_again(actor=host.owner, app=app, digest=build.source.digest)
         transaction.set_rollback(True)
-    return again.status == Build.Status.SUCCEEDED
+    return again.build.status == Build.Status.SUCCEEDED
 
 
 def is_answered(log: str) -> bool:

@@ -14,6 +14,7 @@ from paas.linux.cgroups import Cgroup
 from paas.worker import commands, engine, launch, quota, runs, volumes
 from paas.worker.reconcile import reconcile
 from paas.worker.sandbox import BuildSandbox
+from tenants.accounts.in_force import APPLYING
 from tenants.apps.actions import destroy_app
 from tenants.containers.models import Container
 from tenants.releases import actions
@@ -164,7 +165,7 @@ def test_a_drift_is_seen_told_and_mended(writer: Host) -> None:
     tenant.refresh_from_db()
     assert tenant.in_force["pids"] == {"value": None, "used": None, "why": quota.DRIFTED}
     tenant.quota_set_at = timezone.now()
-    assert quota.look_at(tenant) and tenant.in_force["pids"]["why"] == quota.APPLYING
+    assert quota.look_at(tenant) and tenant.in_force["pids"]["why"] == APPLYING
     quota.apply_quota(tenant.pk)
     tenant.refresh_from_db()
     assert quota.look_at(tenant) == [] and tenant.in_force["pids"]["value"] == tenant.pids
