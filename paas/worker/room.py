@@ -37,13 +37,16 @@ def found(app: App, process: ProcessSpec, memory_now: Callable[[], Memory] = mem
 
 
 def _demand(app: App, process: ProcessSpec, memory_now: Callable[[], Memory]) -> None:
+    limit = process.memory_bytes
+    if not admit(_room(memory_now(), (), roughly=True), limit, limit).short:
+        return  # even if it took all that it may
     peak = Peak.objects.filter(app=app, process_type=process.name).first()
-    needs = need(process.memory_bytes, peak.bytes if peak else 0)
+    needs = need(limit, peak.bytes if peak else 0)
 
-    def ask(idle: Sequence[Idle] = (), *, roughly: bool = False) -> Answer:
-        return admit(_room(memory_now(), idle, roughly), process.memory_bytes, needs)
+    def ask(idle: Sequence[Idle] = ()) -> Answer:
+        return admit(_room(memory_now(), idle, roughly=False), limit, needs)
 
-    if not ask(roughly=True).short or not ask().short:
+    if not ask().short:
         return
     answer = _make_room(app, ask)
     if answer.why:
