@@ -19,7 +19,7 @@ def tear_down() -> list[str]:
     for container_id in engine.runtime().list():
         try:
             engine.runtime().delete(container_id)
-        except BerthError as error:
+        except (BerthError, OSError) as error:
             complaints.append(f"container {container_id}: {error}")
     # Builds' containers and conmons that no bundle tells of are in Berth's cgroup all the same.
     slices = Cgroup(settings.CGROUP_ROOT)
@@ -28,7 +28,7 @@ def tear_down() -> list[str]:
     for work in (slices.kill, slices.remove, own.remove, engine.network().remove_all, disks):
         try:
             work()
-        except BerthError as error:
+        except (BerthError, OSError) as error:
             complaints.append(str(error))
     return complaints
 

@@ -26,7 +26,14 @@ def remove(folder: Path) -> None:
 
 
 def _are_few(folder: Path) -> bool:
-    """Of a folder on one file system; False for anything else."""
+    """Of a folder on one file system, all of which can be named; False for anything else."""
+    try:
+        return _count_is_few(folder)
+    except OSError:  # twenty names of 255 bytes in each other are longer than any path (PATH_MAX)
+        return False
+
+
+def _count_is_few(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir():
         return False
     found, device, waiting = 0, folder.stat().st_dev, [str(folder)]

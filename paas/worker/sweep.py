@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from paas.errors import BerthError
 from paas.queue import wake
 from paas.worker import engine, exports, isolation, registry, tenants, upkeep, volumes
 from paas.worker.builds import requeue_interrupted
@@ -27,6 +29,7 @@ from tenants.releases.limits import in_force
 from tenants.releases.models import Build, Release
 from tenants.runs.models import Run
 
+log = structlog.get_logger()
 # So many at each look: an exit tells of itself, and what fits into one look is seen by every one.
 _containers, _apps = Round(20), Round(20)
 WAITED_FOR = BACK_OFF_MOST + timedelta(minutes=1)
@@ -174,9 +177,17 @@ def clear_host() -> list[str]:
     """
     there, connected = engine.runtime().list(), engine.network().connected()
     known = set(Container.objects.exclude(status=Container.Status.STOPPED).values_list("pk", flat=True))
-    strays = [pk for pk in there if pk not in known]
-    for pk in strays:
-        engine.runtime().delete(pk)
+    strays = [pk for pk in there if pk not in known and _deleted(pk)]
     engine.network().disconnect_all_of(connected - known)
     ended_but_there().filter(pk__in=strays).update(address=None)
     return strays
+
+
+def _deleted(container_id: str) -> bool:
+    """What of one cannot be removed keeps nobody from looking after the others."""
+    try:
+        engine.runtime().delete(container_id)
+    except (BerthError, OSError) as error:
+        log.warning("sweep.stray_stays", container=container_id, error=str(error))
+        return False
+    return True

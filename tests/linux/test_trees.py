@@ -33,6 +33,20 @@ def test_all_of_it_goes_and_what_links_lead_to_stays(tmp_path: Path, wide: int, 
     assert not folder.exists() and (kept / "file").exists()
 
 
+def test_names_too_long_for_any_path_go_too(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 255, dir_fd=here)
+        below = os.open("d" * 255, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    trees.remove(folder)
+    assert not folder.exists()
+
+
 def test_a_link_goes_itself_and_nothing_at_all_is_fine(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "link").symlink_to("kept")

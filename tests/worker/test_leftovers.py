@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
+from paas.linux import mounts
 from paas.runtime import Runtime
 from paas.specs import ProcessSpec
 from paas.worker import engine, launch, sweep
@@ -72,6 +74,18 @@ def test_an_agent_that_starts_clears_what_no_row_claims(host: Host) -> None:
     assert engine.network().connected() == {kept.pk}
     assert is_gone(left)
     launch.take_down(kept, reason="")
+
+
+def test_one_that_cannot_be_cleared_keeps_nobody_from_clearing_the_others(host: Host) -> None:
+    stays, stray = begun(host), begun(host)
+    Container.objects.filter(pk__in=(stays.pk, stray.pk)).delete()
+    busy = settings.PATHS.disks / host.cast.tenant.pk / "containers" / stays.pk / "busy"
+    busy.mkdir()
+    mounts.mount("tmpfs", busy, "tmpfs")
+    assert sweep.clear_host() == [stray.pk]
+    assert engine.runtime().list() == [stays.pk] and engine.network().connected() == set()
+    mounts.unmount(busy)
+    assert sweep.clear_host() == [stays.pk] and engine.runtime().list() == []
 
 
 def test_an_agent_that_starts_spares_what_a_worker_begins_meanwhile(
