@@ -4,18 +4,21 @@ On v1 such requests, and those of the file system's journal, are the root cgroup
 dirty (inode_cgwb_enabled in the kernel's include/linux/backing-dev.h). A loop device that is one owner's alone
 has them apart from all others': a limit of the root cgroup's on that device is that owner's. What waits for it
 is bounded too (Documentation/ABI/testing/sysfs-class-bdi), else anybody's sync(2) waits for all that fits into
-memory.
+memory: before Linux 6.2, which cannot do that, nothing is limited here.
 """
 
 from __future__ import annotations
 
+import errno
+from functools import cache
 from pathlib import Path
 
+from paas.errors import HostProblem
 from paas.linux import disks
-from paas.linux.cgroup_limits import of_disk, write
+from paas.linux.cgroup_limits import is_refusal, of_disk, read_int, write
 from paas.linux.cgroups import host_tree
 
-SYS_BLOCK = Path("/sys/block")
+SYS_BLOCK, SYS_BDI = Path("/sys/block"), Path("/sys/class/bdi")
 WAITING_SECONDS = 8  # of writing at the limit: a layer of half a GiB is made in memory
 WAITING_LEAST = 8 << 20
 _FILES = ("blkio.throttle.write_bps_device", "blkio.throttle.write_iops_device")
@@ -25,11 +28,11 @@ def limit(disk: Path, io_bytes: int, io_operations: int) -> None:
     """Of a disk by its /sys folder, a second; 0 takes a limit away. Does nothing where it is so, and where the
     kernel charges those who wrote or has no such limit. Errors: HostProblem."""
     root, wanted = _root(), (io_bytes, io_operations)
-    if root is None or read(disk) == wanted:
+    if root is None or (read(disk) == wanted and _is_bounded(disk / "bdi") == (io_bytes > 0)):
         return
+    _bound_what_waits(disk / "bdi", io_bytes)
     for name, value in zip(_FILES, wanted, strict=True):
         write(root / name, f"{disks.number(disk)} {value}")
-    _bound_what_waits(disk / "bdi", io_bytes)
 
 
 def read(disk: Path) -> tuple[int, int]:
@@ -43,7 +46,7 @@ def read(disk: Path) -> tuple[int, int]:
 
 
 def is_uncharged() -> bool:
-    """Whether it needs a limit of its own here: v1, with limits on disks."""
+    """Whether it needs a limit of its own here, and can have it."""
     return _root() is not None
 
 
@@ -51,24 +54,30 @@ def release(images: Path) -> None:
     """Take the limits off every loop device whose image is below that folder: a number is used again."""
     for disk in sorted(SYS_BLOCK.glob("loop*")):
         image = disk / "loop" / "backing_file"
-        if image.exists() and Path(image.read_text().strip()).is_relative_to(images):
+        if image.exists() and Path(image.read_text().strip()).is_relative_to(images.resolve()):
             limit(disk, 0, 0)
 
 
+@cache
 def _root() -> Path | None:
     tree = host_tree()
-    if tree.version == 2 or "blkio" not in tree.controllers:
+    if tree.version == 2 or "blkio" not in tree.controllers or not any(SYS_BDI.glob("*/strict_limit")):
         return None
     root = tree.root("blkio")
     return root if (root / _FILES[0]).exists() else None
 
 
+def _is_bounded(bdi: Path) -> bool:
+    return read_int(bdi / "strict_limit") == 1
+
+
 def _bound_what_waits(bdi: Path, io_bytes: int) -> None:
-    """By a strict limit on its dirty pages (since Linux 6.2); there is none by operations."""
-    if not (bdi / "strict_limit").exists():
-        return
+    """By a strict limit on its dirty pages; there is none by operations."""
+    write(bdi / "max_ratio", 100)
     if io_bytes:
-        write(bdi / "max_bytes", max(io_bytes * WAITING_SECONDS, WAITING_LEAST))
-    else:
-        write(bdi / "max_ratio", 100)
+        try:
+            write(bdi / "max_bytes", max(io_bytes * WAITING_SECONDS, WAITING_LEAST))
+        except HostProblem as problem:
+            if not is_refusal(problem, errno.EINVAL):  # it is more than all disks together may keep waiting
+                raise
     write(bdi / "strict_limit", int(io_bytes > 0))

@@ -177,11 +177,27 @@ def test_no_limit_of_a_tenants_disk_outlives_its_quota(bed: Bed) -> None:
     bed.runtime.apply_quota(bed.tenant)
     assert writeback.read(own) == (0, 0)
     with_traffic(bed, 5 * MIB, 700)
-    writeback.release(bed.paths.tenants)
+    elsewhere = bed.paths.state.with_name(f"{bed.paths.state.name}-link")
+    elsewhere.symlink_to(bed.paths.state)
+    writeback.release(elsewhere / bed.paths.tenants.relative_to(bed.paths.state))
+    elsewhere.unlink()
     assert writeback.read(own) == (0, 0)
     if writeback.is_uncharged():
         assert effective(bed).io_bytes is None, "that it holds no more is seen"
     bed.runtime.apply_quota(bed.tenant)
+
+
+def test_a_limit_beyond_what_may_wait_is_one_all_the_same(bed: Bed) -> None:
+    """The kernel refuses to let more wait for one disk than for all together."""
+    own = disks.holding(bed.paths.disks / bed.tenant.id)
+    assert own is not None
+    with_traffic(bed, 1 << 40)
+    if writeback.is_uncharged():
+        assert writeback.read(own)[0] == 1 << 40
+        assert (own / "bdi" / "strict_limit").read_text().strip() == "1"
+        (own / "bdi" / "strict_limit").write_text("0")
+        with_traffic(bed, 1 << 40)
+        assert (own / "bdi" / "strict_limit").read_text().strip() == "1", "it is part of the limit"
 
 
 def written_to(disk: Path) -> int:
