@@ -16,6 +16,7 @@ CPU_PERIOD_USEC = 100_000
 # v1's "no limit" is the largest multiple of a page that fits (PAGE_COUNTER_MAX).
 _NO_LIMIT_V1 = 2**60
 BFQ_WEIGHT_MAX = 1000
+TCP_V1, TCP_LEAST = "memory.kmem.tcp.limit_in_bytes", 4 << 20
 # There with CONFIG_BLK_DEV_THROTTLING: v2's limits on disks, and the first of v1's.
 IO_MAX, IO_MAX_V1 = "io.max", "blkio.throttle.read_bps_device"
 
@@ -49,6 +50,11 @@ def io_caps(limits: Limits, disk: str) -> dict[str, str]:
     }
 
 
+def tcp_buffers(memory_bytes: int) -> int:
+    """How much may be in TCP's buffers where that is not counted as memory (v1's memory.rst, 2.7.2): bytes."""
+    return max(memory_bytes // 4, TCP_LEAST)
+
+
 def files_v2(limits: Limits) -> dict[str, str]:
     """File -> what is written to it. memory.oom.group stays 0: a process is killed, not all, as on v1."""
     return {
@@ -70,6 +76,7 @@ def set_v2(folder: Path, limits: Limits) -> None:
 
 def set_v1(folder: Callable[[str], Path], limits: Limits) -> None:
     """`folder` gives the cgroup's folder by controller. Errors: HostProblem, as for v2."""
+    _write_what_is_there(folder("memory"), {TCP_V1: str(tcp_buffers(limits.memory_bytes))})
     _set_memory_v1(folder("memory"), limits)
     cpu = folder("cpu")
     write(cpu / "cpu.cfs_period_us", CPU_PERIOD_USEC)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paas.linux import oom_order
-from paas.linux.cgroup_limits import CPU_PERIOD_USEC, quota_usec, shares_v1
+from paas.linux.cgroup_limits import CPU_PERIOD_USEC, quota_usec, shares_v1, tcp_buffers
 from paas.runtime import seccomp
 from paas.runtime.inside import DEFAULT_PATH, Identity
 from paas.runtime.space import within
@@ -33,16 +33,22 @@ ROOT_CAPABILITIES = (
 MASKED_PATHS = (
     "/proc/acpi",
     "/proc/asound",
+    "/proc/diskstats",
     "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
+    "/proc/partitions",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/proc/swaps",
     "/proc/timer_list",
     "/proc/timer_stats",
+    "/sys/devices/virtual/bdi",
+    "/sys/devices/virtual/block",  # the tenants' disks, by name, and what goes on on each
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
+    "/sys/fs/ext4",
 )
 READ_ONLY_PATHS = (
     "/proc/bus",
@@ -229,5 +235,6 @@ def _resources(spec: ContainerSpec, host: Host) -> dict[str, Any]:
         resources["unified"] = {"cpu.weight": str(limits.weight)}
     else:
         cpu["shares"] = shares_v1(limits.weight)
+        memory["kernelTCP"] = tcp_buffers(limits.memory_bytes)
     resources["devices"] = [{"allow": False, "access": "rwm"}]
     return resources

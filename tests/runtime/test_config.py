@@ -123,7 +123,8 @@ def test_resources_on_v1() -> None:
 
 def test_no_swap_limit_where_the_kernel_has_none() -> None:
     assert config(host=replace(V1, swap_accounting=False))["linux"]["resources"]["memory"] == {
-        "limit": 256 * MIB
+        "limit": 256 * MIB,
+        "kernelTCP": 64 * MIB,
     }
 
 

@@ -77,6 +77,28 @@ def test_memory(bed: Bed) -> None:
     assert bed.runtime.state(neighbour.id).status == "running"
 
 
+STUFF = """
+import socket
+kept, sent = [], 0
+for number in range(200):
+    door = socket.create_server(("127.0.0.1", 0))
+    one = socket.create_connection(door.getsockname())
+    kept += [door, one, door.accept()[0]]
+    one.settimeout(0.05 if number < 3 else 0.01)
+    try:
+        while True:
+            sent += one.send(bytes(1 << 16))
+    except OSError:
+        pass
+print(sent >> 20)
+"""
+
+
+def test_what_nobody_reads_from_a_socket_counts_too(bed: Bed) -> None:
+    """Each of 200 connections would hold several MiB."""
+    assert int(bed.python(STUFF, limits=Limits(memory_bytes=64 * MIB, pids=32))[0]) < 64
+
+
 def test_an_ordinary_failure_is_no_oom(bed: Bed) -> None:
     assert not bed.finish(bed.spec("exit 1")).oom_killed
 
