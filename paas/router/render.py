@@ -179,8 +179,10 @@ def _subroute(routes: list[Json]) -> Json:
 
 
 def _proxy(upstreams: Json) -> Json:
-    """Ask one of `upstreams`. A connection that cannot be made is tried again for 5 s, a GET that got no
-    answer too: an app that restarts, or a web process that does, costs its visitors a moment.
+    """Ask one of `upstreams`. A connection that cannot be made is tried again for 8 s, a GET that got no
+    answer too: an app that restarts, or a web process that does, costs its visitors a moment. While an app has
+    no room for more connections, because many woke it at once on a busy machine, the kernel drops their first
+    packet; an attempt sends it twice (tcp(7)), and several begin in that time.
 
     A short flush interval and not -1, with which Caddy keeps asking upstream after the visitor has gone;
     server-sent events are flushed at once in any case.
@@ -197,7 +199,7 @@ def _proxy(upstreams: Json) -> Json:
         },
         "load_balancing": {
             "selection_policy": {"policy": "least_conn"},
-            "try_duration": "5s",
+            "try_duration": "8s",
             "try_interval": "50ms",
         },
         "flush_interval": "20ms",
