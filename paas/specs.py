@@ -40,7 +40,8 @@ class TenantSpec:
     """A tenant as the kernel knows it: user ids `[uid_base, uid_base + 65536)`, a slice, a disk.
 
     `uid_base` is its name in the network's rules too: no other tenant ever has it, and it fits a packet's mark.
-    `container` is what each of its containers may have of the disk, where the quota has no limit.
+    `container` is what each of its containers may have of the disk, where the quota has no limit. `since` is
+    when the quota was set (time.time()): of two specs the later one holds.
     """
 
     id: str
@@ -48,6 +49,7 @@ class TenantSpec:
     quota: Limits
     disk_bytes: int
     container: Limits = Limits()
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

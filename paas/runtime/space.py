@@ -119,16 +119,18 @@ def _limit_writeback(space: Space, tenant: TenantSpec) -> None:
 
 
 def _was_prepared_for(space: Space, tenant: TenantSpec) -> bool:
+    """Or for a later one: a launch may have read its tenant before the quota was changed."""
     try:
-        return space.prepared.read_text() == _prepared_for(tenant)
-    except FileNotFoundError:
+        since, _, what = space.prepared.read_text().partition(" ")
+        return what == _prepared_for(tenant) or float(since) > tenant.since
+    except (FileNotFoundError, ValueError):  # ValueError: by a Berth that wrote no time
         return False
 
 
 def _mark_prepared(space: Space, tenant: TenantSpec) -> None:
     space.prepared.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = space.prepared.with_suffix(".new")
-    fresh.write_text(_prepared_for(tenant))
+    fresh.write_text(f"{tenant.since} {_prepared_for(tenant)}")
     fresh.rename(space.prepared)
 
 

@@ -44,6 +44,7 @@ def tenant_spec(tenant: Tenant) -> TenantSpec:
         ),
         disk_bytes=tenant.disk_bytes,
         container=Limits(io_bytes=settings.IO_BYTES, io_operations=settings.IO_OPERATIONS),
+        since=tenant.quota_set_at.timestamp() if tenant.quota_set_at else 0.0,
     )
 
 

@@ -174,7 +174,9 @@ def test_kernel_files_are_read_only_or_empty(bed: Bed) -> None:
 
 def test_what_tenants_disks_are_called_and_do_is_hidden(bed: Bed) -> None:
     paths = "/sys/block/*/loop/backing_file /sys/block/loop*/stat /sys/class/bdi/*/max_ratio /sys/fs/ext4/*"
-    assert bed.says(f"cat {paths} /proc/diskstats /proc/partitions /proc/swaps 2>/dev/null; echo end") == ["end"]
+    assert bed.says(f"cat {paths} /proc/diskstats /proc/partitions /proc/swaps 2>/dev/null; echo end") == [
+        "end"
+    ]
 
 
 def test_the_hosts_null_device_stays_the_hosts(bed: Bed) -> None:

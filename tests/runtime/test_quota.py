@@ -61,6 +61,15 @@ def test_a_change_holds_at_once_for_what_runs_and_so_does_its_return(bed: Bed) -
     assert bed.runtime.state(spec.id).status == "running"
 
 
+def test_a_launch_that_read_the_quota_before_its_change_does_not_undo_it(bed: Bed) -> None:
+    less = replace(bed.tenant, quota=replace(bed.tenant.quota, pids=100), since=2.0)
+    bed.runtime.apply_quota(less)
+    bed.runtime.prepare_tenant(replace(bed.tenant, since=1.0))
+    assert effective(bed).pids == 100
+    bed.runtime.prepare_tenant(replace(bed.tenant, since=3.0))
+    assert effective(bed).pids == bed.tenant.quota.pids
+
+
 def test_what_somebody_wrote_into_the_cgroup_is_seen_and_mended(bed: Bed) -> None:
     slice_ = Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}")
     (slice_.folder("pids") / "pids.max").write_text("max")
