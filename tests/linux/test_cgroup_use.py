@@ -18,7 +18,8 @@ V2 = {
     "memory.stat": "anon 5000000\nfile 3000000\nshmem 1000000\nfile_mapped 700000\ninactive_file 1500000\n",
     "cpu.stat": "usage_usec 77\nuser_usec 70\nsystem_usec 7\nnr_throttled 2\nthrottled_usec 9\n",
     "pids.current": "3\n",
-    "io.stat": "8:0 rbytes=10 wbytes=20 rios=1 wios=1 dbytes=99 dios=0\n8:16 rbytes=1 wbytes=2 rios=1 wios=1\n",
+    "io.stat": "7:3 rbytes=500 wbytes=500 rios=1 wios=1 dbytes=0 dios=0\n"
+    "8:0 rbytes=10 wbytes=20 rios=1 wios=1 dbytes=99 dios=0\n8:16 rbytes=1 wbytes=2 rios=1 wios=1\n",
     "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=11\nfull avg10=0.00 total=1\n",
     "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=22\n",
     "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=33\n",
@@ -56,7 +57,8 @@ def test_a_kernel_without_pressure_says_nothing_of_it(v2: Cgroup, missing: str) 
 
 
 def test_v1_tells_reads_and_writes_by_name() -> None:
-    text = "8:0 Read 10\n8:0 Write 20\n8:0 Sync 30\n8:0 Discard 5\n8:0 Total 35\nTotal 35\n"
+    text = "7:3 Write 40\n7:3 Total 40\n"
+    text += "8:0 Read 10\n8:0 Write 20\n8:0 Sync 30\n8:0 Discard 5\n8:0 Total 35\nTotal 35\n"
     assert cgroup_use.io_total_v1(text) == 30
 
 
