@@ -102,9 +102,11 @@ def _remove_orphans() -> None:
 
 
 def _daemon(folder: Path) -> list[str]:
+    """It would take a containerd that runs for its own, which does not see what it mounts."""
+    alone = 'if [ -d /run/containerd ]; then mount -t tmpfs none /run/containerd; fi; exec "$@"'
     return ["setpriv", "--pdeathsig=TERM", "--",
-            "nsenter", f"--net={NAMESPACES / NAMESPACE}", "unshare", "--mount", "dockerd",
-            "-H", f"unix://{folder}/socket", "--data-root", str(folder / "data"),
+            "nsenter", f"--net={NAMESPACES / NAMESPACE}", "unshare", "--mount", "sh", "-c", alone, "sh",
+            "dockerd", "-H", f"unix://{folder}/socket", "--data-root", str(folder / "data"),
             "--exec-root", str(folder / "exec"), "-p", str(folder / "pid")]  # fmt: skip
 
 

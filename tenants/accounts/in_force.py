@@ -69,7 +69,8 @@ def lines(tenant: Tenant) -> list[Line]:
     wanted.append(Line("inodes", "Files", "number", tenant.disk_bytes // BYTES_PER_INODE, None))
     kernel = [_kernel(line, found.get(line.name)) for line in wanted]
     if tenant.quota_set_at and not tenant.quota_applied_at and not tenant.quota_error:
-        kernel = [replace(line, why=line.why or APPLYING) for line in kernel]  # what was seen is of before
+        # What was seen is of before.
+        kernel = [line if line.effective == line.asked else _applying(line) for line in kernel]
     used = {"containers": _containers(tenant), "builds": _builds(tenant), "store": tenant.store_used}
     why = {"log": _dropped(tenant)}
     machine = {"sleep_after": settings.SLEEP_AFTER}
@@ -80,6 +81,10 @@ def lines(tenant: Tenant) -> list[Line]:
         )
     ]
     return [*kernel, *ours]
+
+
+def _applying(line: Line) -> Line:
+    return replace(line, why=line.why or APPLYING)
 
 
 def _kernel(line: Line, seen: Mapping[str, Any] | None) -> Line:

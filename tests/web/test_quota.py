@@ -313,13 +313,14 @@ def test_what_was_seen_before_a_change_is_told_as_such_until_it_is_applied(cast:
     observations.quota_seen(now(cast), worker.compared(before, 20 * GIB, seen))
     Browser(cast.admin).post(PAGE, {**FORM, "io": "0"})
 
-    def io() -> Any:
+    def shown(name: str) -> Any:
         limits = cast.client(cast.viewer).call("GET", "tenants/demo/quota").json()["limits"]
-        return next(limit for limit in limits if limit["name"] == "io")
+        return next(limit for limit in limits if limit["name"] == name)
 
-    assert (io()["effective"], io()["why"]) == (50 * MIB, "it is being applied")
+    assert (shown("io")["effective"], shown("io")["why"]) == (50 * MIB, "it is being applied")
+    assert shown("memory")["why"] == "", "this is as it was"
     worker.apply_quota(cast.tenant.pk)
-    assert "applied" not in io()["why"]
+    assert "applied" not in shown("io")["why"]
 
 
 def test_of_a_tenant_that_never_ran_anything_nothing_is_claimed(cast: Cast) -> None:
