@@ -47,7 +47,7 @@ class Paths:
 
     @property
     def work(self) -> Path:
-        """Scratch space of the worker, emptied when it starts. Root's."""
+        """A folder for each build that is being made: its source, unpacked. Root's."""
         return self.state / "work"
 
     @property

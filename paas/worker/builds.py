@@ -87,6 +87,7 @@ def requeue_interrupted() -> list[str]:
             if not mine:
                 continue
             clear_containers(build)
+            shutil.rmtree(_folder(build), ignore_errors=True)
             if build.attempts >= MOST_ATTEMPTS:
                 error = HostProblem(
                     f"the build was interrupted {build.attempts} times",
@@ -98,6 +99,11 @@ def requeue_interrupted() -> list[str]:
     return again
 
 
+def _folder(build: Build) -> Path:
+    """Where its source is unpacked."""
+    return Path(settings.PATHS.work, build.pk)
+
+
 def clear_containers(build: Build) -> None:
     rows = build.containers.exclude(status=Container.Status.STOPPED).select_related("tenant")
     for row in rows:
@@ -105,7 +111,7 @@ def clear_containers(build: Build) -> None:
 
 
 def _build(build: Build) -> None:
-    folder = settings.PATHS.work / build.pk
+    folder = _folder(build)
     path = settings.PATHS.build_log(build.pk)
     key = unchanged.key_of(build)
     stop = Stop(build)

@@ -15,13 +15,15 @@ LOOK_SECONDS = 0.1
 
 
 @contextmanager
-def held(name: str, *, wait: bool = False) -> Iterator[bool]:
-    """Hold the lock `name`; yields whether it was had. With `wait`, blocks until it is."""
+def held(name: str, *, wait: bool = False, shared: bool = False) -> Iterator[bool]:
+    """Hold the lock `name`; yields whether it was had. With `wait`, blocks until it is. Those who hold it
+    `shared` do so together, and keep out whoever wants it alone."""
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     settings.PATHS.locks.mkdir(parents=True, exist_ok=True)
     fd = os.open(settings.PATHS.locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(fd, how)
         except BlockingIOError:
             yield False
         else:

@@ -17,7 +17,7 @@ from paas.errors import StepFailed
 from paas.images.tools import HOME, USER, tools_layer
 from paas.runtime import PlainRootfs
 from paas.specs import MIB, BindMount, Limits, Mount
-from paas.worker import caches, commands, engine, lock
+from paas.worker import caches, commands, engine, left_behind, lock
 from paas.worker.translate import container_spec, tenant_spec
 from tenants.containers import observations
 from tenants.containers.models import Container
@@ -51,7 +51,10 @@ class BuildSandbox:
     @contextmanager
     def rootfs(self, layers: Sequence[str]) -> Iterator[PlainRootfs]:
         self._prepare()
-        with engine.runtime().plain_rootfs(self._tenant, layers) as root:
+        with (
+            lock.held(left_behind.COPIES, wait=True, shared=True),
+            engine.runtime().plain_rootfs(self._tenant, layers) as root,
+        ):
             yield root
 
     @contextmanager
