@@ -24,6 +24,7 @@ PROVENANCE = {
     "builder": "builder",
     "version": "version of Berth",
     "built_at": "built",
+    "changes_of": "changes of",
 }
 CONFIG = {
     "entrypoint": "entrypoint",
@@ -64,7 +65,9 @@ def image(
         output.as_json(found)
     elif provenance:
         made = found["answer"]["provenance"]
-        output.table(("FACT", "VALUE"), [(name, made[key]) for key, name in PROVENANCE.items() if made[key]])
+        facts = [(name, made[key]) for key, name in PROVENANCE.items() if made.get(key)]
+        facts += [("made from", f"{name}  {digest}") for name, digest in made.get("images", ())]
+        output.table(("FACT", "VALUE"), facts)
     elif config:
         output.table(("SETTING", "VALUE"), _config(found["answer"]["config"]))
     elif packages:

@@ -314,9 +314,9 @@ class BuildReport:
     files_read: tuple[str, ...] = ()
     release_command: tuple[str, ...] = ()
     volumes: tuple[tuple[str, str], ...] = ()  # (name, path in the container)
-    # (name, digest) of this machine's images that it is made from. None where not these and the source alone
-    # decided: a registry was asked, a step had a secret, or nothing was built.
-    bases: tuple[tuple[str, str], ...] | None = None
+    bases: tuple[tuple[str, str], ...] = ()  # (name, digest) of all images that it is made from
+    # Whether these, all this machine's own, and the source alone decided: no registry, no step with a secret.
+    is_repeatable: bool = False
     unchanged_since: int | None = None  # where nothing was built: the version of the release that it repeats
 
 

@@ -94,7 +94,8 @@ def build(
         files_read=tuple(dict.fromkeys((*inputs.files, *plan.files_read))),
         release_command=release_command(inputs.config, inputs.procfile),
         volumes=inputs.config.volumes,
-        bases=None if names.pulled or plan.asks_for_secrets else tuple(sorted(names.known.items())),
+        bases=tuple(sorted(names.known.items())),
+        is_repeatable=not (names.pulled or plan.asks_for_secrets),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ from paas.contents.packages import Package
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where an image comes from; "" is not known. `source` and `base`, an image's, are "sha256:…". `version` is
-    that of the Berth that built it. `steps` are (instruction, DiffID or "") in order."""
+    that of the Berth that built it. `steps` are (instruction, DiffID or "") in order. `images` are (name,
+    digest) of all that it is made from, the base too. `changes_of` is a container ("web.1 of v3") whose changes
+    are in it."""
 
     source: str
     base: str
@@ -20,24 +22,40 @@ class Provenance:
     version: str
     steps: tuple[tuple[str, str], ...] = ()
     built_at: str = ""  # RFC 3339
+    images: tuple[tuple[str, str], ...] = ()
+    changes_of: str = ""
 
 
 def slsa(made: Provenance) -> dict[str, Any]:
     """As the predicate of an in-toto statement: SLSA provenance v1. What is not known is not said."""
-    digests = (("source", made.source), ("base", made.base))
-    needed = [{"name": n, "digest": {"sha256": d.removeprefix("sha256:")}} for n, d in digests if d]
     builder = {"id": f"berth:{made.builder}" if made.builder else "berth"}
     return {
         "buildDefinition": {
             "buildType": "berth:layers",
-            "externalParameters": {"steps": [instruction for instruction, _ in made.steps]},
-            "resolvedDependencies": needed,
+            "externalParameters": {
+                "steps": [instruction for instruction, _ in made.steps],
+                **({"changesOf": made.changes_of} if made.changes_of else {}),
+            },
+            "resolvedDependencies": [*_needed(made)],
         },
         "runDetails": {
             "builder": {**builder, "version": {"berth": made.version}} if made.version else builder,
             "metadata": {"finishedOn": made.built_at} if made.built_at else {},
         },
     }
+
+
+def _needed(made: Provenance) -> Iterator[dict[str, Any]]:
+    """The source, the image below and the others: stages, COPY --from, what a builder compiled with."""
+    others = [(name, digest) for name, digest in made.images if digest != made.base]
+    for name, digest in (("source", made.source), ("base", made.base), *others):
+        if digest:
+            named = [known for known, of in made.images if name == "base" and of == digest]
+            yield {
+                "name": name,
+                "digest": {"sha256": digest.removeprefix("sha256:")},
+                **({"annotations": {"image": named[0]}} if named else {}),
+            }
 
 
 def bill(
@@ -63,7 +81,8 @@ def _metadata(name: str, digest: str, made: Provenance, version: str) -> dict[st
         "hashes": [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}],
     }
     facts = [(key, getattr(made, key)) for key in ("source", "base", "builder")]
-    facts.append(("builder-version", made.version))
+    facts += [("builder-version", made.version), ("changes-of", made.changes_of)]
+    facts += [(f"image:{name}", digest) for name, digest in made.images]
     facts += [(f"step:{number}", " ".join(step).strip()) for number, step in enumerate(made.steps, 1)]
     return {
         **({"timestamp": made.built_at} if made.built_at else {}),

@@ -34,5 +34,6 @@ def make_image(release: Release) -> None:
         layer = store.commit_changeset(upper, exclude=stubs, max_bytes=MOST_BYTES, max_files=MOST_FILES)
     if layer.files == 0 or layer.diff_id in base.layers:
         raise StepFailed("the container's files are those of its image", hint="there is nothing to commit")
-    config = store.config(base.digest).with_layer(layer.diff_id, History(f"berth commit of {release.commit}"))
+    step = History(f"berth commit of {release.commit}", comment=base.digest)  # see provenance
+    config = store.config(base.digest).with_layer(layer.diff_id, step)
     observations.release_committed(release, store.put_image(config))

@@ -8,12 +8,15 @@ from paas import __version__
 from paas.contents import Stack, packages
 from paas.contents.bill import Provenance, bill, slsa
 from paas.oci.attestation import CYCLONEDX, PROVENANCE, Predicate
+from paas.oci.digest import is_digest
 from paas.worker import engine
 from tenants.releases.models import Release
 
 
 def provenance(release: Release, steps: Iterable[tuple[str, str]]) -> Provenance:
-    """`steps` are (instruction, DiffID) of its layers, bottom first."""
+    """`steps` are (instruction, DiffID) of its layers, bottom first. The image must be in the store."""
+    if release.committed:
+        return _of_commit(release, tuple(steps))
     build = release.build
     return Provenance(
         source=build.source.digest if build else "",
@@ -22,6 +25,20 @@ def provenance(release: Release, steps: Iterable[tuple[str, str]]) -> Provenance
         version=build.builder_version if build else "",
         steps=tuple(steps),
         built_at=build.finished_at.isoformat() if build and build.finished_at else "",
+        images=tuple((name, digest) for name, digest in (build.bases if build else None) or ()),
+    )
+
+
+def _of_commit(release: Release, steps: tuple[tuple[str, str], ...]) -> Provenance:
+    """Nothing was built: a container's changes lie on an image, which the last step names where it is known."""
+    below = engine.store().history(release.image["digest"])[-1].comment
+    return Provenance(
+        source="",
+        builder="commit",
+        base=below if is_digest(below) else "",
+        version="",
+        steps=steps,
+        changes_of=release.committed,
     )
 
 

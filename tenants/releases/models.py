@@ -59,9 +59,9 @@ class Build(models.Model):
     base = models.CharField(max_length=71, blank=True)  # "sha256:…" of the image that it stands on
     steps_total = models.PositiveSmallIntegerField(default=0)
     steps_cached = models.PositiveSmallIntegerField(default=0)
-    # What a later build of the same source may be answered by: see releases.unchanged. "" and null: by none.
+    # What a later build of the same source may be answered by: see releases.unchanged. "" is by none.
     key = models.CharField(max_length=64, blank=True)
-    bases = models.JSONField(null=True)  # [[name, digest]] of the images it is made from
+    bases = models.JSONField(null=True)  # [[name, digest]] of the images it is made from; null is not known
     # The version of the release that this one is the same as: nothing was built for it.
     unchanged_since = models.PositiveIntegerField(null=True)
     error = models.JSONField(null=True)  # {"summary", "hint", "details"}

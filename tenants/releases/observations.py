@@ -88,9 +88,11 @@ def _made(report: BuildReport, key: str) -> dict[str, Any]:
     """Columns of its build."""
     names = ("builder", "builder_version", "base", "steps_total", "steps_cached", "unchanged_since")
     made = {name: getattr(report, name) for name in names}
-    if key and report.bases is not None:
-        made |= {"key": key, "bases": [list(pair) for pair in report.bases]}
-    return made
+    return {
+        **made,
+        "bases": [list(pair) for pair in report.bases],
+        **({"key": key} if report.is_repeatable else {}),
+    }
 
 
 def release_built(app: App, build: Build, report: BuildReport) -> Release:

@@ -122,5 +122,6 @@ def report(release: Release) -> BuildReport:
         release_command=tuple(release.release_command),
         volumes=tuple((name, path) for name, path in release.volumes),
         bases=tuple((name, digest) for name, digest in made.bases or ()),
+        is_repeatable=True,
         unchanged_since=release.version,
     )

@@ -288,3 +288,4 @@ def test_an_image_shows_its_layers_and_where_it_comes_from(berth: Berth, cast: C
         made.stderr
     )
     assert ["version", "of", "Berth", PROVENANCE["version"]] in rows
+    assert ["made", "from", *PROVENANCE["images"][1]] in rows

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from paas.contents import Package, Stack, packages
-from paas.contents.bill import Provenance, bill
+from paas.contents.bill import Provenance, bill, slsa
 from tests.contents.conftest import Layer
 
 STATUS = """\
@@ -123,6 +123,30 @@ def test_the_bill_is_valid_cyclonedx() -> None:
     ]
     errors = _validate(document)
     assert errors is None, errors
+
+
+def test_provenance_names_all_images_that_an_image_is_made_from() -> None:
+    source, base, tools = (f"sha256:{letter * 64}" for letter in "abc")
+    images = (("debian:12", base), ("tools:1", tools))
+    body = slsa(Provenance(source, base, "dockerfile", "0.1.0", (("RUN x", ""),), images=images))
+    assert body["buildDefinition"]["resolvedDependencies"] == [
+        {"name": "source", "digest": {"sha256": "a" * 64}},
+        {"name": "base", "digest": {"sha256": "b" * 64}, "annotations": {"image": "debian:12"}},
+        {"name": "tools:1", "digest": {"sha256": "c" * 64}},
+    ]
+    assert body["runDetails"]["builder"] == {"id": "berth:dockerfile", "version": {"berth": "0.1.0"}}
+
+
+def test_provenance_of_a_commit_names_the_image_below_and_whose_changes() -> None:
+    body = slsa(Provenance("", "sha256:" + "b" * 64, "commit", "", changes_of="web.1 of v3"))
+    assert body == {
+        "buildDefinition": {
+            "buildType": "berth:layers",
+            "externalParameters": {"steps": [], "changesOf": "web.1 of v3"},
+            "resolvedDependencies": [{"name": "base", "digest": {"sha256": "b" * 64}}],
+        },
+        "runDetails": {"builder": {"id": "berth:commit"}, "metadata": {}},
+    }
 
 
 def _validate(document: dict[str, object]) -> object:

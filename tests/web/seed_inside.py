@@ -54,6 +54,8 @@ PROVENANCE: dict[str, Any] = {
     "source": "sha256:" + "3" * 64, "base": "sha256:" + "4" * 64, "builder": "python", "version": "0.1.0",
     "steps": [[layer["instruction"], layer["diff_id"]] for layer in LAYERS],
     "built_at": "2026-11-26T20:00:00+00:00",
+    "images": [["berth/python:3.11", "sha256:" + "4" * 64], ["debian:12", "sha256:" + "5" * 64]],
+    "changes_of": "",
 }  # fmt: skip
 ANSWERS: dict[str, dict[str, Any] | None] = {
     "image": {"layers": LAYERS, "packages": PACKAGES, "provenance": PROVENANCE, "config": CONFIG,

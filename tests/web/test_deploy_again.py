@@ -69,7 +69,9 @@ def answering(cast: Cast, made: BuildReport) -> Release:
     build = observations.claim_build(make_build(cast.app, cast.owner).pk, "c1")
     assert build is not None
     key = unchanged.key_of(build.app, build.source)
-    release = observations.build_succeeded(build, replace(made, bases=((NAME, BASE),)), key=key)
+    release = observations.build_succeeded(
+        build, replace(made, bases=((NAME, BASE),), is_repeatable=True), key=key
+    )
     assert release is not None
     go_live(release)
     return release

@@ -12,6 +12,7 @@ from paas.errors import Conflict, NotFound, StepFailed
 from paas.oci.config import History, ImageConfig
 from paas.specs import ContainerSpec, ProcessSpec
 from paas.worker import commits, engine, inspections, launch
+from paas.worker.provenance import provenance
 from paas.worker.roll_out import start_process
 from paas.worker.translate import process_container
 from tenants.apps.actions import create_app
@@ -190,6 +191,10 @@ def test_a_commit_is_one_more_layer_and_a_release(host: Host, tmp_path: Path) ->
     release.refresh_from_db()
     assert release.committed == "web.1 of v1"
     assert engine.store().history(release.image["digest"])[-1].created_by == "berth commit of web.1 of v1"
+    made_of = provenance(release, [])
+    assert (made_of.builder, made_of.changes_of) == ("commit", "web.1 of v1")
+    assert made_of.base == host.release.image["digest"]
+    assert (made_of.source, made_of.version, made_of.built_at) == ("", "", ""), "those of the build before it"
     layers = release.image["layers"]
     assert layers[:-1] == host.release.image["layers"]
     layer = engine.store().layer_path(layers[-1])

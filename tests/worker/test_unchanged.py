@@ -200,5 +200,5 @@ def test_neither_does_an_answer_nor_one_with_a_secret_nor_another_app(bench: Wor
     assert not is_answered(settings.PATHS.build_log(build.pk).read_text())
 
     ConfigVar.objects.create(app=cast.app, key="TOKEN", value="one")
-    assert made(bench, SECRET)[0].bases is None
+    assert made(bench, SECRET)[0].key == ""
     assert not is_answered(made(bench, SECRET)[1])
