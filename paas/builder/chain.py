@@ -44,6 +44,7 @@ class Chain:
             labels=settings.labels,
             volumes=settings.volumes,
             healthcheck=settings.healthcheck,
+            shell=settings.shell,
             author=settings.author,
             history=self.history,
             architecture=self.architecture,

@@ -10,14 +10,12 @@ _SECOND = 1_000_000_000
 _INTERVAL, _TIMEOUT, _RETRIES = 30 * _SECOND, 30 * _SECOND, 3
 _LEAST, _MOST = 60.0, 600.0  # seconds that a web process has to become ready, as [health] allows
 _LONGEST_ATTEMPT = 60.0
-_SHELL = ("/bin/sh", "-c")
+SHELL = ("/bin/sh", "-c")
 
 
 def health_of(image: ImageConfig) -> HealthCheck:
     """Of an image that was built elsewhere; an open port where it says nothing."""
-    shell = image.other("Shell")
-    own = isinstance(shell, list) and shell and all(isinstance(word, str) for word in shell)
-    return readiness(image.healthcheck, tuple(shell) if own else _SHELL) or HealthCheck()
+    return readiness(image.healthcheck, image.shell or SHELL) or HealthCheck()
 
 
 def readiness(check: Healthcheck | None, shell: tuple[str, ...]) -> HealthCheck | None:

@@ -170,6 +170,7 @@ class ImageSettings:
     labels: tuple[tuple[str, str], ...] = ()
     volumes: tuple[str, ...] = ()
     healthcheck: Healthcheck | None = None
+    shell: tuple[str, ...] = ()
     author: str = ""
 
 

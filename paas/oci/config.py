@@ -36,6 +36,7 @@ _RUN: Final = frozenset(
         "Labels",
         "Volumes",
         "Healthcheck",
+        "Shell",
     }
 )
 
@@ -70,6 +71,7 @@ class Healthcheck:
 class ImageConfig:
     """`diff_ids` bottom first; `exposed_ports` as "8000/tcp"; `user` as "name", "uid" or "uid:gid".
 
+    `shell`, Docker's addition, runs the shell forms of a Dockerfile that is FROM it; () is /bin/sh -c.
     `others` is what else the document held, for whoever reads it after us: JSON {"": {…}, "config": {…}} of the
     fields that have no attribute here (OnBuild, variant, …).
     """
@@ -85,6 +87,7 @@ class ImageConfig:
     labels: Pairs = ()
     volumes: tuple[str, ...] = ()
     healthcheck: Healthcheck | None = None
+    shell: tuple[str, ...] = ()
     author: str = ""
     history: tuple[History, ...] = ()
     created: str = ""  # RFC 3339; left out when empty, so that equal builds have equal digests
@@ -129,6 +132,7 @@ class ImageConfig:
             "Labels": dict(self.labels),
             "Volumes": {volume: {} for volume in self.volumes},
             "Healthcheck": _healthcheck_document(self.healthcheck),
+            "Shell": list(self.shell),
         }
 
 
@@ -189,6 +193,7 @@ def parse_config(data: bytes) -> ImageConfig:
         labels=tuple((str(key), str(value)) for key, value in _dict(run, "Labels").items()),
         volumes=tuple(str(path) for path in _dict(run, "Volumes")),
         healthcheck=_healthcheck(_dict(run, "Healthcheck")),
+        shell=_strings(run, "Shell") if isinstance(run.get("Shell"), list) else (),  # no specification has it
         author=_string(document, "author"),
         history=tuple(_history(step) for step in _list(document, "history")),
         created=_string(document, "created"),

@@ -76,6 +76,13 @@ class Buildah:
         (context / "Dockerfile").write_text(f"FROM scratch\nADD base.tar /\n{env}\n")
         self._bud(context, "--tag", name)
 
+    def on(self, image: str, instructions: str, *, name: str) -> None:
+        """Another image on one."""
+        context = self.folder / f"on-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        context.mkdir()
+        (context / "Dockerfile").write_text(f"FROM {image}\n{instructions}\n")
+        self._bud(context, "--tag", name)
+
     def build(self, case: Case, context: Path) -> Made:
         options = [f"--build-arg={key}={value}" for key, value in case.args.items()]
         return self._made(self._bud(context, *options, *([f"--target={case.target}"] if case.target else [])))
@@ -148,6 +155,7 @@ def normal(config: dict[str, Any]) -> dict[str, Any]:
         "StopSignal": signal if signal.isdecimal() or signal.startswith("SIG") else f"SIG{signal}",
         "Volumes": sorted(run.get("Volumes") or {}),
         "Healthcheck": run.get("Healthcheck") or {},
+        "Shell": run.get("Shell") or [],
         "author": config.get("author") or "",
     }
 

@@ -9,6 +9,7 @@ import json
 import lzma
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from tests.builder.conftest import Bench
 
 pytestmark = pytest.mark.kernel
 FROM = f"FROM {BASE}\n"
+BASH, SHELL = "localhost/bash:1", ("/bin/bash", "-c")
 
 
 def archive() -> bytes:
@@ -238,6 +240,9 @@ CASES = [
         "ENV V=v\nLABEL a=new v=$V\nMAINTAINER Some Body",
     ),
     Case("ports", FROM + "EXPOSE 80\nEXPOSE 53/udp 443/tcp\nENV P=8080\nEXPOSE $P ${Q:-9}"),
+    Case("a shell", FROM + 'SHELL ["/bin/bash", "-o", "pipefail", "-c"]'),
+    Case("a shell of a stage", f'FROM {BASE} AS a\nSHELL ["/bin/bash", "-c"]\nFROM a\nENV A=1'),
+    Case("a shell of the image", f"FROM {BASH}\nENV A=1"),
     Case("exec forms", FROM + 'ENTRYPOINT ["/a", "b $X"]\nCMD ["c", "d e"]'),
     Case("shell forms", FROM + "ENTRYPOINT exec a $X\nCMD b   c \\\n  d"),
     Case(
@@ -282,6 +287,7 @@ CASES = [
 def buildah() -> Iterator[Buildah]:
     with own_buildah() as made:
         made.base(BASE, base_files(made.folder / "root"))
+        made.on(BASE, f"SHELL {json.dumps(SHELL)}", name=BASH)
         yield made
 
 
@@ -296,7 +302,9 @@ def test_the_same_comes_out(case: Case, buildah: Buildah, bench: Bench, tmp_path
 def built(bench: Bench, case: Case, source: Path, root: Path) -> Made:
     """By Berth, from the same folder."""
     info = bench.store.commit_changeset(root)
-    bench.store.tag(BASE, bench.store.put_image(ImageConfig(diff_ids=(info.diff_id,), env=ENV)).digest)
+    config = ImageConfig(diff_ids=(info.diff_id,), env=ENV)
+    bench.store.tag(BASE, bench.store.put_image(config).digest)
+    bench.store.tag(BASH, bench.store.put_image(replace(config, shell=SHELL)).digest)
     image = bench.dockerfile(source, target=case.target, args=case.args)
     config = bench.store.config(image.digest)
     return Made(bench.merged(image, tree), normal(json.loads(config.to_json())))

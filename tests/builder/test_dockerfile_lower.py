@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,7 +49,12 @@ TRIGGERS = parse_config(b'{"config": {"OnBuild": ["COPY . /app", "RUN make"]}, "
 SUM = "0123456789abcdef" * 4
 
 
+BASH = ("/bin/bash", "-o", "pipefail", "-c")
+
+
 def resolve(name: str) -> ImageConfig:
+    if name == "bash:1":
+        return replace(BASE, shell=BASH)
     if name == "parent:1":
         return PARENT
     if name == "triggers:1":
@@ -86,6 +92,19 @@ def test_settings_of_a_whole_file() -> None:
     )
     assert made.command == ("/bin/a", "b", "c")
     assert [step.title for step in made.stages[0].steps] == ["WORKDIR /srv", "WORKDIR app"]
+
+
+def test_an_images_shell_runs_what_is_built_on_it_and_goes_on_with_it() -> None:
+    body = "FROM bash:1 AS a\nRUN a | b\nFROM a\nRUN c\nENTRYPOINT d\nCMD e\nHEALTHCHECK CMD f"
+    made = lower(parse(body), resolve)
+    runs = [step for stage in made.stages for step in stage.steps if isinstance(step, RunStep)]
+    assert [run.args for run in runs] == [(*BASH, "a | b"), (*BASH, "c")]
+    assert (made.image.entrypoint, made.image.cmd) == ((*BASH, "d"), (*BASH, "e"))
+    assert made.image.shell == BASH
+    assert made.health and made.health.command == (*BASH, "f")
+    other = lower(parse('FROM bash:1\nSHELL ["/bin/sh", "-c"]\nCMD x'), resolve).image
+    assert (other.shell, other.cmd) == (("/bin/sh", "-c"), ("/bin/sh", "-c", "x"))
+    assert lower(parse("FROM debian:12\nCMD x"), resolve).image.shell == ()
 
 
 def test_run_takes_what_was_set_before_it() -> None:

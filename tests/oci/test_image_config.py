@@ -36,6 +36,7 @@ configs = st.builds(
         st.lists(words, min_size=1).map(tuple),
         *[st.integers(0, 10**15)] * 5,
     ),
+    shell=st.lists(words).map(tuple),
     author=words,
     history=st.lists(st.builds(History, words, words, words, st.booleans())).map(tuple),
     created=words,

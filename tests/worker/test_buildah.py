@@ -15,6 +15,7 @@ from tests.worker.workbench import Workbench
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 FROM = f"FROM {TOOLS}\n"
+STRICT, SHELL = "localhost/strict:1", ("/bin/sh", "-ec")
 
 CASES = [
     Case(
@@ -47,6 +48,10 @@ CASES = [
         FROM + 'SHELL ["/bin/sh", "-ec"]\nRUN echo 1 > /srv/1; false || echo $- > /srv/2; echo 3 > /srv/3',
     ),
     Case(
+        "shell of the image",
+        f"FROM {STRICT}\n" + "RUN echo 1 > /srv/1; false || echo $- > /srv/2; echo 3 > /srv/3",
+    ),
+    Case(
         "stages",
         f"FROM {TOOLS} AS build\nWORKDIR /out\nRUN echo made > f && chown 9:9 f && chmod 600 f\n"
         f"FROM {TOOLS} AS more\nCOPY --from=build /out/f /g\nRUN cat /g > /h\n"
@@ -76,12 +81,14 @@ def buildah() -> Iterator[Buildah]:
         for name in ("run", "root"):
             (made.folder / "root" / name).mkdir()
         made.base(TOOLS, made.folder / "root")
+        made.on(TOOLS, f"SHELL {json.dumps(SHELL)}", name=STRICT)
         yield made
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_the_same_comes_out(case: Case, buildah: Buildah, bench: Workbench) -> None:
     bench.tag(TOOLS, buildah.folder / "root")
+    bench.tag(STRICT, buildah.folder / "root", shell=SHELL)
     source = case.source(bench.folder / "source")
     if case.args:
         lines = (f'{key} = "{value}"' for key, value in case.args.items())

@@ -93,10 +93,10 @@ class Workbench:
     def text(self) -> str:
         return b"".join(self.log).decode()
 
-    def tag(self, name: str, layer: Path) -> ImageSpec:
+    def tag(self, name: str, layer: Path, *, shell: tuple[str, ...] = ()) -> ImageSpec:
         """A folder as an image of one layer."""
         info = engine.store().commit_changeset(layer)
-        config = ImageConfig(diff_ids=(info.diff_id,), env=ENV, history=(History(f"base {name}"),))
+        config = ImageConfig(diff_ids=(info.diff_id,), env=ENV, history=(History(f"base {name}"),), shell=shell)
         image = engine.store().put_image(config)
         engine.store().tag(name, image.digest)
         return image

@@ -9,10 +9,10 @@ from typing import NoReturn
 from paas.builder.dockerfile.errors import wrong
 from paas.builder.dockerfile.parser import Dockerfile, Instruction
 from paas.builder.dockerfile.words import Unreadable, expand, expand_text, split
+from paas.builder.health import SHELL
 from paas.builder.plan import ImageSettings, Step
 from paas.oci.config import Healthcheck, ImageConfig
 
-SHELL = ("/bin/sh", "-c")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TEXT_MAX = 1024 * 1024
 
@@ -26,7 +26,7 @@ class State:
     labels: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
     user: str = ""
-    shell: tuple[str, ...] = SHELL
+    own_shell: tuple[str, ...] = ()  # by SHELL, here or in what it is FROM
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     cmd_is_own: bool = False  # set in this stage, not by what it is FROM
@@ -41,6 +41,10 @@ class State:
     def variables(self) -> dict[str, str]:
         return {**self.args, **self.env}
 
+    @property
+    def shell(self) -> tuple[str, ...]:
+        return self.own_shell or SHELL
+
     @classmethod
     def of_image(cls, image: ImageConfig) -> State:
         return cls(
@@ -48,6 +52,7 @@ class State:
             labels=dict(image.labels),
             workdir=image.workdir or "/",
             user=image.user,
+            own_shell=image.shell,
             entrypoint=image.entrypoint,
             cmd=image.cmd,
             ports=image.exposed_ports,
@@ -80,6 +85,7 @@ class State:
             labels=tuple(self.labels.items()),
             volumes=self.volumes,
             healthcheck=self.healthcheck,
+            shell=self.own_shell,
             author=self.author,
         )
 

@@ -135,7 +135,7 @@ def shell(scope: Scope, at: Instruction) -> None:
     found = json_list(at.value)
     if not found:
         scope.wrong(at, "SHELL is not a list", 'write `SHELL ["/bin/bash", "-c"]`')
-    scope.state.shell = found
+    scope.state.own_shell = found
 
 
 def stopsignal(scope: Scope, at: Instruction) -> None:
