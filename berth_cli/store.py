@@ -18,6 +18,12 @@ store = typer.Typer(
 UPKEEP = "machine/store/upkeep"
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 3600.0
+OUTCOMES = {
+    "": "not mended",
+    "rebuilt": "mended, from a copy here",
+    "fetched": "mended, from elsewhere",
+    "removed": "lost: taken out of use",
+}
 SHARES = ("IMAGES", "SHARED", "NOBODY ELSE HAS")
 
 
@@ -80,18 +86,27 @@ def check(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Read everything and look for damage. Exit status 1 if there is some that was not mended."""
+    """Read everything and look for damage. Exit status 1 where some is not mended, or could not be."""
     told = _done(connect(), "mend" if mend else "check")
     damage = told["report"]["damage"]
     if json:
         output.as_json(told)
     else:
         rows = [
-            (d["kind"], d["id"][:19], d["what"], d["mended"] or "no", ", ".join(d["releases"])) for d in damage
+            (d["kind"], d["id"][:19], d["what"], OUTCOMES[d["outcome"]], ", ".join(d["releases"]))
+            for d in damage
         ]
-        output.table(("KIND", "ID", "WHAT", "MENDED", "RELEASES"), rows)
-    if any(not d["mended"] for d in damage):
+        output.table(("KIND", "ID", "WHAT", "OUTCOME", "RELEASES"), rows)
+    if damage and not mend:
         raise CliError(f"{len(damage)} damaged", "Mend it: berth store check --mend")
+    if lost := [d for d in damage if d["outcome"] == "removed"]:
+        raise CliError(f"{len(lost)} of {len(damage)} could not be mended: taken out of use", _remedy(lost))
+
+
+def _remedy(lost: list[dict[str, Any]]) -> str:
+    releases = dict.fromkeys(release for one in lost for release in one["releases"])
+    what_runs = f"What runs goes on. Deploy again, or it may not start again: {', '.join(releases)}. "
+    return (what_runs if releases else "") + "Base images: bin/up makes Berth's own anew; load others again."
 
 
 def _done(client: Client, kind: str) -> dict[str, Any]:

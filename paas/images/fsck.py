@@ -35,14 +35,15 @@ Fetch = Callable[[str], BinaryIO | None]
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """`images` are the manifests' digests of the images concerned. `mended` is "" when it was only looked for,
-    "rebuilt" from what was here, "fetched" from elsewhere, or "removed": then a build makes it anew."""
+    """`images` are the manifests' digests of the images concerned. `outcome` is "" when it was only looked for;
+    it was mended where it was "rebuilt" from what was here or "fetched" from elsewhere; what was "removed" is
+    lost until a build makes it anew or it is loaded again."""
 
     kind: Kind
     id: str
     what: str
     images: tuple[str, ...] = ()
-    mended: Literal["", "rebuilt", "fetched", "removed"] = ""
+    outcome: Literal["", "rebuilt", "fetched", "removed"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +123,20 @@ class Checker:
         kept = [b for b in (facts.blob if facts else "", *named) if b and self.blobs.has(b) and b not in broken]
         if facts is None and _content(self.layers.path(diff_id)) == diff_id:
             self._put_facts(diff_id)
-            return replace(damage, mended="rebuilt")
+            return replace(damage, outcome="rebuilt")
         for digest in dict.fromkeys(kept):
             with self.blobs.path(digest).open("rb") as file:
                 if self._rebuild(diff_id, cast(BinaryIO, file), digest):
-                    return replace(damage, mended="rebuilt")
+                    return replace(damage, outcome="rebuilt")
         for digest in dict.fromkeys((diff_id, *named)):
             stream = self.fetch(digest)
             if stream is None:
                 continue
             with stream:
                 if self._rebuild(diff_id, stream, facts.blob if facts else ""):
-                    return replace(damage, mended="fetched")
+                    return replace(damage, outcome="fetched")
         self._set_aside(diff_id)
-        return replace(damage, mended="removed")
+        return replace(damage, outcome="removed")
 
     def _put_facts(self, diff_id: str) -> None:
         """The folder is sound and its facts are not."""
@@ -179,14 +180,14 @@ class Checker:
                 if staged.digest == digest:
                     self.blobs.discard(digest, self.root / "trash")
                     self.blobs.adopt(staged.path, digest)
-                    return replace(damage, mended="fetched")
+                    return replace(damage, outcome="fetched")
         self.blobs.discard(digest, self.root / "trash")
-        return replace(damage, mended="removed")
+        return replace(damage, outcome="removed")
 
     def _mend_tag(self, damage: Damage) -> Damage:
         with removing(self.root):
             self.tags.remove(damage.id)
-        return replace(damage, mended="removed")
+        return replace(damage, outcome="removed")
 
 
 def from_layout(folder: Path) -> Fetch:

@@ -161,8 +161,9 @@ def _numbers(report: PruneReport) -> dict[str, Any]:
 
 
 def check(*, mend: bool) -> dict[str, Any]:
-    found = engine.store().fsck(mend=mend)
-    return {"damage": [describe(damage) for damage in found], "mended": mend}
+    found = [describe(damage) for damage in engine.store().fsck(mend=mend)]
+    mended = sum(damage["outcome"] in ("rebuilt", "fetched") for damage in found)
+    return {"damage": found, "mended": mended, "lost": len(found) - mended if mend else 0}
 
 
 def describe(damage: Damage) -> dict[str, Any]:

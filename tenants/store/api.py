@@ -44,7 +44,7 @@ class StoreOut(Schema):
 class UpkeepOut(Schema):
     """`report` of look and prune: `layers`, `layer_bytes`, `blobs`, `blob_bytes`, `steps`, `abandoned`,
     `abandoned_bytes`, `bytes`, `kept_images`. Of check and mend: `damage`, a list of `kind`, `id`, `what`,
-    `mended` and the `releases` concerned."""
+    `outcome` and the `releases` concerned."""
 
     id: str
     kind: str

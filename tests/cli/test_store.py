@@ -25,7 +25,7 @@ DAMAGE = {
     "kind": "layer",
     "id": "sha256:" + "a" * 64,
     "what": "it rotted",
-    "mended": "",
+    "outcome": "",
     "releases": ["demo/shop v1"],
 }
 
@@ -96,11 +96,19 @@ def test_prune_says_first_what_it_would_free(berth: Berth, cast: Cast) -> None:
     assert asked == ["look"]
 
 
-@pytest.mark.parametrize("mended", ["", "rebuilt"])
-def test_check(berth: Berth, cast: Cast, mended: str) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "said", "error"),
+    [
+        ("", "not mended", "1 damaged"),
+        ("rebuilt", "mended, from a copy here", ""),
+        ("removed", "lost: taken out of use", "1 of 1 could not be mended: taken out of use"),
+    ],
+)
+def test_check(berth: Berth, cast: Cast, outcome: str, said: str, error: str) -> None:
     berth.sign_in(cast.admin)
-    with worker({"damage": [{**DAMAGE, "mended": mended}]}) as asked:
-        done = berth.run("store", "check", *(["--mend"] if mended else []))
-    assert asked == ["mend" if mended else "check"]
-    assert done.returncode == (0 if mended else 1)
-    assert "it rotted" in done.stdout and "demo/shop v1" in done.stdout
+    with worker({"damage": [{**DAMAGE, "outcome": outcome}]}) as asked:
+        done = berth.run("store", "check", *(["--mend"] if outcome else []))
+    assert asked == ["mend" if outcome else "check"]
+    assert done.returncode == (1 if error else 0) and error in done.stderr
+    assert "it rotted" in done.stdout and said in done.stdout and "demo/shop v1" in done.stdout
+    assert ("Deploy again, or it may not start again: demo/shop v1." in done.stderr) == (outcome == "removed")

@@ -45,10 +45,10 @@ def test_a_layer_is_rebuilt_from_the_blob_that_was_kept(store: Store, compressio
     foreign = loaded(store, compression)
     file = store.layer_path(foreign.diff_ids[1]) / "app"
     spoil(file)
-    assert only(store.fsck()).mended == ""
+    assert only(store.fsck()).outcome == ""
     assert file.read_bytes() != b"#!/bin/sh\necho app\n"
     found = only(store.fsck(mend=True))
-    assert (found.kind, found.id, found.mended) == ("layer", foreign.diff_ids[1], "rebuilt")
+    assert (found.kind, found.id, found.outcome) == ("layer", foreign.diff_ids[1], "rebuilt")
     assert found.images == (foreign.digest,) and found.what.startswith("its content has the digest sha256:")
     assert file.read_bytes() == b"#!/bin/sh\necho app\n"
     assert store.fsck() == ()
@@ -67,7 +67,7 @@ def test_any_change_of_a_layer_is_found(store: Store, harm: str) -> None:
         "device": lambda: os.mknod(folder / "disk", 0o60600, os.makedev(8, 0)),
         "link": lambda: (folder / "added").symlink_to("/etc/passwd"),
     }[harm]()  # type: ignore[no-untyped-call]
-    assert only(store.fsck(mend=True)).mended == "rebuilt"
+    assert only(store.fsck(mend=True)).outcome == "rebuilt"
     assert store.fsck() == ()
 
 
@@ -79,7 +79,7 @@ def test_a_layer_of_ours_that_is_nowhere_else_is_made_anew_by_the_next_build(sto
     store.remember_step(OTHER_KEY, other)
     spoil(store.layer_path(diff_id) / "file")
     found = store.fsck(mend=True)
-    assert [(damage.kind, damage.id, damage.mended) for damage in found] == [
+    assert [(damage.kind, damage.id, damage.outcome) for damage in found] == [
         ("layer", diff_id, "removed"), ("tag", "debian:12", "removed"),
     ]  # fmt: skip
     assert found[0].images == found[1].images == (made,)
@@ -111,7 +111,7 @@ def test_what_is_elsewhere_is_fetched_from_there(store: Store, upper: Path, tmp_
     spoil(store.layer_path(spec.layers[1]) / "app")
     spoil(blob_path(store, digest))
     found = store.fsck(mend=True, fetch=from_layout(tmp_path / "backup"))
-    assert [(damage.kind, damage.mended) for damage in found] == [("layer", "fetched"), ("blob", "fetched")]
+    assert [(damage.kind, damage.outcome) for damage in found] == [("layer", "fetched"), ("blob", "fetched")]
     assert store.fsck() == () and store.image(digest) == spec
 
 
@@ -122,7 +122,7 @@ def test_a_backup_that_is_damaged_as_well_is_not_believed(store: Store, upper: P
     top = store.image(digest).layers[1]
     spoil(store.layer_path(top) / "app")
     spoil(tmp_path / "backup/blobs/sha256" / top.removeprefix("sha256:"))
-    assert only(store.fsck(mend=True, fetch=from_layout(tmp_path / "backup"))).mended == "removed"
+    assert only(store.fsck(mend=True, fetch=from_layout(tmp_path / "backup"))).outcome == "removed"
     assert not store.has_layer(top)
 
 
@@ -131,7 +131,7 @@ def test_a_layer_and_its_blob_are_both_damaged(store: Store) -> None:
     spoil(store.layer_path(foreign.diff_ids[0]) / "etc/os-release")
     spoil(blob_path(store, of_bytes(foreign.blobs[0])))
     found = store.fsck(mend=True)
-    assert [(damage.kind, damage.mended) for damage in found] == [("layer", "removed"), ("blob", "removed")]
+    assert [(damage.kind, damage.outcome) for damage in found] == [("layer", "removed"), ("blob", "removed")]
     assert store.fsck() == ()
     loaded(store)
     assert store.is_complete(foreign.digest) and store.fsck() == ()
@@ -143,7 +143,7 @@ def test_a_kept_blob_that_is_damaged_costs_the_export_only(store: Store) -> None
     with pytest.raises(HostProblem, match="is damaged on disk"):
         saved(store, foreign.digest)
     found = only(store.fsck(mend=True))
-    assert (found.kind, found.mended, found.images) == ("blob", "removed", (foreign.digest,))
+    assert (found.kind, found.outcome, found.images) == ("blob", "removed", (foreign.digest,))
     assert store.is_complete(foreign.digest) and store.fsck() == ()
     with pytest.raises(NotFound, match="was not kept as it came"):
         saved(store, foreign.digest)
@@ -155,7 +155,7 @@ def test_a_damaged_document_is_named_with_its_image(store: Store, which: str) ->
     digest = foreign.digest if which == "manifest" else of_bytes(foreign.document)
     spoil(blob_path(store, digest))
     found = only(store.fsck(mend=True))
-    assert (found.kind, found.id, found.mended) == ("blob", digest, "removed")
+    assert (found.kind, found.id, found.outcome) == ("blob", digest, "removed")
     assert found.images == ((foreign.digest,) if which == "config" else ())
     loaded(store)
     assert store.is_complete(foreign.digest) and store.fsck() == ()
@@ -166,7 +166,7 @@ def test_facts_that_cannot_be_read_are_written_again(store: Store) -> None:
     facts = store.root / "layers-meta" / f"{diff_id.removeprefix('sha256:')}.json"
     before = store.layer_info(diff_id)
     facts.write_bytes(b"")
-    assert only(store.fsck(mend=True)).mended == "rebuilt"
+    assert only(store.fsck(mend=True)).outcome == "rebuilt"
     assert store.layer_info(diff_id).size == before.size and store.fsck() == ()
 
 

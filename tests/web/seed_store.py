@@ -36,11 +36,12 @@ FREED = {"bytes": 812 * MIB, "layers": 31, "layer_bytes": 790 * MIB, "blobs": 64
          "steps": 118, "abandoned": 1, "abandoned_bytes": 4 * MIB}  # fmt: skip
 DAMAGE = {
     "damage": [
-        {"kind": "layer", "id": DIGEST, "what": "its files no longer have its digest", "mended": "",
+        {"kind": "layer", "id": DIGEST, "what": "its files no longer have its digest", "outcome": "removed",
          "releases": ["acme/shop v8", "acme/shop v9"]},
-        {"kind": "blob", "id": DIGEST, "what": "it is shorter than it was", "mended": "", "releases": []},
+        {"kind": "blob", "id": DIGEST, "what": "it is shorter than it was", "outcome": "fetched",
+         "releases": []},
     ],
-    "mended": False,
+    "mended": 1, "lost": 1,
 }  # fmt: skip
 PATHS = (
     "/tenants/acme/registries/",
@@ -90,5 +91,5 @@ def _store(shop: App) -> None:
     Use.objects.create(kind="app", owner_id=shop.pk, bytes=400 * MIB, unique_bytes=35 * MIB)
     for release in shop.releases.all()[:3]:
         Use.objects.create(kind="release", owner_id=release.pk, bytes=160 * MIB, unique_bytes=3 * MIB)
-    for kind, report in (("look", FREED), ("check", DAMAGE)):
+    for kind, report in (("look", FREED), ("mend", DAMAGE)):
         Upkeep.objects.create(kind=kind, status="done", report=report, finished_at=now, created_by=ada)

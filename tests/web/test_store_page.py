@@ -51,13 +51,18 @@ def test_damage_is_shown_with_its_releases_as_text(cast: Cast) -> None:
         "kind": "layer",
         "id": "sha256:" + "a" * 64,
         "what": "<b>rot</b>",
-        "mended": "",
+        "outcome": "",
         "releases": ["demo/shop v1"],
     }
     row = Upkeep.objects.create(kind="check")
-    observations.done(row, {"damage": [damage], "mended": False})
+    observations.done(row, {"damage": [damage], "mended": 0, "lost": 0})
     shown = page(cast, "/machine/store/")
     assert "&lt;b&gt;rot&lt;/b&gt;" in shown and "demo/shop v1" in shown and "/machine/store/mend/" in shown
+    row = Upkeep.objects.create(kind="mend")
+    observations.done(row, {"damage": [{**damage, "outcome": "removed"}], "mended": 0, "lost": 1})
+    shown = " ".join(page(cast, "/machine/store/").split())
+    assert "1 damaged: 0 mended, 1 lost" in shown and "deploy the releases concerned again" in shown
+    assert "&lt;b&gt;rot&lt;/b&gt;; lost. Concerns demo/shop v1" in shown and "/store/mend/" not in shown
 
 
 def test_a_failure_says_why(cast: Cast) -> None:

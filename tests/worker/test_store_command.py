@@ -45,8 +45,11 @@ def test_fsck_tells_mends_and_fetches(store: Store, tmp_path: Path) -> None:
     assert told("fsck") == ""
     blob = next((store.root / "blobs/sha256").iterdir())
     blob.write_bytes(b"bad")
-    assert "fetched" in told("fsck", "--mend", "--from", tmp_path / "in")
+    assert "mended from elsewhere" in told("fsck", "--mend", "--from", tmp_path / "in")
     assert told("fsck") == ""
+    blob.write_bytes(b"bad")
+    with pytest.raises(CommandError, match="1 of 1 could not be mended: taken out of use"):
+        told("fsck", "--mend")
 
 
 def test_prune_tells_what_it_frees(store: Store) -> None:

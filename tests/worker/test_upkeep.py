@@ -177,10 +177,13 @@ def test_damage_is_told_with_the_releases_that_it_concerns(cast: Cast, store: St
     release = deploy(cast, store, cast.app, "base", "app")
     (store.layer_path(release.image["layers"][1]) / "file").write_text("bad")
     (found,) = done(ask(actor=cast.admin, kind="check")).report["damage"]
-    assert found["id"] == release.image["layers"][1] and found["mended"] == ""
+    assert found["id"] == release.image["layers"][1] and found["outcome"] == ""
     assert found["releases"] == [f"demo/shop v{release.version}"]
-    (mended,) = done(ask(actor=cast.admin, kind="mend")).report["damage"]
-    assert mended["mended"] == "removed"
+    report = done(ask(actor=cast.admin, kind="mend")).report
+    assert (report["mended"], report["lost"]) == (0, 1)
+    assert report["damage"] == [{**found, "outcome": "removed"}]
+    release.refresh_from_db()
+    assert release.image_gone
     assert done(ask(actor=cast.admin, kind="check")).report["damage"] == []
 
 

@@ -14,6 +14,9 @@ from paas.oci.digest import is_digest
 from paas.templatetags.berth import size
 from paas.worker import engine, upkeep
 
+_OUTCOMES = {"": "not mended", "rebuilt": "mended from a copy here", "fetched": "mended from elsewhere",
+             "removed": "lost, taken out of use"}  # fmt: skip
+
 
 class Command(BaseCommand):
     help = "The image store: usage, prune, fsck, load an image into it, save one out of it."
@@ -65,11 +68,15 @@ class Command(BaseCommand):
         found = [upkeep.describe(one) for one in engine.store().fsck(mend=options["mend"], fetch=fetch)]
         for one in found:
             concerns = f"; concerns {', '.join(one['releases'])}" if one["releases"] else ""
-            self.stdout.write(
-                f"{one['kind']} {one['id']}: {one['what']}; {one['mended'] or 'not mended'}{concerns}"
-            )
-        if any(not one["mended"] for one in found):
+            became = _OUTCOMES[one["outcome"]]
+            self.stdout.write(f"{one['kind']} {one['id']}: {one['what']}; {became}{concerns}")
+        if found and not options["mend"]:
             raise CommandError(f"{len(found)} damaged; mend with --mend")
+        if lost := [one for one in found if one["outcome"] == "removed"]:
+            raise CommandError(
+                f"{len(lost)} of {len(found)} could not be mended: taken out of use. Deploy again the releases "
+                "concerned, or they may not start again; bin/up makes Berth's own base images anew, load others"
+            )
 
     def load(self, options: dict[str, Any]) -> None:
         store, source = engine.store(), Path(options["source"])
