@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from paas.builder.plan import ImageSettings
@@ -30,6 +31,11 @@ class Chain:
             history = _without_layer(history, self.layers.index(info.diff_id))
         others = tuple(layer for layer in self.layers if layer != info.diff_id)
         return replace(self, layers=(*others, info.diff_id), history=history)
+
+    def saying(self, instructions: Iterable[str]) -> Chain:
+        """They change the config alone."""
+        said = (History(created_by=instruction, empty_layer=True) for instruction in instructions)
+        return replace(self, history=(*self.history, *said))
 
     def image(self, settings: ImageSettings) -> ImageConfig:
         return ImageConfig(

@@ -66,11 +66,12 @@ class Execution:
 
     def _stage(self, stage: Stage, total: int) -> Chain:
         chain = self._base(stage.base)
-        for step in stage.steps:
+        for number, step in enumerate(stage.steps):
             self.check()
             self.steps_done += 1
+            chain = chain.saying(text for before, text in stage.settings if before == number)
             chain = self._step(chain, step, f"Step {self.steps_done}/{total} {step.title}")
-        return chain
+        return chain.saying(text for before, text in stage.settings if before == len(stage.steps))
 
     def _base(self, base: str | int) -> Chain:
         if isinstance(base, int):

@@ -176,11 +176,16 @@ class ImageSettings:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Steps on top of an image ("scratch" is the empty one) or, by number, of an earlier stage."""
+    """Steps on top of an image ("scratch" is the empty one) or, by number, of an earlier stage.
+
+    `settings` are the instructions that make no step (ENV, CMD, …), for the image's history alone, each with
+    how many steps are before it.
+    """
 
     base: str | int
     steps: tuple[Step, ...] = ()
     name: str = ""
+    settings: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,20 @@ def test_a_step_without_a_change_makes_no_layer(bench: Bench) -> None:
     assert bench.read(image, "x") == "A"
     history = bench.store.history(image.digest)
     assert sum(not step.empty_layer for step in history) == len(image.layers)
-    assert len(history) == 6
+    assert len(history) == len(["base", *lines[1:]])
+
+
+def test_the_history_has_what_only_sets_something_in_its_place(bench: Bench) -> None:
+    below = "FROM debian:12 AS a\nENV A=1\nCOPY lock /\n"
+    body = below + "FROM a\nUSER app\nLABEL a=b\nCOPY src /src\nEXPOSE 80\nCMD x"
+    made = bench.build({**STEPS, "Dockerfile": body})
+    said = [(step.created_by, step.empty_layer) for step in bench.store.history(made.image.digest)]
+    assert said[1:] == [
+        ("ENV A=1", True), ("COPY lock /", False), ("USER app", True), ("LABEL a=b", True),
+        ("COPY src /src", False), ("EXPOSE 80", True), ("CMD x", True),
+    ]  # fmt: skip
+    again = bench.build({**STEPS, "Dockerfile": body.replace("A=1", "A=2")})
+    assert (again.steps_cached, again.steps_total) == (2, 2), "no COPY asks what was set"
 
 
 def test_stages_and_scratch(bench: Bench) -> None:

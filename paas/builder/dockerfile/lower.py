@@ -72,7 +72,7 @@ class _Lowering:
             _read(scope, instruction)
         self.states[index] = state
         self.numbers[index] = len(self.stages)
-        self.stages.append(Stage(base, tuple(state.steps), block.name))
+        self.stages.append(Stage(base, tuple(state.steps), block.name, tuple(state.unstepped)))
 
     def _image(self, at: Instruction, name: str) -> ImageConfig:
         if name == SCRATCH:
@@ -125,4 +125,7 @@ def _read(scope: Scope, at: Instruction) -> None:
     elif at.keyword in ("COPY", "ADD"):
         scope.state.steps.append(copy_step(scope, at))
     else:
+        before = len(scope.state.steps)
         INSTRUCTIONS[at.keyword](scope, at)
+        if len(scope.state.steps) == before:
+            scope.state.unstepped.append((before, at.title))

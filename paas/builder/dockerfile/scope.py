@@ -36,6 +36,7 @@ class State:
     healthcheck: Healthcheck | None = None
     author: str = ""
     steps: list[Step] = field(default_factory=list)
+    unstepped: list[tuple[int, str]] = field(default_factory=list)  # see Stage.settings
 
     @property
     def variables(self) -> dict[str, str]:
@@ -71,6 +72,7 @@ class State:
             labels=dict(self.labels),
             cmd_is_own=False,
             steps=[],
+            unstepped=[],
         )
 
     def settings(self) -> ImageSettings:
