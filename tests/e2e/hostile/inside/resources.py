@@ -165,13 +165,17 @@ def inode_fill(_: float) -> Told:
 
 
 def sparse_file(_: float) -> Told:
-    """100 GB that are not there, if such a file may be; then a block here and there, until no more go in."""
+    """100 GB that are not there; then a piece here and there, until no more go in."""
+    size, piece, written = 100_000_000_000, os.urandom(64 * 1024), 0
     with (HERE / "sparse").open("wb", buffering=0) as file:
+        file.truncate(size)
         try:
-            file.truncate(100_000_000_000)
+            for place in range(0, size, 8 * MIB):
+                written += os.pwrite(file.fileno(), piece, place)
         except OSError as error:
-            return {"refused": errno.errorcode[error.errno or 0]}
-        return {"blocks": os.fstat(file.fileno()).st_blocks}
+            shown = os.fstat(file.fileno()).st_size
+            return {"size": shown, "written": written, "refused": errno.errorcode[error.errno or 0]}
+    return {"size": size, "written": written, "refused": ""}
 
 
 def cpu_spin(seconds: float) -> Told:
