@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from resource import RLIMIT_SIGPENDING, getrlimit
 
 import pytest
 
@@ -17,7 +18,9 @@ MEMORY, DISK, CORES = 128, 64, 1.0  # MiB of one container and of the tenant's d
 ONE_OF_EACH = """
 import ctypes, os
 os.openpty()
-assert ctypes.CDLL(None).inotify_init1(0) > 0
+libc = ctypes.CDLL(None)
+assert libc.inotify_init1(0) > 0
+assert libc.timer_create(1, None, ctypes.byref(ctypes.c_void_p())) == 0
 print("has them")
 """
 OOM = "ran out of memory and was killed"
@@ -106,7 +109,7 @@ def test_what_the_kernel_counts_for_all(
     mallory: Hostile, attack: Attack, seconds: float, platform: Platform
 ) -> None:
     """Somebody else still gets of each while all that a tenant can have of it is taken."""
-    with attack("ptys, aio, inotify"):
+    with attack("ptys, aio, inotify, timers"):
         run = mallory.start("python3", "resources.py", "shared_counts", str(seconds + 1))
         mallory.says_something(run)
         platform.cli("login", platform.dashboard, "--token", platform.token)
@@ -116,3 +119,6 @@ def test_what_the_kernel_counts_for_all(
     assert (done.returncode, done.stdout, ended["exit_code"]) == (0, "has them\n", 0), done.stderr
     assert (told["ptys"], told["aio"]) == ([PTYS_MAX, "ENOSPC"], [0, "ENOSYS"])
     assert told["inotify"][1] == "EMFILE"
+    # A timer counts as a signal that waits; where more of those may be than the memory holds, that ends it.
+    timers, refused = told["timers"]
+    assert 0 < timers <= getrlimit(RLIMIT_SIGPENDING)[0] and refused in ("EAGAIN", "killed")
