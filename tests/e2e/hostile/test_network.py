@@ -6,14 +6,15 @@ import json
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
 from ipaddress import IPv4Network
 
 import pytest
 
 from tests.e2e.hostile.conftest import Attack
-from tests.e2e.hostile.tenant import Hostile
+from tests.e2e.hostile.inside.web import ELSEWHERE
+from tests.e2e.hostile.tenant import APP, SLUG, Hostile
 from tests.e2e.platform import PORT, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel]
@@ -88,13 +89,19 @@ def test_forged_packets_and_addresses(mallory: Hostile, attack: Attack) -> None:
     assert set(told.values()) <= {"EPERM", "EAFNOSUPPORT", "EADDRNOTAVAIL"}, told
 
 
-def test_another_port_than_the_apps(mallory: Hostile, attack: Attack, platform: Platform) -> None:
-    """Whoever asks the ingress is led to the app's port, whatever else listens."""
+def test_another_port_than_the_apps(attack: Attack, platform: Platform, seconds: float) -> None:
+    """Whoever asks the ingress is led to the app's port, whatever else listens and whatever port they name."""
+    host, named = f"{APP}-{SLUG}.localhost", f"{APP}-{SLUG}.localhost:{ELSEWHERE}"
+    found, end = set(), time.monotonic() + seconds
     with attack("listening elsewhere"):
-        run = mallory.start("python3", "network.py", "listen", "4444")
-        for host in ("box-mallory.localhost:4444", "box-mallory.localhost"):
-            with suppress(ConnectionError):
-                assert b"Directory listing" in platform.request(host.partition(":")[0], "/").body
-        ended = mallory.ended(run)
-    assert ended["exit_code"] == 0
-    assert json.loads(mallory.lines(run)[-1]["text"]) == {"came": "silence"}
+        while time.monotonic() < end:
+            found |= {
+                platform.request(host, "/", Host=named).body,
+                platform.request(host, f"http://{named}/").body,
+                platform.request(host, "/", X_Forwarded_Host=named, X_Forwarded_Port=str(ELSEWHERE)).body,
+            }
+        with pytest.raises(ConnectionRefusedError):
+            platform.request(host, "/", port=ELSEWHERE)
+    assert found == {b"port 8000, 0 elsewhere"}
+    # Control: the container itself gets there.
+    assert platform.request(host, "/count").body == b"port 8000, 1 elsewhere"

@@ -79,13 +79,6 @@ def _netlink() -> list[str]:
     return said
 
 
-def listen(port: str) -> Told:
-    """Serve a port that is not the app's until somebody comes, or for two seconds."""
-    with socket.create_server(("", int(port))) as server:
-        server.settimeout(2)
-        return {"came": answer(server.accept)}
-
-
 def main() -> None:
     print(json.dumps(globals()[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else "")), flush=True)
 
