@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.e2e.hostile.tenant import APP, INSIDE, SLUG, Hostile
+from tests.e2e.hostile.tenant import APP, INSIDE, Hostile
 from tests.e2e.hostile.watch import AT_REST, REPORTED, Watch
 from tests.e2e.platform import Platform, packed
 
@@ -38,11 +38,8 @@ def mallory(platform: Platform) -> Iterator[Hostile]:
 
 @pytest.fixture(scope="package")
 def stubborn(mallory: Hostile) -> str:
-    """A command that ignores every signal that it can, and was asked to end long before anybody looks."""
-    run = mallory.start("python3", "resources.py", "stubborn", "60")
-    mallory.says_something(run)
-    assert mallory.api(f"/apps/{SLUG}/{APP}/runs/{run}/cancel", "POST", {}).status == 202
-    return run
+    """A command that ignores all that it can, and was asked to end long before anybody looks."""
+    return mallory.ignores_the_end()
 
 
 @pytest.fixture(scope="package")

@@ -108,6 +108,13 @@ class Hostile:
         assert ended["exit_code"] == 0, (ended, lines)
         return dict(json.loads(lines[-1]))
 
+    def ignores_the_end(self) -> str:
+        """A command that ignores every signal that it can, and is asked to end from now on."""
+        run = self.start("python3", "resources.py", "stubborn", "60")
+        self.says_something(run)
+        assert self.api(f"/apps/{SLUG}/{APP}/runs/{run}/cancel", "POST", {}).status == 202
+        return run
+
     # --- builds
     def create(self, app: str) -> None:
         answer = self.api("/apps", "POST", {"tenant": SLUG, "name": app})

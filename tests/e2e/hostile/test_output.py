@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import unicodedata
 from pathlib import Path
 
@@ -77,6 +78,10 @@ def test_tricks_on_terminals(mallory: Hostile, attack: Attack) -> None:
     assert {c for c in shown if unicodedata.category(c) in ("Cc", "Cf")} == {"\n"}
 
 
-def test_who_ignores_sigterm_is_killed(mallory: Hostile, stubborn: str) -> None:
-    ended = mallory.ended(stubborn)
+def test_who_ignores_sigterm_is_killed(mallory: Hostile, attack: Attack, stubborn: str, seconds: float) -> None:
+    """Another one begins to ignore it for the table; the end of its ten seconds nobody waits for."""
+    with attack("ignoring SIGTERM"):
+        mallory.ignores_the_end()
+        time.sleep(seconds)
+        ended = mallory.ended(stubborn)
     assert (ended["status"], ended["exit_code"]) == ("cancelled", 137)
