@@ -3,14 +3,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.hostile.tenant import APP, INSIDE, Hostile
-from tests.e2e.hostile.watch import AT_REST, REPORTED, Watch
+from tests.e2e.hostile.watch import AT_REST, LEDGER, REPORTED, Watch
 from tests.e2e.platform import Platform, packed
 
 REST_SECONDS = 3.0
+NEIGHBOUR = Path(__file__).with_name("neighbour")
 Attack = Callable[[str], AbstractContextManager[None]]
 
 
@@ -43,8 +45,21 @@ def stubborn(mallory: Hostile) -> str:
 
 
 @pytest.fixture(scope="package")
-def watch(mallory: Hostile, stubborn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    """Both are asked from now on, and were for some seconds with nobody attacking."""
+def ledger(platform: Platform) -> Iterator[None]:
+    """Of the neighbour's apps the one that writes."""
+    platform.create(LEDGER)
+    live = platform.deploy(LEDGER, packed(NEIGHBOUR))
+    assert live["status"] == "live", live
+    yield
+    answer = platform.api(f"/apps/demo/{LEDGER}", "DELETE", {"confirm": LEDGER})
+    assert answer.status == 202, answer.body
+
+
+@pytest.fixture(scope="package")
+def watch(
+    mallory: Hostile, stubborn: str, ledger: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Watch]:
+    """All are asked from now on, and were for some seconds with nobody attacking."""
     with Watch(tmp_path_factory.mktemp("watch")).asking() as watch:
         with watch.phase(AT_REST) as phase:
             time.sleep(REST_SECONDS)

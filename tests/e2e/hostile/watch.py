@@ -1,4 +1,4 @@
-"""How a neighbour's app and the dashboard answer meanwhile, and the table of it."""
+"""How a neighbour's apps and the dashboard answer meanwhile, and the table of it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from typing import Any, NamedTuple
 from tests.e2e.hostile.probe import PATIENCE
 from tests.e2e.platform import PORT
 
+LEDGER = "ledger"  # the neighbour's app whose page waits for the disk
 # Who is asked, for what, and how often (seconds).
 ASKED = {
     "neighbour": (f"hello-demo.localhost:{PORT}", "/", "0.02"),
+    "ledger": (f"{LEDGER}-demo.localhost:{PORT}", "/", "0.05"),
     "dashboard": (f"berth.localhost:{PORT}", "/sign-in/", "0.1"),
 }
 AT_REST = "at rest"
 REPORTED = "neighbour under attack"  # the name of the property that a test's report carries the row in
-HEAD = ("attack", "n", "p50 ms", "p99 ms", "x rest", "dashboard p99 ms", "failed")
+HEAD = ("attack", "n", "p50 ms", "p99 ms", "x rest", "disk p99 ms", "x rest", "dashboard p99 ms", "failed")
 
 
 class Sample(NamedTuple):
@@ -33,12 +35,13 @@ class Sample(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Times are in milliseconds; `failed` counts requests to either that got no 200."""
+    """Times are in milliseconds; `failed` counts requests to any that got no 200."""
 
     attack: str
     requests: int
     p50: float
     p99: float
+    disk_p99: float
     dashboard_p99: float
     failed: int
 
@@ -96,6 +99,7 @@ class Watch:
             len(times["neighbour"]),
             percentile(times["neighbour"], 50),
             percentile(times["neighbour"], 99),
+            percentile(times["ledger"], 99),
             percentile(times["dashboard"], 99),
             sum(s.status != 200 for s in found),
         )
@@ -119,12 +123,13 @@ def percentile(values: Sequence[float], percent: int) -> float:
 def table(rows: Iterable[Sequence[Any]]) -> list[str]:
     """Of rows as they come out of the reports (as lists: xdist carries no tuple of ours)."""
     known = list({row[0]: Row(*row) for row in rows}.values())
-    rest = next((row.p99 for row in known if row.attack == AT_REST), math.nan)
+    rest = next(row for row in known if row.attack == AT_REST)
     lines = [HEAD, *(_cells(row, rest) for row in known)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
 
 
-def _cells(row: Row, rest: float) -> tuple[str, ...]:
-    times = (f"{value:.1f}" for value in (row.p50, row.p99, row.p99 / rest, row.dashboard_p99))
+def _cells(row: Row, rest: Row) -> tuple[str, ...]:
+    page, disk = (row.p50, row.p99, row.p99 / rest.p99), (row.disk_p99, row.disk_p99 / rest.disk_p99)
+    times = (f"{value:.1f}" for value in (*page, *disk, row.dashboard_p99))
     return (row.attack, str(row.requests), *times, str(row.failed))
