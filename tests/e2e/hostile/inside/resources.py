@@ -106,7 +106,7 @@ def swap_evasion(seconds: float) -> Told:
     pids = [child(lambda progress=progress: eat(progress)) for progress in seen]  # type: ignore[misc]
     going, most = until(seconds), 0
     ended: list[str] = []
-    while going():
+    while going() or not ended:  # a slow disk takes a while to be swapped to
         most = max(most, sum(struct.unpack("q", progress[:8])[0] for progress in seen))
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid:
