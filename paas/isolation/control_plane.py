@@ -57,13 +57,14 @@ class ControlPlane:
     shared: tuple[Door, ...]  # for root and `berth`
     code: tuple[Door, ...]
     rules: str
+    port: int  # of the ingress, for the whole network
 
 
 def judge(seen: ControlPlane) -> tuple[Row, ...]:
     return rows(PROMISES, seen)
 
 
-def look(paths: Paths, account: str, rules: str) -> ControlPlane:
+def look(paths: Paths, account: str, port: int, rules: str) -> ControlPlane:
     """As root, from Berth's mount namespace. `rules` is from Network.drift."""
     entry, found = pwd.getpwnam(account), processes.of_installation(paths.state)
     supervisord = int((paths.run / "supervisor" / "pid").read_text())
@@ -82,6 +83,7 @@ def look(paths: Paths, account: str, rules: str) -> ControlPlane:
         ),
         code=_doors(paths.state / "code", paths.state / "venv", paths.routes),
         rules=rules,
+        port=port,
     )
 
 
@@ -174,7 +176,7 @@ def _listening(seen: ControlPlane) -> Found:
     problems, ingress = [], set()
     for program in seen.programs:
         for listener in program.listeners:
-            if program.name == INGRESS:
+            if program.name == INGRESS and listener.port == seen.port:
                 ingress.add(str(listener))
             elif not listener.is_loopback:
                 problems.append(f"{program.name} ({program.pid}) listens on {listener}")

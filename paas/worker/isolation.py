@@ -150,7 +150,8 @@ def _machine(report: Report, mended: str) -> None:
         found, answer = _tenant(of, here)
         observations.looked(of, found, answer)
         broken += found.failed
-    own = control_plane.judge(control_plane.look(settings.PATHS, settings.GROUP, here.rules or mended))
+    seen = control_plane.look(settings.PATHS, settings.GROUP, settings.PORT, here.rules or mended)
+    own = control_plane.judge(seen)
     for row in own:
         if row.outcome == "fail":
             log.error("isolation.broken", of="control plane", promise=row.id, found=row.found)

@@ -43,5 +43,6 @@ def plane(**changes: Any) -> ControlPlane:
         shared=(Door(state / "secrets", 0, 0o750),),
         code=(Door(state / "code", 0, 0o755),),
         rules="",
+        port=INGRESS.port,
     )
     return replace(whole, **changes)

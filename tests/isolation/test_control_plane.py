@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import replace
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from paas.isolation import capabilities, control_plane, listeners
 from paas.isolation.control_plane import ControlPlane, Door
 from paas.isolation.listeners import Listener
-from tests.isolation.planes import NOBODY, ROOT, UID, plane, program
+from tests.isolation.planes import INGRESS, NOBODY, ROOT, UID, plane, program
 
 
 def failing(seen: ControlPlane) -> dict[str, str]:
@@ -38,6 +38,7 @@ def with_one(**changes: Any) -> ControlPlane:
 
 
 FORWARDS = Listener(2, IPv6Address("::"), 6379)
+ADMIN = Listener(3, IPv4Address("0.0.0.0"), 2019)
 CASES = {
     "web-processes": [
         (with_one(status=ROOT), "web (100) runs as [0] in groups [0]; web (100) may gain privileges"),
@@ -59,7 +60,10 @@ CASES = {
     ],
     "own-files": [(plane(shared=(Door(Path("/state/db"), UID, 0o755),)), "/state/db has mode 755")],
     "code": [(plane(code=(Door(Path("/state/code"), UID, 0o755),)), f"/state/code is user {UID}'s, mode 755")],
-    "listening": [(with_one(name="valkey", listeners=(FORWARDS,)), "valkey (100) listens on [::]:6379")],
+    "listening": [
+        (with_one(name="valkey", listeners=(FORWARDS,)), "valkey (100) listens on [::]:6379"),
+        (with_one(name="caddy", listeners=(INGRESS, ADMIN)), "caddy (100) listens on 0.0.0.0:2019"),
+    ],
     "fences": [(plane(rules="there is no table"), "there is no table")],
 }
 

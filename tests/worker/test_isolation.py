@@ -66,7 +66,7 @@ def test_a_regress_is_told_everywhere(host: Host, monkeypatch: pytest.MonkeyPatc
     subprocess.run(inside, check=True)
     subprocess.run(["nft", "flush chain inet bwberth forward"], check=True)
     subprocess.run(["nft", "flush set inet bwberth bindings"], check=True)
-    monkeypatch.setattr(control_plane, "look", lambda paths, account, rules: plane(rules=rules))
+    monkeypatch.setattr(control_plane, "look", lambda paths, account, port, rules: plane(rules=rules))
     with structlog.testing.capture_logs() as logs:
         isolation.settle(actions.look_by_itself().pk)
     report = selectors.of_tenant(host.cast.tenant)
