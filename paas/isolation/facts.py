@@ -197,4 +197,11 @@ def asked_for(resources: Mapping[str, Mapping[str, int]]) -> Effective:
 
 def quota_of(limits: Limits) -> Effective:
     """A tenant's quota as its cgroup has to hold it."""
-    return Effective(limits.memory_bytes, limits.swap_bytes, limits.cpu_millis, limits.pids)
+    return Effective(
+        memory_bytes=limits.memory_bytes,
+        swap_bytes=limits.swap_bytes,
+        cpu_millis=limits.cpu_millis,
+        pids=limits.pids,
+        io_bytes=limits.io_bytes or None,
+        io_operations=limits.io_operations or None,
+    )

@@ -9,7 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from paas.linux.cgroups import LIMITING, Cgroup, host_tree, io_throttling, swap_
 from paas.paths import Paths
 from paas.runtime.bundle import MASKED_PATHS, READ_ONLY_PATHS
 from paas.runtime.hosts import this_host
+from paas.runtime.limits import Hold
 from paas.runtime.lives import Life
-from paas.runtime.space import disk_of
-from paas.specs import Effective, TenantSpec
+from paas.runtime.space import Space, disk_of, within
+from paas.specs import Effective, Limits, TenantSpec
 
 PROC = Path("/proc")
 NS_GET_USERNS = 0xB701  # ioctl_ns(2)
@@ -84,7 +85,7 @@ def wanted(place: Place, tenant: TenantSpec, container_id: str, address: IPv4Add
         cgroup=life.cgroup(known).name,
         conmon=f"{place.cgroup_root}/_conmon/{tenant.id}",
         address=address,
-        asked=_asked(life.bundle),
+        asked=_asked(life.bundle, _of_disks(known.limits or Limits(), tenant.quota)),
     )
 
 
@@ -95,13 +96,14 @@ def look(place: Place, wanted: Wanted, here: Here, tenant_of: TenantOf) -> Seen:
     if first is None:
         raise Gone(wanted.container_id)
     try:
-        return _look(life, first, wanted, here, tenant_of)
+        return _look(place, first, wanted, here, tenant_of)
     except (FileNotFoundError, ProcessLookupError) as error:
         raise Gone(wanted.container_id) from error
 
 
-def _look(life: Life, first: int, wanted: Wanted, here: Here, tenant_of: TenantOf) -> Seen:
+def _look(place: Place, first: int, wanted: Wanted, here: Here, tenant_of: TenantOf) -> Seen:
     proc, cgroup = PROC / str(first), Cgroup(wanted.cgroup)
+    tenant = Space(place.paths, place.cgroup_root, wanted.tenant_id)
     beside = {*cgroup.pids(), *here.processes.get(_namespaces(first)["pid"], ())} - {first}
     program = (proc / "exe").stat()
     wire = _wire(proc)
@@ -119,8 +121,8 @@ def _look(life: Life, first: int, wanted: Wanted, here: Here, tenant_of: TenantO
         program=(program.st_dev, program.st_ino),
         files={int(file.name): str(file.readlink()) for file in (proc / "fd").iterdir()},
         wire=wire,
-        held=cgroup.effective(),
-        conmon=_conmon(life),
+        held=Hold(tenant.slice, cgroup, disk_of(place.paths.state)).effective(),
+        conmon=_conmon(place.life(wanted.container_id)),
         tenant_by_address=tenant_of(wanted.container_id, address) if address else None,
     )
 
@@ -218,11 +220,21 @@ def _conmon(life: Life) -> tuple[str, ...] | None:
     return None
 
 
-def _asked(bundle: Path) -> Effective:
+def _of_disks(limits: Limits, quota: Limits) -> Limits:
+    """On v1 a tenant's containers have its quota together, and nothing beneath it (see paas.runtime.limits)."""
+    if host_tree().version == 2 or not (quota.io_bytes or quota.io_operations):
+        return within(limits, quota)
+    rate, operations = quota.io_bytes or limits.io_bytes, quota.io_operations or limits.io_operations
+    return replace(limits, io_bytes=rate, io_operations=operations)
+
+
+def _asked(bundle: Path, of_disks: Limits) -> Effective:
+    """Those on disks are in no config: Berth sets them itself."""
     try:
         config: Mapping[str, Mapping[str, Mapping[str, Mapping[str, int]]]] = json.loads(
             (bundle / "config.json").read_text()
         )
     except FileNotFoundError as error:
         raise Gone(bundle.name) from error
-    return facts.asked_for(config["linux"]["resources"])
+    found = facts.asked_for(config["linux"]["resources"])
+    return replace(found, io_bytes=of_disks.io_bytes or None, io_operations=of_disks.io_operations or None)

@@ -184,6 +184,26 @@ def judge_swap(held: Effective, asked: Effective, can_be_limited: bool) -> Found
     return Found("pass", f"{has >> 20:,} MiB")
 
 
+def _traffic(case: Case) -> Found:
+    return judge_traffic(case.seen.held, case.wanted.asked, case.here.limits_disks)
+
+
+def judge_traffic(held: Effective, asked: Effective, can_be_limited: bool) -> Found:
+    if not can_be_limited:
+        return Found("n/a", "this kernel limits no disk: see bin/up --check")
+    pairs = (
+        ("bytes", held.io_bytes, asked.io_bytes),
+        ("operations", held.io_operations, asked.io_operations),
+    )
+    problems = [
+        f"{'no limit on' if has is None else f'up to {has:,}'} {name} a second, where {wanted:,} was asked for"
+        for name, has, wanted in pairs
+        if wanted and (has is None or has > wanted)
+    ]
+    said = " and ".join(f"{has:,} {name} a second" for name, has, _ in pairs if has)
+    return verdict(problems, said or "none was asked for")
+
+
 def _process_limits(case: Case) -> Found:
     limits, problems = case.seen.hard_limits, []
     files, core = limits.get("Max open files", "unlimited"), limits.get("Max core file size", "unlimited")
@@ -275,6 +295,12 @@ CONTRACT: tuple[Promise[Case], ...] = (
     Promise("cgroup", "Control group", "Below its tenant's, with every process of it.", _cgroup),
     Promise("limits", "Limits", "Memory, cpu and processes limited, to what was asked for.", _limits),
     Promise("swap", "Swap", "Limited, to what was asked for.", _swap),
+    Promise(
+        "traffic",
+        "Disk traffic",
+        "What is read and written limited, to what was asked for.",
+        _traffic,
+    ),
     Promise(
         "process-limits",
         "Process limits",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from paas.isolation import gather
 from paas.isolation.facts import Here, quota_of
-from paas.isolation.judge import judge_swap, limit_problems, shown
+from paas.isolation.judge import judge_swap, judge_traffic, limit_problems, shown
 from paas.isolation.rows import Found, Promise, Row, rows, verdict
 from paas.runtime.space import Space, effective
 from paas.specs import Effective, TenantSpec
@@ -44,20 +44,7 @@ def _swap(case: TenantCase) -> Found:
 def _traffic(case: TenantCase) -> Found:
     if case.held is None:
         return NOTHING_RUNS
-    if not case.here.limits_disks:
-        return Found("n/a", "this kernel limits no disk: see bin/up --check")
-    quota, held = case.tenant.quota, case.held
-    pairs = (
-        ("bytes", held.io_bytes, quota.io_bytes),
-        ("operations", held.io_operations, quota.io_operations),
-    )
-    problems = [
-        f"{'no limit on' if has is None else f'up to {has:,}'} {name} a second, where {wanted:,} was asked for"
-        for name, has, wanted in pairs
-        if wanted and (has is None or has > wanted)
-    ]
-    said = " and ".join(f"{has:,} {name} a second" for name, has, _ in pairs if has)
-    return verdict(problems, said or "no quota")
+    return judge_traffic(case.held, quota_of(case.tenant.quota), case.here.limits_disks)
 
 
 def _disk(case: TenantCase) -> Found:

@@ -17,7 +17,8 @@ from paas.isolation.gather import Gone, Place
 from paas.linux.cgroups import Cgroup, host_tree, swap_accounting
 from paas.runtime.bundle import oci_config
 from paas.runtime.seccomp import PROGRAM_ANNOTATION
-from paas.specs import MIB, ContainerSpec, Effective
+from paas.runtime.space import disk_of
+from paas.specs import MIB, ContainerSpec, Effective, Limits
 from tests.runtime.conftest import BASE, UID_BASE, Bed
 
 pytestmark = pytest.mark.kernel
@@ -33,7 +34,7 @@ def place(bed: Bed) -> Place:
 
 def facts_of(bed: Bed, spec: ContainerSpec) -> tuple[Seen, Wanted, Here]:
     here = gather.here(place(bed), bed.runtime.list(), "")
-    wanted = gather.wanted(place(bed), bed.tenant, spec.id, spec.address)
+    wanted = gather.wanted(place(bed), spec.tenant, spec.id, spec.address)
     return gather.look(place(bed), wanted, here, lambda container, address: None), wanted, here
 
 
@@ -174,8 +175,8 @@ def test_what_is_really_weaker_fails(weak: dict[str, str], row: str) -> None:
 
 
 def test_every_promise_is_broken_somewhere(weak: dict[str, str]) -> None:
-    """The root below; what is of the network in tests/worker/test_isolation.py, where there is one."""
-    assert ALL - WEAK.keys() == {"root", "network", "network-rules"}
+    """Root and traffic below; what is of the network in tests/worker/test_isolation.py, where there is one."""
+    assert ALL - WEAK.keys() == {"root", "traffic", "network", "network-rules"}
 
 
 def test_a_root_file_system_that_is_no_overlay(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,6 +260,38 @@ def test_limits_above_what_was_asked_for(whole: tuple[Seen, Wanted, Here]) -> No
     assert found["limits"] == "memory up to 67,108,864, where 1,048,576 was asked for"
     more = replace(wanted.asked, memory_bytes=1 << 40)
     assert "limits" not in failures(seen, replace(wanted, asked=more), here)
+
+
+@pytest.mark.parametrize("quota", [(0, 0), (0, 500), (30 * MIB, 700)])
+def test_limits_on_disks_that_somebody_took_away(bed: Bed, quota: tuple[int, int]) -> None:
+    """The container's own or, on v1, those that its tenant's containers have together."""
+    own = Limits(64 * MIB, 0, pids=32, io_bytes=20 * MIB, io_operations=600)
+    tenant = replace(bed.tenant, quota=replace(bed.tenant.quota, io_bytes=quota[0], io_operations=quota[1]))
+    bed.runtime.apply_quota(tenant)
+    spec = running(bed, bed.spec("sleep 60", limits=own, tenant=tenant))
+    seen, wanted, here = facts_of(bed, spec)
+    assert "traffic" not in failures(seen, wanted, here)
+    if here.limits_disks:
+        held = seen.held.io_bytes, seen.held.io_operations
+        assert held == (wanted.asked.io_bytes, wanted.asked.io_operations)
+        together = host_tree().version == 1 and any(quota)
+        assert held == ((quota[0] or own.io_bytes, quota[1]) if together else (own.io_bytes, quota[1] or 600))
+        cgroup = f"{bed.runtime.cgroup_root}/{tenant.id}"
+        Cgroup(cgroup if together else f"{cgroup}/{spec.id}").limit_io(Limits(), disk_of(bed.paths.state))
+        assert re.fullmatch(
+            r"no limit on bytes a second, where [\d,]+ was asked for; no limit on operations a second, .*",
+            failing(bed, spec)["traffic"],
+        )
+    bed.runtime.apply_quota(bed.tenant)
+
+
+def test_limits_on_disks_above_what_was_asked_for(whole: tuple[Seen, Wanted, Here]) -> None:
+    seen, wanted, here = whole
+    more = replace(seen, held=replace(seen.held, io_bytes=MIB + 1))
+    less = replace(wanted, asked=replace(wanted.asked, io_bytes=MIB))
+    found = failures(more, less, replace(here, limits_disks=True))
+    assert found["traffic"] == "up to 1,048,577 bytes a second, where 1,048,576 was asked for"
+    assert "traffic" not in failures(more, less, replace(here, limits_disks=False))
 
 
 def test_a_kernel_that_limits_no_swap_is_told_not_blamed(whole: tuple[Seen, Wanted, Here]) -> None:
