@@ -12,7 +12,8 @@ VM_OVERHEAD = 160 * MIB  # a kernel and what runs beside the app, in a small vir
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Of the machine (`memory`, `available`, `swap_*`) and of all live containers."""
+    """Of the machine (`memory`, `available`, `disk`) and of all live containers. `disk_promised` is what all
+    tenants' disks, which are sparse files, may grow to."""
 
     memory: int
     available: int
@@ -24,11 +25,18 @@ class Totals:
     swap: int
     containers: int
     asleep: int
+    disk: int = 0
+    disk_promised: int = 0
 
     @property
     def overcommit(self) -> float:
         """Limits of all containers against the machine's memory: 1.0 is all of it promised once."""
         return self.reserved / self.memory if self.memory else 0.0
+
+    @property
+    def disk_overcommit(self) -> float:
+        """The same of the tenants' disks and the machine's."""
+        return self.disk_promised / self.disk if self.disk else 0.0
 
     def fits(self, size: int, asleep_percent: int, reserve: int) -> int:
         """How many more apps that need `size` when awake, of which so many sleep, above `reserve`."""

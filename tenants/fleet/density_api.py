@@ -62,8 +62,9 @@ class RowOut(Schema):
 
 
 class DensityOut(Schema):
-    """`overcommit` is `reserved` by `memory`. `fits`: how many more apps of `size` MiB, `asleep` percent
-    of them asleep. `as_machines`: what as many virtual machines of `machine` MiB would take."""
+    """`overcommit` is `reserved` by `memory`. `disk_promised`: what all tenants' disks may grow to, on `disk`.
+    `fits`: how many more apps of `size` MiB, `asleep` percent of them asleep. `as_machines`: what as many
+    virtual machines of `machine` MiB would take."""
 
     memory: int
     available: int
@@ -77,6 +78,8 @@ class DensityOut(Schema):
     containers: int
     asleep: int
     overcommit: float
+    disk: int
+    disk_promised: int
     fits: int
     as_machines: int
     rows: list[RowOut]
@@ -93,8 +96,9 @@ def density(request: HttpRequest, asked: Query[Asked]) -> DensityOut:
     rows = ledger.rows(asked.by, "unshared_bytes" if asked.sort == "unshared" else asked.sort)[: asked.limit]
     listed = ledger.with_advice(rows) if asked.by == "process" else list(rows)
     names = ("memory", "available", "reserved", "used", "anonymous", "file", "mapped", "swap")
+    of_disk = ("disk", "disk_promised")
     return DensityOut(
-        **{name: getattr(found, name) for name in (*names, "containers", "asleep")},
+        **{name: getattr(found, name) for name in (*names, *of_disk, "containers", "asleep")},
         overcommit=round(found.overcommit, 3),
         kept_back=reserve(found.memory),
         fits=found.fits(asked.size * MIB, asked.asleep, reserve(found.memory)),

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import BigIntegerField, Count, F, Max, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
+from tenants.accounts.models import Tenant
 from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
 from tenants.fleet.density import Totals
@@ -100,4 +101,6 @@ def totals() -> Totals:
         **{name: sums[name] or 0 for name in ("reserved", "used", "anonymous", "file", "mapped", "swap")},
         containers=sums["containers"],
         asleep=sums["asleep"],
+        disk=machine.disk_bytes,
+        disk_promised=Tenant.objects.aggregate(all=Sum("disk_bytes"))["all"] or 0,
     )

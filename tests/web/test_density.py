@@ -92,6 +92,7 @@ def test_only_administrators_see_it_and_all_see_the_same(cast: Cast, row: Contai
     assert found["rows"][0]["advice"] == 80 * MIB and found["rows"][0]["process"] == "web"
     assert found["fits"] == (3 * GIB - 256 * MIB) // (33 * MIB)
     assert found["as_machines"] == (512 + 160) * MIB
+    assert found["disk_promised"] == cast.tenant.disk_bytes + cast.other.disk_bytes
 
 
 def test_it_costs_the_same_with_thousands(
@@ -128,6 +129,7 @@ def test_how_many_more_fit() -> None:
     assert totals.fits(100 * MIB, 0, GIB) == 10
     assert totals.fits(100 * MIB, 100, GIB) == 512
     assert totals.fits(100 * MIB, 0, 3 * GIB) == 0
+    assert replace(totals, disk=GIB, disk_promised=5 * GIB // 2).disk_overcommit == 2.5
 
 
 def test_private_pages_and_a_part_of_the_shared_ones() -> None:
