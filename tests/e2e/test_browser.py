@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import re
+import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,20 +18,21 @@ from tests.e2e.platform import ROOT, Platform, packed
 
 pytestmark = pytest.mark.e2e
 SITE = ROOT / "examples" / "static-site"
+HALF_A_MIB = 512 * 1024
 SOON = 60_000  # milliseconds
 
 
 def test_from_sign_in_to_roll_back(platform: Platform, signed_in: Page, tmp_path: Path) -> None:
-    page = signed_in
+    page, archive = signed_in, tmp_path / "site.tar.gz"
     page.goto(f"{platform.dashboard}/apps/new/")
     page.get_by_label("Name").fill("journey")
     page.get_by_role("button", name="Make app").click()
     page.wait_for_url("**/t/demo/journey/")
-    for text in ("first words", "second words"):
-        archive = tmp_path / "site.tar.gz"
-        archive.write_bytes(packed(SITE, **{"index.html": f"<h1>{text}</h1>"}))
+    for text, send in (("first words", choose), ("second words", drop)):
+        files = {"index.html": f"<h1>{text}</h1>", "noise": secrets.token_hex(HALF_A_MIB)}
+        archive.write_bytes(packed(SITE, **files))
         page.goto(f"{platform.dashboard}/t/demo/journey/")
-        page.locator("input[type=file]").set_input_files(archive)
+        send(page, archive)
         page.wait_for_url("**/builds/**", timeout=SOON)
         expect(page.get_by_text("Builder: static").first).to_be_visible(timeout=SOON)
         expect(page.get_by_text("released as v").first).to_be_visible(timeout=SOON)
@@ -35,7 +40,7 @@ def test_from_sign_in_to_roll_back(platform: Platform, signed_in: Page, tmp_path
         page.goto(f"{platform.dashboard}/t/demo/journey/")
         expect(page.get_by_text("Running").first).to_be_visible(timeout=SOON)
         platform.settled("journey")
-        assert text.encode() in platform.app("journey").body
+        demand_opens(page, text)
     page.goto(f"{platform.dashboard}/t/demo/journey/releases/")
     page.get_by_role("button", name="Roll back").first.click()
     dialog = page.get_by_role("dialog")
@@ -43,7 +48,60 @@ def test_from_sign_in_to_roll_back(platform: Platform, signed_in: Page, tmp_path
         dialog.get_by_role("button", name="Roll back").click()
     expect(page.get_by_text("v3").first).to_be_visible(timeout=SOON)
     assert platform.settled("journey")["version"] == 3
-    assert b"first words" in platform.app("journey").body
+    page.goto(f"{platform.dashboard}/t/demo/journey/")
+    demand_opens(page, "first words")
+
+
+def choose(page: Page, archive: Path) -> None:
+    page.locator("input[type=file]").set_input_files(archive)
+
+
+def drop(page: Page, archive: Path) -> None:
+    """As a person drags it there: at first by a slow line, on which its progress is seen, and stopped."""
+    zone, progress = page.locator(".drop"), page.locator(".drop progress")
+    held = page.evaluate_handle(
+        """([name, data]) => {
+            const held = new DataTransfer(), bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+            held.items.add(new File([bytes], name));
+            return held;
+        }""",
+        [archive.name, base64.b64encode(archive.read_bytes()).decode()],
+    )
+    expect(progress).to_be_hidden()
+    with slow_line(page):
+        zone.dispatch_event("dragenter", {"dataTransfer": held})
+        expect(zone).to_have_attribute("data-over", "")
+        zone.dispatch_event("drop", {"dataTransfer": held})
+        expect(page.locator(".drop [data-note]")).to_have_text(
+            re.compile(r"^Sending site\.tar\.gz: \d+ KiB of \d+ KiB$")
+        )
+        expect(progress).to_be_visible()
+        value, most = progress.evaluate("bar => [bar.value, bar.max]")
+        assert 0 < value < most == archive.stat().st_size
+        page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped. Nothing was deployed.")).to_be_visible()
+    expect(progress).to_be_hidden()
+    zone.dispatch_event("drop", {"dataTransfer": held})
+
+
+@contextmanager
+def slow_line(page: Page) -> Iterator[None]:
+    """From here to the dashboard, until the end."""
+    line = page.context.new_cdp_session(page)
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    line.send("Network.enable")
+    line.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 200_000})
+    yield
+    line.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
+    line.detach()
+
+
+def demand_opens(page: Page, text: str) -> None:
+    """By the button of the app's page, in a tab of its own."""
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Open", exact=True).click()
+    expect(opened.value.get_by_role("heading", name=text)).to_be_visible()
+    opened.value.close()
 
 
 BOAT = """\
