@@ -52,22 +52,39 @@ def test_a_folder_in_which_nothing_changed_is_neither_sent_nor_built(platform: P
     assert platform.app("unchanged").status == 200
 
 
-@pytest.mark.parametrize(
-    ("example", "says"),
-    [
-        ("crashes-at-start", "before it was ready"),
-        ("never-listens", "nothing listens on port"),
-        ("bad-config", "berth.toml"),
-        ("fails-to-build", "exit"),
-    ],
-)
-def test_a_broken_example_says_why(platform: Platform, example: str, says: str) -> None:
+BROKEN = {
+    "crashes-at-start": (
+        "web.1 exited with status 1 before it was ready",
+        "read the end of its log, correct it and deploy again",
+        ["KeyError: 'DATABASE_URL'"],
+    ),
+    "never-listens": (
+        "web.1 was not ready within 5 s: nothing listens on port 8000 ($PORT)",
+        "listen on 0.0.0.0 and the port in $PORT, or set [health] in berth.toml",
+        [],
+    ),
+    "bad-config": (
+        "berth.toml, line 6: processes.web.memmory: is not known",
+        "did you mean 'memory'? allowed here: command, memory, cpu, count, private, port, sleep",
+        [],
+    ),
+    "fails-to-build": (
+        'Dockerfile, line 4: `RUN echo "compiling the assets" && echo "assets.map: no such file" >&2 '
+        "&& exit 3` exited with 3",
+        "the log above says why",
+        ["assets.map: no such file"],
+    ),
+}
+
+
+@pytest.mark.parametrize("example", BROKEN)
+def test_a_broken_example_says_why(platform: Platform, example: str) -> None:
     name = example.replace("-", "")
     platform.create(name)
     outcome = platform.deploy(name, packed(EXAMPLES / "broken" / example))
     assert outcome["status"] == "failed"
-    assert says in outcome["error"]["summary"], outcome["error"]
-    assert outcome["error"]["hint"]
+    error = outcome["error"]
+    assert (error["summary"], error["hint"], error["details"].get("log", [])[-1:]) == BROKEN[example]
 
 
 IMPOSTOR = """\
