@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from paas.builder.plan import RunStep
+from paas.builder.plan import CacheMount, RunStep
 from paas.errors import BadInput
 from tests.builder.planning import PlanOf, bases, lines, put
 
@@ -31,6 +31,50 @@ def test_go_in_cmd_and_vendored(plan_of: PlanOf) -> None:
     assert isinstance(run, RunStep) and dict(run.env)["GOFLAGS"] == "-mod=vendor"
     with pytest.raises(BadInput, match=r"\./cmd has several programs"):
         plan_of({**files, "cmd/other/main.go": ""})
+
+
+REQUIRING = """\
+module a
+require (
+	example.org/far v1.0.0
+	example.org/near v0.0.0
+)
+replace example.org/near => ./libs/near/
+replace example.org/out => ../out
+"""
+
+
+def test_go_downloads_modules_before_the_source_is_there(plan_of: PlanOf) -> None:
+    files = {
+        "go.mod": REQUIRING,
+        "go.sum": "",
+        "main.go": "package main\n",
+        "libs/near/go.mod": "module near\n",
+    }
+    plan, _ = plan_of(files)
+    assert put(plan)[:4] == [
+        "WORKDIR /build", "WORKDIR /modules", "COPY go.mod go.sum libs/near/go.mod /app/", "COPY . /app/",
+    ]  # fmt: skip
+    assert lines(plan) == [
+        "GOMODCACHE=/var/cache/go/modules go mod download && "
+        "GOPROXY=file:///var/cache/go/modules/cache/download GOSUMDB=off go mod download",
+        "go build -ldflags='-s -w' -o /build/ .",
+    ]
+    runs = [step for step in plan.stages[0].steps if isinstance(step, RunStep)]
+    assert [step.mounts for step in runs] == [(CacheMount("/var/cache/go", "go"),)] * 2
+    assert {dict(step.env)["GOMODCACHE"] for step in runs} == {"/modules"}
+
+
+@pytest.mark.parametrize(
+    "more", [{"vendor/modules.txt": ""}, {"go.work": "use ."}, {"go.mod": "module a\n// require nothing\n"}]
+)
+def test_go_has_no_layer_of_modules_where_go_mod_does_not_say_all(
+    plan_of: PlanOf, more: dict[str, str]
+) -> None:
+    plan, _ = plan_of({"go.mod": REQUIRING, "main.go": "package main\n", **more})
+    assert put(plan)[:2] == ["WORKDIR /build", "COPY . /app/"]
+    run = plan.stages[0].steps[-1]
+    assert isinstance(run, RunStep) and dict(run.env)["GOMODCACHE"] == "/var/cache/go/modules"
 
 
 def test_php_with_and_without_composer(plan_of: PlanOf) -> None:

@@ -10,7 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,60 @@ def test_a_changed_source_installs_nothing_again(
     log = platform.build_log(name)
     assert log.count(": cached\n") == cached, log
     assert log.count("\nStep ") - log.count(": cached\n") == (4 if name == "hello-go" else 1), log
+
+
+GREETING = {"go.mod": "module example.org/greeting\n", "greeting.go": 'package greeting\n\nconst Word = "Hi"\n'}
+GO_MAIN = """package main
+
+import "example.org/greeting"
+import "net/http"
+import "os"
+
+func answer(out http.ResponseWriter, _ *http.Request) { out.Write([]byte(greeting.Word + "%s")) }
+
+func main() { http.ListenAndServe(":"+os.Getenv("PORT"), http.HandlerFunc(answer)) }
+"""
+# What `go mod download` would have left for every app of the tenant, had an index been reachable.
+SEED = """FROM python:3
+USER 1000:1000
+COPY . /seed
+RUN --mount=type=cache,id=go,target=/var/cache/go,uid=1000,gid=1000 cp -r /seed/modules /var/cache/go/
+EXPOSE 8000
+CMD ["python3", "-m", "http.server", "8000"]
+"""
+
+
+def test_go_modules_are_a_layer_filled_from_the_tenants_cache(
+    platform: Platform, deployed: dict[str, Any], tmp_path: Path
+) -> None:
+    sums = module_in_cache(tmp_path / "modules/cache/download", "example.org/greeting", GREETING)
+    platform.create("modules")
+    assert platform.deploy("modules", packed(tmp_path, Dockerfile=SEED))["status"] == "live"
+    (tmp_path / "app").mkdir()
+    require = "module example.org/app\n\ngo 1.19\n\nrequire example.org/greeting v1.0.0\n"
+    for mark, how in (("!", ""), ("?", ": cached")):
+        files = {"go.mod": require, "go.sum": sums, "main.go": GO_MAIN % mark}
+        assert platform.deploy("modules", packed(tmp_path / "app", **files))["status"] == "live"
+        assert platform.app("modules").body.decode() == f"Hi{mark}"
+        assert f"\nStep 4/8 RUN go mod download{how}\n" in platform.build_log("modules")
+
+
+def module_in_cache(folder: Path, name: str, files: dict[str, str]) -> str:
+    """Version 1.0.0 as in GOMODCACHE/cache/download; gives its lines of go.sum. See https://go.dev/ref/mod."""
+    versions = folder / name / "@v"
+    versions.mkdir(parents=True)
+    with zipfile.ZipFile(versions / "v1.0.0.zip", "w") as archive:
+        for path, text in files.items():
+            archive.writestr(f"{name}@v1.0.0/{path}", text)
+    whole = go_hash({f"{name}@v1.0.0/{path}": text for path, text in files.items()})
+    for end, text in (("info", '{"Version": "v1.0.0"}'), ("mod", files["go.mod"]), ("ziphash", whole)):
+        (versions / f"v1.0.0.{end}").write_text(text)
+    return f"{name} v1.0.0 {whole}\n{name} v1.0.0/go.mod {go_hash({'go.mod': files['go.mod']})}\n"
+
+
+def go_hash(files: dict[str, str]) -> str:
+    lines = (f"{sha256(text.encode()).hexdigest()}  {path}\n" for path, text in sorted(files.items()))
+    return "h1:" + b64encode(sha256("".join(lines).encode()).digest()).decode()
 
 
 def test_djangos_static_files_are_served(platform: Platform, deployed: dict[str, Any]) -> None:

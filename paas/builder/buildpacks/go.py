@@ -1,7 +1,9 @@
-"""Go: a static binary, built with the module's own dependencies, on the plain Debian base beside the source."""
+"""Go: the modules that go.mod names, then a static binary built with them, on the plain Debian base beside the
+source."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from paas.builder.buildpacks.shape import (
@@ -10,22 +12,31 @@ from paas.builder.buildpacks.shape import (
     Request,
     app_env,
     command,
+    put,
     put_source,
     take,
     there_is,
 )
 from paas.builder.buildpacks.versions import Wish, choose, first, from_config
 from paas.builder.config import BuildConfig
-from paas.builder.plan import APP_OWNER, FilesStep, Folder, ImageSettings, Plan, Stage
+from paas.builder.plan import APP_OWNER, FilesStep, Folder, ImageSettings, Plan, Stage, Step
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 
 NAME = "go"
-MANIFEST = "go.mod"
-_OUT = "/build"
+MANIFEST, SUMS = "go.mod", "go.sum"
+_OUT, _MODULES = "/build", "/modules"
 _CACHE = "/var/cache/go"
+_FETCHED = f"{_CACHE}/modules"
+# Into what builds share, then from there into a layer: checked against go.sum both times, asked for only once.
+_DOWNLOAD = (
+    f"GOMODCACHE={_FETCHED} go mod download && "
+    f"GOPROXY=file://{_FETCHED}/cache/download GOSUMDB=off go mod download"
+)
 _GO_LINE = re.compile(r"go\s+(\d+(?:\.\d+){0,2})")
 _MODULE_LINE = re.compile(r'module\s+"?([^\s"]+)"?')
+_REQUIRE = re.compile(r"^\s*require\b", re.MULTILINE)
+_LOCAL = re.compile(r'=>\s*"?(\.{1,2}/[^\s"]*)')
 _MAIN = re.compile(r"^package\s+main\b", re.MULTILINE)
 _HINT = "see the last lines: `go mod tidy` mends go.sum; a package that needs C takes a Dockerfile"
 
@@ -49,6 +60,7 @@ def plan(request: Request) -> Plan:
     builder = request.bases.to_build(choose(NAME, wish, request.bases.suite))
     base = request.bases.debian()
     vendored = source.exists("vendor/modules.txt")
+    named = () if vendored else _names_modules(source, text)
     env = app_env(
         builder,
         CGO_ENABLED="0",
@@ -56,7 +68,7 @@ def plan(request: Request) -> Plan:
         GOTOOLCHAIN="local",
         GOPATH=f"{_CACHE}/path",
         GOCACHE=f"{_CACHE}/build",
-        GOMODCACHE=f"{_CACHE}/modules",
+        GOMODCACHE=_MODULES if named else _FETCHED,
     )
     what, program = _target(source, text)
     build = command(
@@ -71,15 +83,33 @@ def plan(request: Request) -> Plan:
     return Plan(
         builder=NAME,
         stages=(
-            Stage(builder.name, (out, put_source(), build)),
+            Stage(builder.name, (out, *_download(named, env), put_source(), build)),
             Stage(base.name, (put_source(), take(0, f"{_OUT}/", f"{HOME}/bin/"))),
         ),
         image=ImageSettings(env=tuple(app_env(base, f"{HOME}/bin").items()), workdir=HOME, user=APP_OWNER),
         command=(f"{HOME}/bin/{program}",) if program else (),
         is_guess=True,
         missing_command="./cmd has several programs: add a Procfile with a line such as `web: server`",
-        files_read=(MANIFEST, *(name for name in ("go.sum", "vendor/modules.txt") if source.exists(name))),
+        files_read=(MANIFEST, *(name for name in (SUMS, "vendor/modules.txt") if source.exists(name))),
     )
+
+
+def _names_modules(source: Tree, manifest: str) -> tuple[str, ...]:
+    """The files that `go mod download` reads; none where go.mod asks for no module, or is not alone."""
+    if not _REQUIRE.search(manifest) or source.exists("go.work"):
+        return ()
+    local = (f"{posixpath.normpath(folder)}/{MANIFEST}" for folder in _LOCAL.findall(manifest))
+    files = (SUMS, *(path for path in local if not path.startswith("../")))
+    return (MANIFEST, *dict.fromkeys(path for path in files if source.exists(path)))
+
+
+def _download(named: tuple[str, ...], env: dict[str, str]) -> tuple[Step, ...]:
+    """Layers that are made again only when the files that name the modules change."""
+    if not named:
+        return ()
+    here = FilesStep(f"WORKDIR {_MODULES}", (Folder(_MODULES, APP_OWNER),))
+    run = command("go mod download", _DOWNLOAD, env, caches={_CACHE: "go"}, file=MANIFEST, hint=_HINT)
+    return here, put(named), run
 
 
 def _wish(text: str) -> Wish | None:
