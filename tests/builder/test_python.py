@@ -168,7 +168,8 @@ def test_uv_lock(plan_of: PlanOf) -> None:
     project = "[project]\nname='a'\n"
     lock = "[[package]]\nname = 'Uvicorn'\n[[package]]\nname = 'a'\nsource = { virtual = '.' }\n"
     plan, (web,) = plan_of({"pyproject.toml": project, "uv.lock": lock, "main.py": FASTAPI})
-    assert lines(plan)[0].endswith("&& uv sync --frozen --no-dev --no-install-project --compile-bytecode")
+    sync = "uv sync --frozen --no-dev --no-install-project --compile-bytecode"
+    assert lines(plan)[0].endswith(f"&& {sync} && rm -f /tmp/uv-*.lock")
     assert web.args[-1].startswith("exec uvicorn ")
 
 

@@ -51,6 +51,8 @@ def environment() -> dict[str, str]:
     """For each of them; what one does not know does it no harm."""
     return {
         "NPM_CONFIG_CACHE": f"{CACHE}/npm",
+        # pnpm and Yarn 1 would keep themselves compiled, in /tmp of the layer.
+        "DISABLE_V8_COMPILE_CACHE": "1",
         "NPM_CONFIG_STORE_DIR": f"{CACHE}/pnpm",
         "NPM_CONFIG_UPDATE_NOTIFIER": "false",
         "NPM_CONFIG_FUND": "false",

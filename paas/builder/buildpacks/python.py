@@ -115,7 +115,7 @@ def _dependencies(source: Tree) -> Dependencies:
         files = (_PYPROJECT, "uv.lock")
         return Dependencies(
             files,
-            f"{title} --compile-bytecode",
+            f"{title} --compile-bytecode && rm -f /tmp/uv-*.lock",  # its own, which would stay in the layer
             title,
             python_locks.names_in_lock(source, "uv.lock"),
             local=python_locks.local_in_uv_lock(source),
