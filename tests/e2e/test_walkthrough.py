@@ -44,12 +44,11 @@ NOT_RUN = {
         UNINSTALL,
         "sudo apt-get remove crun runc conmon catatonit tini mmdebstrap skopeo nftables",
     ): "others on this machine need them",
-    (BENCH, "sudo apt-get install docker.io iptables"): "the tests go without Docker",
+    (BENCH, "sudo apt-get install docker.io iptables"): "bin/test has installed them",
     (BENCH, "sudo bin/bench hostile"): "it is the tests of tests/e2e/hostile",
-    (BENCH, "sudo bin/bench launch --docker"): "the tests go without Docker",
-    (BENCH, "sudo bin/bench deploy --docker"): "the tests go without Docker",
-    (BENCH, "sudo bin/bench build --docker"): "the tests go without Docker",
-    (BENCH, "sudo bin/bench density --docker"): "the tests go without Docker",
+    (BENCH, "sudo bin/bench deploy --docker"): "it takes minutes: `launch` alone is run with Docker beside it",
+    (BENCH, "sudo bin/bench build --docker"): "it takes minutes: `launch` alone is run with Docker beside it",
+    (BENCH, "sudo bin/bench density --docker"): "it takes minutes: `launch` alone is run with Docker beside it",
 }
 # What is run instead.
 INSTEAD = {
@@ -61,6 +60,7 @@ HERE = {
     ".localhost:8080": f".localhost:{PORT}",
     "--port 80 ": f"--port {LOW_PORT} ",
     "--rounds 20": "--rounds 1",
+    "bench launch --docker": "bench launch --docker --rounds 1",
     "--containers 100": "--containers 3",
     "--apps 1000 --minutes 10": "--apps 2 --minutes 0.05",
     "berth_…": "{token}",
