@@ -1,4 +1,4 @@
-"""Images that podman and Docker made: Berth runs what is pushed to a registry, and what they save."""
+"""Podman, Docker and Berth take each other's images, by registry and as files, and run them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 import subprocess
 import tarfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-from bench.docker import Docker
-from paas.worker import builds, launch
+from bench.docker import NAMESPACE, NAMESPACES, Docker
+from paas.worker import builds, launch, registry
 from paas.worker.roll_out import start_process
 from tenants.registries import actions as registries
 from tenants.releases import actions, serial
@@ -24,6 +26,14 @@ from tests.worker.registries import OPEN, Outside
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 NAME, GREETING = "localhost/foreign/shop:1", "hello from abroad"
+BOAT = f"{OPEN}/demo/boat"
+# What this machine's podman cannot give a container.
+SHUT = (
+    "--network=none",
+    "--ulimit=nofile=1024:1024",
+    "--ulimit=nproc=1024:1024",
+    "--security-opt=seccomp=unconfined",
+)
 CHANGES = ("ENV PATH=/bin", f'CMD ["sh", "-c", "echo {GREETING}; sleep 60"]')
 
 
@@ -117,3 +127,73 @@ def test_what_docker_saves_runs(host: Host, docker: Docker, tmp_path: Path) -> N
     docker("import", *(f"--change={change}" for change in CHANGES), str(rootfs(tmp_path)), NAME)
     docker("save", "-o", str(tmp_path / "saved"), NAME)
     demand_runs(host, uploaded(host, tmp_path / "saved"))
+
+
+def pushed(host: Host, image: str) -> str:
+    """The digest that it has in the registry."""
+    push = registries.push(actor=host.cast.developer, app=host.cast.app, release=host.release, image=image)
+    registry.settle_push(push.pk)
+    push.refresh_from_db()
+    assert push.status == "done", push.error
+    return push.digest
+
+
+def test_what_berth_pushes_podman_runs_by_tag_and_by_digest(
+    host: Host, world: Outside, podman: list[str]
+) -> None:
+    with world.registry(OPEN):
+        for image in (f"{BOAT}:1", f"{BOAT}@{pushed(host, f'{BOAT}:1')}"):
+            world(*podman, "pull", "-q", "--tls-verify=false", image)
+            assert world(*podman, "run", "--rm", *SHUT, image, "echo", "aboard") == "aboard\n"
+            run(*podman, "rmi", image)
+
+
+def test_docker_runs_what_berth_pushes_and_berth_what_docker_does(
+    host: Host, world: Outside, docker: Docker, tmp_path: Path
+) -> None:
+    with world.registry(OPEN), beside(docker, world) as near:
+        for image in (f"{near}/demo/boat:1", f"{near}/demo/boat@{pushed(host, f'{BOAT}:1')}"):
+            docker("pull", "-q", image)
+            assert docker("run", "--rm", "--network=none", image, "echo", "aboard") == "aboard"
+            docker("rmi", image)
+        docker(
+            "import",
+            *(f"--change={change}" for change in CHANGES),
+            str(rootfs(tmp_path)),
+            f"{near}/docker/shop:1",
+        )
+        docker("push", "-q", f"{near}/docker/shop:1")
+        name = docker("inspect", "--format={{index .RepoDigests 0}}", f"{near}/docker/shop:1")
+        digest = name.partition("@")[2]
+        for image in (f"{OPEN}/docker/shop:1", f"{OPEN}/docker/shop@{digest}"):
+            release = released(pulled(host, image))
+            assert release.image["digest"] == digest
+            demand_runs(host, release)
+
+
+@contextmanager
+def beside(docker: Docker, world: Outside) -> Iterator[str]:
+    """The open registry once more, on its daemon's own loopback, which Docker trusts without TLS."""
+    near = "127.0.0.1:5000"
+    theirs = (world.folder / OPEN.replace(":", "-") / "config.yml").read_text()
+    config = world.folder / "near.yml"
+    config.write_text(theirs.replace(OPEN, near))
+    enter = ["nsenter", f"--net={NAMESPACES / NAMESPACE}", "--"]
+    with subprocess.Popen([*enter, "docker-registry", "serve", config], stderr=subprocess.DEVNULL) as there:
+        try:
+            end = time.monotonic() + 20
+            while not answers(docker, near):
+                assert there.poll() is None and time.monotonic() < end
+                time.sleep(0.05)
+            yield near
+        finally:
+            there.kill()
+
+
+def answers(docker: Docker, address: str) -> bool:
+    host, _, port = address.partition(":")
+    try:
+        docker.tcp(host, int(port))().close()
+    except OSError:
+        return False
+    return True
