@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
 import pytest
 
+from bench import machine
+from paas.linux import heap
 from paas.network.apply import Network
 from paas.network.rules import blocks
-from paas.specs import Fence
+from paas.specs import MIB, Fence
 from tests.network.conftest import PREFIX, Peer, uid
 
 pytestmark = pytest.mark.kernel
@@ -51,6 +54,21 @@ def test_what_somebody_flushed_is_made_again(
     assert network.drift() == network.mend() == ""
     assert network.tenant_of("0c0ffee00001", PREFIX[16]) == uid(0)
     assert network.held()[uid(0)].egress == "open"
+
+
+def test_a_list_of_rules_leaves_nothing_in_memory(network: Network) -> None:
+    """libnftables reads the whole table for it, and keeps that as long as the context is open."""
+    network.held()
+    before = private_bytes()
+    some = ", ".join(f"{address} : 0x1" for address in list(PREFIX.subnets(new_prefix=20))[1])
+    nft(f"add element {TABLE} tenants {{ {some} }}")
+    assert network.held() == {}
+    assert private_bytes() < before + MIB
+
+
+def private_bytes() -> int:
+    heap.give_back()
+    return machine.private([os.getpid()])
 
 
 def test_rules_of_another_policy_are_not_these(network: Network) -> None:
