@@ -275,12 +275,11 @@ class Network:
     # --- the host's own settings
 
     def _refuse_taken_prefix(self) -> None:
-        for network, interface in links.routes_inside(self.container_prefix).items():
-            if interface is not None and not interface.startswith(self.prefix):
-                raise HostProblem(
-                    f"container prefix {self.container_prefix} is in use: {interface} leads to {network}",
-                    hint="set BERTH_CONTAINER_PREFIX to a private network that this machine does not use",
-                )
+        for interface, network in links.others_inside(self.container_prefix, self.prefix):
+            raise HostProblem(
+                f"container prefix {self.container_prefix} is in use: {interface} leads to {network}",
+                hint="set BERTH_CONTAINER_PREFIX to a private network that this machine does not use",
+            )
 
     def _set_sysctls(self) -> None:
         former = {name: (SYSCTLS / name).read_text().strip() for name in WANTED if (SYSCTLS / name).exists()}

@@ -292,14 +292,24 @@ def _absence_is_fine() -> Iterator[None]:
             raise
 
 
-def routes_inside(prefix: IPv4Network) -> dict[IPv4Network, str | None]:
-    """Routes of the main table to the prefix or parts of it, each with its interface's name."""
-    names: dict[int, str | None] = dict(socket.if_nameindex())
-    return {
-        IPv4Network((route.attributes[RTA_DST], route.length)): names.get(_interface(route))
-        for route in rtnetlink.routes()
-        if route.table == MAIN_TABLE and _is_inside(prefix, route)
-    }
+def others_inside(prefix: IPv4Network, own: str) -> Iterator[tuple[str, IPv4Network]]:
+    """Interfaces whose names do not begin with `own`, and to where inside the prefix the main table has them
+    lead."""
+    for route in rtnetlink.routes():
+        if route.table == MAIN_TABLE and _is_inside(prefix, route):
+            name = _name_of(_interface(route))
+            if name is not None and not name.startswith(own):
+                yield name, IPv4Network((route.attributes[RTA_DST], route.length))
+
+
+def _name_of(index: int) -> str | None:
+    """One by one: of a list (if_nameindex(3)) the kernel makes all there is to know of each, 20 us.
+
+    None for none, which a blackhole has, and where it is gone by now."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return None
 
 
 def _is_inside(prefix: IPv4Network, route: rtnetlink.Route) -> bool:
