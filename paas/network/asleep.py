@@ -143,10 +143,14 @@ class Asleep:
             return None
 
     def all(self) -> list[Sleeper]:
+        return [found for address in sorted(self.addresses()) if (found := self.read(address))]
+
+    def addresses(self) -> set[IPv4Address]:
+        """Of all, without a look at more than the files' names."""
         if not self.folder.is_dir():
-            return []
-        names = (file.name for file in self.folder.iterdir() if file.name.rpartition(".")[2].isdecimal())
-        return [found for name in sorted(names) if (found := self.read(name))]
+            return set()
+        names = (file.name for file in self.folder.iterdir())
+        return {IPv4Address(name) for name in names if name.rpartition(".")[2].isdecimal()}
 
     def forget(self, container_id: str, address: IPv4Address) -> None:
         """It has ended. What sleeps at its address by now, as another container, is left alone. OSError."""

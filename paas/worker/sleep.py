@@ -127,16 +127,16 @@ def settle() -> None:
     for app_id in ordered():
         wake("sleep", app_id)  # its message may be lost
     bed = engine.bed()
-    known, laid = {sleeper.container_id: sleeper for sleeper in bed.asleep.all()}, bed.asleep.laid()
-    said = set(asleep())  # compared here: a thousand ids in a query cost more than both lists
-    for row in Container.objects.filter(pk__in=said - known.keys()):
+    # Compared by address, which no two have: what else a file says is read of those that differ.
+    there, laid = bed.asleep.addresses(), bed.asleep.laid()
+    said = asleep()
+    for row in Container.objects.filter(pk__in=[said[address] for address in said.keys() - there]):
         observations.runs_again(row)
-    # Woken by one that died before it told of it.
-    untold = {pk for pk, sleeper in known.items() if IPv4Address(sleeper.address) not in laid}
-    for row in Container.objects.filter(pk__in=known.keys() - said | untold):
-        sleeper = known[row.pk]
-        if _moment(sleeper.since) < timezone.now() - SETTLING:
-            _settle(row, sleeper)
+    # What is not laid was woken by one that died before it told of it.
+    for address in there - said.keys() | there - laid:
+        sleeper = bed.asleep.read(address)
+        if sleeper and _moment(sleeper.since) < timezone.now() - SETTLING:
+            _settle(sleeper)
 
 
 def ordered() -> list[str]:
@@ -145,13 +145,20 @@ def ordered() -> list[str]:
     return list(apps.order_by().values_list("pk", flat=True))
 
 
-def asleep() -> list[str]:
-    """As the rows say."""
-    rows = Container.objects.filter(status=Container.Status.SLEEPING).order_by()
-    return list(rows.values_list("pk", flat=True))
+def asleep() -> dict[IPv4Address, str]:
+    """As the rows say, by address."""
+    rows = Container.objects.filter(status=Container.Status.SLEEPING, address__isnull=False).order_by()
+    return {
+        address_of(settings.CONTAINER_PREFIX, address): pk
+        for pk, address in rows.values_list("pk", "address")
+        if address is not None
+    }
 
 
-def _settle(row: Container, sleeper: Sleeper) -> None:
+def _settle(sleeper: Sleeper) -> None:
+    row = Container.objects.filter(pk=sleeper.container_id).first()
+    if row is None:
+        return
     try:
         with lock.turn(_lock(row), _busy):
             if engine.bed().settle(sleeper):

@@ -101,12 +101,15 @@ def test_room_for_one_more_is_made_by_others_that_are_idle(host: Host, three: li
     take_down(three)
 
 
-def test_a_row_sleeps_no_more_when_whoever_woke_it_died_before_it_told(
+def test_a_row_says_what_is_so_when_whoever_worked_on_it_died_before_it_told(
     three: list[Container], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sleep, "SETTLING", timedelta(0))
     row, asleep = three[2], engine.bed().asleep
     assert sleep.put_to_sleep(row, 0.0)
+    sleep.settle()
+    assert statuses([row]) == ["sleeping"]
+    Container.objects.filter(pk=row.pk).update(status="running")  # nobody told of the sleep
     sleep.settle()
     assert statuses([row]) == ["sleeping"]
     asleep.lift(sleep._address(row))
