@@ -30,6 +30,8 @@ IMPORTED = (
     "celery.worker.consumer",
     "celery.worker.strategy",
     "django.core.cache.backends.redis",
+    "django.db.models.sql.compiler",
+    "encodings.utf_8_sig",
     "gunicorn.workers.gasgi",
     "gunicorn.workers.gthread",
     "kombu.transport.redis",
