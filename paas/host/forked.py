@@ -20,6 +20,7 @@ import django
 from django.core.management import execute_from_command_line
 from gunicorn.app import wsgiapp
 
+from paas.celery import app as celery
 from paas.linux import privileges, syscalls
 
 # All that the programs import sooner or later. What one alone needs costs the others nothing.
@@ -50,6 +51,7 @@ def import_all() -> None:
     django.setup()
     for name in IMPORTED:
         import_module(name)
+    celery.finalize()  # each worker would do it, and write to what it shares
 
 
 def main(argv: Sequence[str]) -> int:
