@@ -25,6 +25,7 @@ from bench import memory, sharing
 from bench.deploy import demand_same_code
 from bench.figures import table
 from bench.memory import Worker
+from bench.rootfs import files_of
 from bench.source import AppSource
 from bench.tenant import Deployer, deployer
 from paas.oci.config import History
@@ -293,12 +294,12 @@ def _peers(docker: peer.Docker, berth: Deployer, base: ImageSpec) -> Iterator[li
     runtime.prepare_tenant(tenant)
     with ExitStack() as undo:
         found = docker_builds(docker)
-        with runtime.plain_rootfs(tenant, base.layers) as rootfs:
-            docker.import_image(rootfs.root, BASE)
+        with files_of(runtime, tenant, base.layers) as rootfs:
+            docker.import_image(rootfs, BASE)
             if shutil.which("buildah"):
                 storage = settings.PATHS.work / "bench-buildah"
                 undo.callback(shutil.rmtree, storage, ignore_errors=True)
-                _import(storage, rootfs.root)
+                _import(storage, rootfs)
                 found.append(buildah_build(storage))
         yield found
 

@@ -22,6 +22,7 @@ from bench import docker as peer
 from bench import launch, machine
 from bench.answers import Connect, first_answer, tcp
 from bench.figures import table
+from bench.rootfs import files_of
 from paas.network import Network, address_of, host_resolvers, resolv_conf
 from paas.network.asleep import Sleeper
 from paas.runtime import Runtime
@@ -299,6 +300,6 @@ def _docker(berth: Berth) -> Iterator[Docker]:
     with ExitStack() as undo:
         docker = undo.enter_context(peer.running(PATHS.work / "bench-docker"))
         berth.runtime.prepare_tenant(berth.tenant)
-        with berth.runtime.plain_rootfs(berth.tenant, berth.layers) as rootfs:
-            docker.import_image(rootfs.root, "bench:1")
+        with files_of(berth.runtime, berth.tenant, berth.layers) as rootfs:
+            docker.import_image(rootfs, "bench:1")
         yield Docker(docker)

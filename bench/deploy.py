@@ -19,6 +19,7 @@ from django.conf import settings
 from bench import docker as peer
 from bench.answers import first_answer, tcp
 from bench.figures import table
+from bench.rootfs import files_of
 from bench.source import AppSource
 from bench.tenant import Deployer, deployer, marks_of
 from paas.builder.procfile import shell
@@ -198,6 +199,6 @@ def _docker_app(source: AppSource, folder: Path, berth: Deployer) -> Iterator[Do
     dockerfile.write_text(DOCKERFILE.format(command=json.dumps(shell(source.command))))
     source.fetch_wheels(wheels, python)
     with peer.running(settings.PATHS.work / "bench-docker") as docker:
-        with runtime.plain_rootfs(tenant_spec(berth.app.tenant), base.layers) as rootfs:
-            docker.import_image(rootfs.root, "bench:base", more={"wheels": wheels})
+        with files_of(runtime, tenant_spec(berth.app.tenant), base.layers) as rootfs:
+            docker.import_image(rootfs, "bench:base", more={"wheels": wheels})
         yield DockerApp(docker, dockerfile)

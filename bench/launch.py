@@ -17,6 +17,7 @@ from typing import NamedTuple
 from bench import docker as peer
 from bench.answers import first_answer, tcp
 from bench.figures import table
+from bench.rootfs import files_of
 from paas.linux import cgroups
 from paas.network import Network, address_of, host_resolvers, resolv_conf
 from paas.runtime import Runtime
@@ -149,6 +150,6 @@ def _nobody() -> Iterator[None]:
 def _peer(bench: Bench) -> Iterator[peer.Docker]:
     """Docker with the same files imported as one image."""
     with peer.running(PATHS.work / "bench-docker") as docker:
-        with bench.runtime.plain_rootfs(bench.tenant, bench.layers) as rootfs:
-            docker.import_image(rootfs.root, "bench:1")
+        with files_of(bench.runtime, bench.tenant, bench.layers) as rootfs:
+            docker.import_image(rootfs, "bench:1")
         yield docker
