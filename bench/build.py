@@ -24,7 +24,7 @@ from bench import docker as peer
 from bench import memory, sharing
 from bench.deploy import demand_same_code
 from bench.figures import table
-from bench.memory import Worker
+from bench.memory import Workers
 from bench.rootfs import files_of
 from bench.source import AppSource
 from bench.tenant import Deployer, deployer
@@ -104,17 +104,15 @@ class Source:
 class Berth:
     deployer: Deployer
     trace: bool = False
-    workers: list[Worker] = field(default_factory=Worker.all)
+    workers: Workers = field(default_factory=Workers)
 
     def build(self, folder: Path) -> Seconds:
-        for worker in self.workers:
-            worker.begin()
+        self.workers.begin()
         begin, wall = time.monotonic(), time.time()
         told = self.deployer.upload(folder)
         row = self.image_of(told)
         took = time.monotonic() - begin
-        for worker in self.workers:
-            worker.end()
+        self.workers.end()
         self.deployer.settle()
         if told["serving"]:
             return {BERTH: took, WORKER: 0.0}

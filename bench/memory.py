@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,39 +13,48 @@ _RESET_PEAK = "5"  # clear_refs: from now on VmHWM is the most since now
 
 
 @dataclass(slots=True)
-class Worker:
-    """One process of the build worker. Bytes: `idle` before anything was built, `most` while something was, and
-    what of that is its `own` and not shared with the others, who all began as copies of one (fork(2))."""
+class Workers:
+    """The processes that build; one ends after its rest, and another begins. Bytes: `idle` before anything was
+    built, `most` of one while something was, and what of that is its `own` and not shared with the others, who
+    all began as copies of one (fork(2))."""
 
-    folder: Path
     idle: int = 0
     most: int = 0
     own: int = 0
 
-    @classmethod
-    def all(cls) -> list[Worker]:
-        """Those that build; the one that they began as only hands out work."""
-        marked = {folder.name: folder for folder in Path("/proc").iterdir() if _is_marked(folder)}
-        children = (folder for folder in marked.values() if _parent(folder) in marked)
-        return [cls(folder, idle=_size(folder / "status", "VmRSS")) for folder in children]
-
     def begin(self) -> None:
-        (self.folder / "clear_refs").write_text(_RESET_PEAK)
+        for folder in _children():
+            with suppress(OSError):
+                self.idle = self.idle or _size(folder / "status", "VmRSS")
+                (folder / "clear_refs").write_text(_RESET_PEAK)
 
     def end(self) -> None:
-        status, rollup = self.folder / "status", self.folder / "smaps_rollup"
+        for folder in _children():
+            with suppress(OSError):
+                self._look(folder / "status", folder / "smaps_rollup")
+
+    def _look(self, status: Path, rollup: Path) -> None:
         peak, now = _size(status, "VmHWM"), _size(status, "VmRSS")
         own = _size(rollup, "Private_Clean") + _size(rollup, "Private_Dirty")
         self.most = max(self.most, peak)
         self.own = max(self.own, own + peak - now)  # what it has given back was its own, at most
 
 
-def table(workers: Iterable[Worker]) -> str:
-    """Of the one that took the most."""
-    worker = max(workers, key=lambda worker: worker.most)
-    rows = {"idle": worker.idle, "most, in any scenario": worker.most, "not shared, of that": worker.own}
+def table(workers: Workers) -> str:
+    rows = {"idle": workers.idle, "most, in any scenario": workers.most, "not shared, at most": workers.own}
     lines = [f"  {name:28}{size / 2**20:9.1f} MiB" for name, size in rows.items()]
     return "\n".join(["memory of a build worker", *lines])
+
+
+def _children() -> list[Path]:
+    """Of the one that they began as, which only hands out work."""
+    marked = {folder.name: folder for folder in Path("/proc").iterdir() if _is_marked(folder)}
+    found = []
+    for folder in marked.values():
+        with suppress(OSError):
+            if _parent(folder) in marked:
+                found.append(folder)
+    return found
 
 
 def _is_marked(folder: Path) -> bool:
