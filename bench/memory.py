@@ -75,6 +75,6 @@ def _size(file: Path, name: str) -> int:
 
 
 def _field(file: Path, name: str) -> str:
-    """`file` has lines such as "VmHWM:   1234 kB"."""
+    """`file` has lines such as "VmHWM:   1234 kB"; one that has just ended has no such line."""
     lines = (line.split() for line in file.read_text().splitlines())
-    return next(words[1] for words in lines if words and words[0] == f"{name}:")
+    return next((words[1] for words in lines if words and words[0] == f"{name}:"), "0")
