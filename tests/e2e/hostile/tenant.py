@@ -64,6 +64,13 @@ class Hostile:
         assert answer.status == 202, answer.body
         return str(answer.json["id"])
 
+    def rests(self) -> None:
+        """Returns once no command of it runs, not even one that takes its ten seconds to end."""
+        end = time.monotonic() + 30
+        while any(run["status"] not in ENDED for run in self.api(f"/apps/{SLUG}/{APP}/runs").json):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+
     def ended(self, run: str, seconds: float = 60) -> dict[str, Any]:
         end = time.monotonic() + seconds
         while (found := self.api(f"/apps/{SLUG}/{APP}/runs/{run}").json)["status"] not in ENDED:

@@ -83,6 +83,7 @@ def test_cpu_spin(mallory: Hostile, attack: Attack, seconds: float) -> None:
 
     Any process may be the first of those without privileges at the disk: it is so among its own tenant's.
     """
+    mallory.rests()
     with attack("cpu spin on every core"):
         runs = [mallory.start("python3", "resources.py", "cpu_spin", str(seconds)) for _ in range(3)]
         told = mallory.says("resources", "cpu_spin", str(seconds))
