@@ -53,7 +53,7 @@ def _begun(build: dict[str, Any]) -> str:
 
 
 def _nothing_to_do(build: dict[str, Any]) -> str:
-    return f"Nothing changed: v{build['serving']} serves just this already."
+    return f"Nothing changed: v{build['serving']} serves just this already. To start it anew: berth restart"
 
 
 def _pack_and_upload(client: Client, target: Target, path: Path) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_a_deploy_of_what_was_built_says_so_at_once(
     build = Build.objects.latest("created_at")
     key = unchanged.key_of(build.app, build.source)
     Build.objects.filter(pk=build.pk).update(key=key, bases=[])
-    serves = "Nothing changed: v2 serves just this already."
+    serves = "Nothing changed: v2 serves just this already. To start it anew: berth restart"
     assert berth.run("deploy", str(folder)).stdout.splitlines() == [
         serves,
         "v2 is live at http://shop-demo.localhost:8080",
