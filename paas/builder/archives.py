@@ -46,7 +46,7 @@ def is_archive(fd: int) -> bool:
         return False
 
 
-def unpack(fd: int, folder: int, owner: Owner, budget: Budget, check: Callable[[], None]) -> int:
+def unpack(fd: int, folder: int, owner: Owner, budget: Budget, check: Callable[[], object]) -> int:
     """Into the open `folder`; BadInput with the entry's name for one that means harm. Folders that the archive
     only implies belong to `owner`. Gives the time of the newest entry, in seconds.
     """

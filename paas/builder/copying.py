@@ -21,7 +21,7 @@ MAX_LAYER_FILES = 500_000
 # Files that are put into an image get one time, so that equal content makes equal layers.
 _WRITTEN_AT = 0
 _FETCHED_MODE = 0o600
-Check = Callable[[], None]
+Check = Callable[[], object]
 
 
 def write(operation: Write, destination: Destination) -> None:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from paas.builder.chain import Chain
-from paas.builder.keys import step_key
 from paas.builder.log import BuildLog, amount, files_and_folders
-from paas.builder.places import errors_placed, placed
+from paas.builder.places import placed
 from paas.builder.plan import Plan, RunStep, Stage, Step
 from paas.builder.sandbox import Sandbox, demand_wanted
 from paas.builder.steps import Stages, Workshop
@@ -87,10 +86,7 @@ class Execution:
 
     def _step(self, chain: Chain, step: Step, announced: str) -> Chain:
         stages = [stage.layers for stage in self.stages]
-        with errors_placed(step):
-            key = step_key(
-                step, layers=chain.layers, tenant_id=self.tenant_id, source=self.source, stages=stages
-            )
+        key = self.workshop.key(chain.layers, step, stages, self.tenant_id)
         found = self.store.cached_step(key)
         if found is None:
             if len(chain.layers) >= MAX_LAYERS:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from paas.builder.plan import CacheMount
 from paas.errors import BerthError
 from paas.specs import InlineFile, LayersMount, TmpfsMount
 
+T = TypeVar("T")
+Look = Callable[[], object]  # called again and again in whatever takes long; may raise
 StepMount: TypeAlias = CacheMount | InlineFile | LayersMount | TmpfsMount
 
 
@@ -58,6 +60,12 @@ class Sandbox(Protocol):
     def turn(self, key: str, waiting: Callable[[], object]) -> AbstractContextManager[None]:
         """Held by one build at a time for each step key, so that what several build is built once. `waiting` is
         called again and again while another one has it, and may raise. Whoever dies lets go.
+        """
+
+    def confined(self, work: Callable[[Look], T], *, is_light: bool) -> T:
+        """What `work` gives, which reads and writes files and does nothing else: in the tenant's fences, unless
+        it `is_light` enough to be done on the spot. BuildCancelled when the build is; StepFailed when it needs
+        more than it may have.
         """
 
     def rootfs(self, layers: Sequence[str]) -> AbstractContextManager[Rootfs]:

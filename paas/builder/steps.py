@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from paas.builder import copying
 from paas.builder.copying import MAX_LAYER_BYTES, MAX_LAYER_FILES
 from paas.builder.destination import Destination
 from paas.builder.hints import hint
+from paas.builder.keys import step_key
 from paas.builder.log import BuildLog
 from paas.builder.places import errors_placed, facts, place
 from paas.builder.plan import (
@@ -25,14 +27,18 @@ from paas.builder.plan import (
     ScriptMount,
     SecretMount,
     StageMount,
+    Step,
+    Write,
 )
-from paas.builder.sandbox import Sandbox, StepMount, StepResult
+from paas.builder.sandbox import Look, Sandbox, StepMount, StepResult
 from paas.builder.tree import Tree
 from paas.errors import BadInput, StepFailed
 from paas.images import LayerInfo, Store
+from paas.linux.trees import is_small
 from paas.specs import InlineFile, LayersMount
 
 Stages = Sequence[Sequence[str]]
+_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +49,60 @@ class Workshop:
     store: Store
     sandbox: Sandbox
     log: BuildLog
-    check: Callable[[], None]
+    check: Callable[[], object]
     secrets: Mapping[str, str]
 
     # --- files
-    def put_files(self, layers: Sequence[str], step: FilesStep, stages: Stages) -> LayerInfo:
-        with errors_placed(step), self.sandbox.rootfs(layers) as rootfs:
-            with Destination(rootfs.root) as destination:
-                newest = max(self._operate(operation, destination, stages) for operation in step.operations)
-            return self.store.commit_changeset(
-                rootfs.upper,
-                epoch=newest,
-                max_bytes=MAX_LAYER_BYTES,
-                max_files=MAX_LAYER_FILES,
-                look=self.check,
+    def key(self, layers: Sequence[str], step: Step, stages: Stages, tenant_id: str) -> str:
+        """Of the build cache."""
+
+        def digest(look: Look) -> str:
+            return step_key(
+                step, layers=layers, tenant_id=tenant_id, source=self.source, stages=stages, look=look
             )
 
-    def _operate(self, operation: Operation, destination: Destination, stages: Stages) -> int:
-        """Gives the time of the newest file: folders that were made now get it in the layer, too."""
-        if isinstance(operation, Copy):
-            return self._copy(operation, destination, stages)
+        with errors_placed(step):
+            return self.sandbox.confined(digest, is_light=isinstance(step, RunStep) or self.source.is_small)
+
+    def put_files(self, layers: Sequence[str], step: FilesStep, stages: Stages) -> LayerInfo:
+        with errors_placed(step), ExitStack() as stack:
+            origins = [self._origin(operation, stages, stack) for operation in step.operations]
+            rootfs = stack.enter_context(self.sandbox.rootfs(layers))
+
+            def put(look: Look) -> LayerInfo:
+                # The time of the newest file: folders that were made now get it in the layer, too.
+                newest = 0
+                with Destination(rootfs.root) as destination:
+                    for operation, origin in zip(step.operations, origins, strict=True):
+                        newest = max(newest, _operate(operation, origin, destination, look))
+                return self._committed(rootfs.upper, look, epoch=newest)
+
+            return self.sandbox.confined(put, is_light=self._is_light(step))
+
+    def _origin(self, operation: Operation, stages: Stages, stack: ExitStack) -> Tree | Path | None:
+        """Where its files come from, there until the stack ends."""
         if isinstance(operation, Fetch):
-            return self._fetch(operation, destination)
-        if isinstance(operation, Folder):
-            copying.folder(operation, destination)
-        else:
-            copying.write(operation, destination)
-        return 0
-
-    def _copy(self, operation: Copy, destination: Destination, stages: Stages) -> int:
+            fetched = self.sandbox.fetch(operation.url, max_bytes=MAX_LAYER_BYTES, log=self.log.output)
+            return stack.enter_context(fetched)
+        if not isinstance(operation, Copy):
+            return None
         if operation.stage is None:
-            return copying.copy(operation, self.source, destination, self.check)
-        with self.sandbox.rootfs(stages[operation.stage]) as other, Tree(other.root) as origin:
-            return copying.copy(operation, origin, destination, self.check)
+            return self.source
+        other = stack.enter_context(self.sandbox.rootfs(stages[operation.stage]))
+        return stack.enter_context(Tree(other.root))
 
-    def _fetch(self, operation: Fetch, destination: Destination) -> int:
-        with self.sandbox.fetch(operation.url, max_bytes=MAX_LAYER_BYTES, log=self.log.output) as path:
-            found = _sha256(path)
-            if found != operation.sha256:
-                raise BadInput(
-                    f"{operation.url[:80]} has the checksum sha256:{found}, not sha256:{operation.sha256}",
-                    hint="it changed: look at what it is now before you take over its new checksum",
-                )
-            return copying.fetched(operation, path, destination, self.check)
+    def _is_light(self, step: FilesStep) -> bool:
+        """It puts a few files of the source as they are."""
+        return self.source.is_small and not any(
+            isinstance(operation, Fetch)
+            or (isinstance(operation, Copy) and (operation.stage is not None or operation.unpack))
+            for operation in step.operations
+        )
+
+    def _committed(self, upper: Path, look: Look, *, epoch: int | None = None) -> LayerInfo:
+        return self.store.commit_changeset(
+            upper, epoch=epoch, max_bytes=MAX_LAYER_BYTES, max_files=MAX_LAYER_FILES, look=look
+        )
 
     # --- commands
     def run(self, layers: Sequence[str], step: RunStep, stages: Stages) -> LayerInfo:
@@ -110,8 +127,8 @@ class Workshop:
             if result.exit_code != 0:
                 raise self._failed(step, result)
             with errors_placed(step):
-                return self.store.commit_changeset(
-                    result.upper, max_bytes=MAX_LAYER_BYTES, max_files=MAX_LAYER_FILES, look=self.check
+                return self.sandbox.confined(
+                    partial(self._committed, result.upper), is_light=is_small(result.upper)
                 )
 
     def _mounts(self, step: RunStep, stages: Stages) -> tuple[list[StepMount], dict[str, str]]:
@@ -159,6 +176,30 @@ class Workshop:
         return StepFailed(f"{place(step)}{reason}", hint=next_step, details=details)
 
 
+def _operate(operation: Operation, origin: Tree | Path | None, destination: Destination, look: Look) -> int:
+    """Gives the time of the newest file, in seconds; 0 for what has none that counts."""
+    match operation, origin:
+        case Copy(), Tree():
+            return copying.copy(operation, origin, destination, look)
+        case Fetch(), Path():
+            _demand_checksum(operation, origin, look)
+            return copying.fetched(operation, origin, destination, look)
+        case Folder(), _:
+            copying.folder(operation, destination)
+        case Write(), _:
+            copying.write(operation, destination)
+    return 0
+
+
+def _demand_checksum(operation: Fetch, path: Path, look: Look) -> None:
+    found = _sha256(path, look)
+    if found != operation.sha256:
+        raise BadInput(
+            f"{operation.url[:80]} has the checksum sha256:{found}, not sha256:{operation.sha256}",
+            hint="it changed: look at what it is now before you take over its new checksum",
+        )
+
+
 def _resolved(mount: RunMount, stages: Stages) -> StepMount:
     if isinstance(mount, StageMount):
         return LayersMount(mount.target, tuple(stages[mount.stage]), mount.source, mount.writable)
@@ -168,6 +209,10 @@ def _resolved(mount: RunMount, stages: Stages) -> StepMount:
     return mount
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, look: Look) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while data := file.read(_CHUNK):
+            look()
+            digest.update(data)
+    return digest.hexdigest()

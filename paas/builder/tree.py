@@ -16,6 +16,7 @@ from paas.builder.glob import compile_glob, has_wildcard
 from paas.builder.ignore import Ignore, Verdict
 from paas.builder.rooted import ABSENT, open_in_root, open_linkless, read_text
 from paas.errors import BadInput
+from paas.linux.trees import is_small
 
 Kind = Literal["file", "folder", "link", "special"]
 _KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
@@ -45,6 +46,7 @@ class Tree:
     """An open folder with what is ignored in it. Nothing may change it while it is open."""
 
     def __init__(self, root: Path, ignore: Ignore | None = None) -> None:
+        self.root = root
         self.fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.ignore = ignore or Ignore()
         self._digests: dict[str, str] = {}
@@ -63,9 +65,13 @@ class Tree:
         where there is none, or a link leads to it."""
         inside = open_linkless(self.fd, folder, os.O_RDONLY | os.O_DIRECTORY)
         os.close(self.fd)
-        self.fd, self.ignore = inside, Ignore()
+        self.root, self.fd, self.ignore = self.root / folder, inside, Ignore()
         self._digests.clear()
         self._top_names = frozenset(_names(inside))
+
+    @property
+    def is_small(self) -> bool:
+        return is_small(self.root)
 
     # --- one path
     def text(self, path: str, limit: int = 256 * 1024) -> str | None:

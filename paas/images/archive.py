@@ -14,7 +14,6 @@ from paas.errors import Conflict
 from paas.images import entries
 from paas.images.budget import Budget, go_on
 from paas.images.compression import Meter
-from paas.images.durable import room_for
 from paas.images.names import source_parts
 from paas.images.tar_reader import TarReader
 from paas.images.tree import Chunks, Tree
@@ -49,14 +48,14 @@ def unpack(
     Limits are on what comes out: bytes of content, and files and folders together. Owners and setuid bits
     in the archive mean nothing. A single top-level folder is taken off. Symbolic links stay what they are,
     wherever they lead: whoever reads the folder must not follow one out of it (as paas.builder.tree).
+    Errors: BadInput, OSError.
     """
     target.mkdir(parents=True, exist_ok=True)
     if any(target.iterdir()):
         raise Conflict(f"cannot unpack into {target}: it holds something already", hint="give an empty folder")
     budget = Budget(max_bytes, max_files, look=look)
     try:
-        with room_for("the source"):
-            _fill(target, archive, kind, budget)
+        _fill(target, archive, kind, budget)
         stripped = _strip(target)
     except BaseException:
         _empty(target)

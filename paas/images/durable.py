@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from paas.errors import HostProblem
+from paas.errors import HostProblem, Refused
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -94,4 +94,18 @@ def room_for(what: str) -> Iterator[None]:
             f"no room for {what}: this machine's disk is full",
             hint="ask an administrator to prune unused images or to give the disk more room",
             retryable=True,
+        ) from error
+
+
+@contextmanager
+def room_on_tenants_disk(what: str) -> Iterator[None]:
+    """The same of what is written to a tenant's own disk: Refused, since nobody else can free any."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise Refused(
+            f"no room for {what}: the tenant's disk is full",
+            hint="free some room on it, or ask an administrator for a larger one",
         ) from error

@@ -22,7 +22,8 @@ from paas.specs import BYTES_PER_INODE, Effective, Limits, TenantSpec
 # conmon copies a container's output: on a slice of its own, so that a log flood slows its writer down
 # (the pipe fills up), not the neighbours, and that a stop of the worker's service spares it.
 CONMON_LIMITS = Limits(memory_bytes=256 << 20, swap_bytes=0, cpu_millis=500, pids=4096)
-_FOLDERS = ("containers", "cache", "volumes")
+BUILDS = "builds"  # on a disk: sources that are being built
+_FOLDERS = ("containers", "cache", "volumes", BUILDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +271,9 @@ def _mount_disk(space: Space) -> None:
         mounts.mount(device, space.disk, "ext4", flags, "discard,noinit_itable,errors=remount-ro")
     finally:
         run(["losetup", "--detach", device])  # while it is in use this only marks it to go with its last user
-    # No container of before can be alive on a disk that was not mounted: a reboot left these.
-    trees.remove(space.disk / "containers")
+    # No container or build of before can be alive on a disk that was not mounted: a reboot left these.
+    for folder in ("containers", BUILDS):
+        trees.remove(space.disk / folder)
     for folder in _FOLDERS:
         (space.disk / folder).mkdir(mode=0o711, exist_ok=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -17,11 +16,13 @@ from django.db import OperationalError, close_old_connections, transaction
 from django.db.models import Max
 
 from paas import builder, live
-from paas.errors import BerthError, HostProblem, StepFailed
-from paas.images import unpack
+from paas.errors import BadInput, BerthError, HostProblem, StepFailed
+from paas.images import UnpackReport, unpack
 from paas.images.archive import Kind as Archive
-from paas.images.durable import room_for
+from paas.images.durable import room_for, room_on_tenants_disk
+from paas.linux import trees
 from paas.queue import wake
+from paas.runtime.space import BUILDS
 from paas.specs import BuildReport
 from paas.worker import archived, disk, engine, history, kept, launch, lock, registry, unchanged
 from paas.worker.build_log import BuildLog
@@ -87,7 +88,6 @@ def requeue_interrupted() -> list[str]:
             if not mine:
                 continue
             clear_containers(build)
-            shutil.rmtree(_folder(build), ignore_errors=True)
             if build.attempts >= MOST_ATTEMPTS:
                 error = HostProblem(
                     f"the build was interrupted {build.attempts} times",
@@ -100,8 +100,8 @@ def requeue_interrupted() -> list[str]:
 
 
 def _folder(build: Build) -> Path:
-    """Where its source is unpacked."""
-    return Path(settings.PATHS.work, build.pk)
+    """Where its source is unpacked: on its tenant's disk."""
+    return Path(settings.PATHS.disks, build.app.tenant_id, BUILDS, build.pk)
 
 
 def clear_containers(build: Build) -> None:
@@ -137,7 +137,7 @@ def _build(build: Build) -> None:
         else:
             _succeed(build, report, key, write)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            trees.remove(folder)
             clear_containers(build)
             history.forget_builds(build.app)
             live.changed(build.app.tenant_id, build.app_id, "build")
@@ -178,25 +178,16 @@ def _answered(build: Build, key: str, write: BuildLog) -> BuildReport | None:
 
 
 def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildReport:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     disk.demand_room("a build")
     store = kept.store_for(build.app.tenant, "a build")
+    sandbox = BuildSandbox(build, cancelled=stop)
     started = time.monotonic()
     if build.source.kind == Source.Kind.IMAGE:
-        return registry.deploy(build, write, stop)
-    look = partial(builder.demand_wanted, stop)
-    unpacked = unpack(
-        settings.PATHS.sources / build.source_id,
-        cast(Archive, build.source.kind),
-        folder / "source",
-        max_bytes=settings.SOURCE_MAX_UNPACKED,
-        max_files=settings.SOURCE_MAX_FILES,
-        look=look,
-    )
+        return registry.deploy(build, write, stop, sandbox)
+    unpacked = _unpacked(build, folder, sandbox)
     write(f"Source {build.source.digest[:19]}: {unpacked.files} files, {unpacked.bytes:,} bytes.\n".encode())
     if archived.is_image(folder / "source"):
-        loaded = archived.load(build, folder / "source", unpacked, look=look)
+        loaded = archived.load(build, folder / "source", unpacked, sandbox)
         name = ", ".join(loaded.names) or "without a name"
         write(f"It is an image, {name}: {loaded.digest}. Nothing is built.\n".encode())
         return registry.as_it_is(loaded.digest, "the image")
@@ -207,17 +198,41 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
             tenant_id=build.app.tenant_id,
             stage=build.app.stage,
             store=store,
-            sandbox=BuildSandbox(build, cancelled=stop),
+            sandbox=sandbox,
             log=write,
             cancelled=stop,
             suite=settings.BASE_SUITE,
             secrets=ConfigVars(build.app),
-            pull=lambda name: registry.pull(name, transfer),
+            pull=lambda name: registry.pull(name, transfer, sandbox),
         )
     finally:
         close_old_connections()  # it may have outlived a restart of the database
     write(f"Finished in {time.monotonic() - started:.1f} s.\n".encode())
     return report
+
+
+def _unpacked(build: Build, folder: Path, sandbox: BuildSandbox) -> UnpackReport:
+    """How large a source is shows when it is unpacked: on the spot, and again in the tenant's fences where that
+    is too much. So is one that is wrong, of which nobody knows what it would do."""
+    sandbox.prepare()
+    trees.remove(folder)
+    folder.mkdir(parents=True)
+
+    def unpack_within(most_bytes: int, most_files: int, look: builder.Look) -> UnpackReport:
+        with room_on_tenants_disk("the source"):
+            return unpack(
+                settings.PATHS.sources / build.source_id,
+                cast(Archive, build.source.kind),
+                folder / "source",
+                max_bytes=most_bytes,
+                max_files=most_files,
+                look=look,
+            )
+
+    with suppress(BadInput):
+        return sandbox.confined(partial(unpack_within, trees.SMALL_BYTES, trees.SMALL_FILES), is_light=True)
+    whole = partial(unpack_within, settings.SOURCE_MAX_UNPACKED, settings.SOURCE_MAX_FILES)
+    return sandbox.confined(whole, is_light=False)
 
 
 class Stop:

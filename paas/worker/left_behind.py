@@ -8,6 +8,8 @@ import structlog
 from django.conf import settings
 
 from paas.linux import mounts, trees
+from paas.runtime import confined
+from paas.runtime.space import BUILDS
 from paas.worker import lock
 from tenants.containers.models import Container
 
@@ -16,11 +18,15 @@ COPIES = "copies"  # the lock that all share who have a root file system without
 
 
 def clear() -> None:
-    """What somebody works with is left to them. Costs the listing of three folders where there is nothing."""
-    for folder in settings.PATHS.work.glob("[0-9a-f]" * 12):  # bin/bench has others there
+    """What somebody works with is left to them. Costs the listing of a few folders where there is nothing."""
+    for folder in settings.PATHS.disks.glob(f"*/{BUILDS}/*"):
         with lock.held(f"build-{folder.name}") as is_nobodys:
             if is_nobodys:
                 _remove(folder)
+    for build_id, cgroup in confined.left(settings.CGROUP_ROOT):
+        with lock.held(f"build-{build_id}") as is_nobodys:
+            if is_nobodys:
+                confined.end(cgroup)
     if copies := list(settings.PATHS.rootfs.glob("copy-*")):
         with lock.held(COPIES) as are_nobodys:
             for root in copies if are_nobodys else ():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -12,13 +11,16 @@ import structlog
 from django.conf import settings
 
 from paas.builder.health import health_of
-from paas.errors import BadInput, HostProblem, Refused
-from paas.images import LoadLimits
+from paas.builder.sandbox import Look
+from paas.errors import BadInput, HostProblem
+from paas.images import Loaded, LoadLimits
+from paas.images.durable import room_on_tenants_disk
 from paas.oci.digest import is_digest, of_bytes
 from paas.oci.index import parse_index
 from paas.oci.reference import Reference, parse_reference
 from paas.specs import BuildReport, ImageSpec, ProcessSpec
 from paas.worker import engine, jobs, kept, launch
+from paas.worker.sandbox import BuildSandbox
 from paas.worker.transfer import PROCESS, Transfer, demand_allowed
 from paas.worker.translate import tenant_spec
 from tenants.containers.models import Container
@@ -31,7 +33,7 @@ _OURS = HostProblem("the push failed inside Berth", hint="push it again")
 MAX_INDEX = 4 * 1024 * 1024
 
 
-def pull(name: str, transfer: Transfer) -> str:
+def pull(name: str, transfer: Transfer, sandbox: BuildSandbox) -> str:
     """The digest, in the store, of the image with this name, for this machine's architecture.
 
     It is fetched each time, also when the store has it: who may have it is for the registry to say. A digest
@@ -40,12 +42,15 @@ def pull(name: str, transfer: Transfer) -> str:
     reference = parse_reference(name)
     demand_allowed(reference)
     store = kept.store_for(transfer.app.tenant, "the pull")
-    engine.runtime().prepare_tenant(tenant_spec(transfer.app.tenant))
     limits = LoadLimits(max_bytes=settings.PULL_MAX_BYTES)
+    sandbox.prepare()
     with transfer.fetched(reference) as folder:
         _demand_digest(reference, folder, transfer)
-        loaded = store.load_layout(folder, limits=limits, look=transfer.check)
-    return loaded.digest
+
+        def load(look: Look) -> Loaded:
+            return store.load_layout(folder, limits=limits, look=look)
+
+        return sandbox.confined(load, is_light=False).digest
 
 
 def _demand_digest(reference: Reference, folder: Path, transfer: Transfer) -> None:
@@ -73,12 +78,14 @@ def _read(path: Path) -> bytes:
         return file.read(MAX_INDEX + 1)
 
 
-def deploy(build: Build, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> BuildReport:
+def deploy(
+    build: Build, write: Callable[[bytes], None], cancelled: Callable[[], bool], sandbox: BuildSandbox
+) -> BuildReport:
     """What a build of an image in a registry gives."""
     name = build.source.name
     write(f"Pulling {name}.\n".encode())
     transfer = Transfer(build.app, build=build, log=write, cancelled=cancelled)
-    report = as_it_is(pull(name, transfer), name)
+    report = as_it_is(pull(name, transfer, sandbox), name)
     write(f"Pulled {report.image.digest}: {len(report.image.layers)} layers.\n".encode())
     return report
 
@@ -123,25 +130,14 @@ def _send(push: Push) -> str:
     shutil.rmtree(layout, ignore_errors=True)
     layout.mkdir(mode=0o755)
     try:
-        _export(push, layout, reference)
+        with room_on_tenants_disk("the image"):
+            engine.store().save_layout(push.release.image["digest"], layout, name=str(reference))
         digest = Transfer(push.app, release=push.release).send(layout, reference)
     finally:
         shutil.rmtree(layout, ignore_errors=True)
     if not is_digest(digest):
         raise HostProblem(f"the push of {reference} gave no digest", hint="push it again")
     return digest
-
-
-def _export(push: Push, layout: Path, reference: Reference) -> None:
-    try:
-        engine.store().save_layout(push.release.image["digest"], layout, name=str(reference))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise Refused(
-            "the image does not fit on the tenant's disk beside what is there",
-            hint="free some room, or ask an administrator for a larger disk",
-        ) from error
 
 
 def _clear(push: Push) -> None:

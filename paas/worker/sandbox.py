@@ -6,16 +6,20 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from django.conf import settings
 
 from paas.builder import StepResult, demand_wanted
 from paas.builder.plan import CacheMount
-from paas.builder.sandbox import StepMount
+from paas.builder.sandbox import Look, StepMount
 from paas.errors import StepFailed
+from paas.images.budget import go_on
 from paas.images.tools import HOME, USER, tools_layer
-from paas.runtime import PlainRootfs
+from paas.runtime import PlainRootfs, confined
+from paas.runtime.space import Space
 from paas.specs import MIB, BindMount, Limits, Mount
 from paas.worker import caches, commands, engine, left_behind, lock
 from paas.worker.translate import container_spec, tenant_spec
@@ -28,6 +32,7 @@ CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
 CONNECT_SECONDS = 10
 _DOWNLOAD = f"{HOME}/download"
+T = TypeVar("T")
 
 
 class BuildSandbox:
@@ -39,18 +44,37 @@ class BuildSandbox:
         self._steps = 0
         self._is_prepared = False
 
-    def _prepare(self) -> None:
-        """Only a step that is carried out needs the tenant's disk."""
+    def prepare(self) -> None:
+        """Whatever follows needs the tenant's disk and cgroup."""
         if not self._is_prepared:
             engine.runtime().prepare_tenant(self._tenant)
             self._is_prepared = True
+
+    def confined(self, work: Callable[[Look], T], *, is_light: bool) -> T:
+        if is_light:
+            return work(self._demand_wanted)
+        self.prepare()
+        self._demand_wanted()
+        result = confined.run(
+            Space(settings.PATHS, settings.CGROUP_ROOT, self._tenant.id),
+            self._tenant,
+            partial(work, go_on),
+            name=self._build.pk,
+            limits=build_limits(),
+            look=self._demand_wanted,
+        )
+        self._demand_wanted()
+        return result
+
+    def _demand_wanted(self) -> None:
+        demand_wanted(self._cancelled)
 
     def turn(self, key: str, waiting: Callable[[], object]) -> AbstractContextManager[None]:
         return lock.turn(f"step-{key}", waiting)
 
     @contextmanager
     def rootfs(self, layers: Sequence[str]) -> Iterator[PlainRootfs]:
-        self._prepare()
+        self.prepare()
         with (
             lock.held(left_behind.COPIES, wait=True, shared=True),
             engine.runtime().plain_rootfs(self._tenant, layers) as root,
@@ -72,7 +96,7 @@ class BuildSandbox:
     ) -> Iterator[StepResult]:
         """Run one step; its changes can be read at `upper` until the block ends."""
         wanted = [mount for mount in mounts if isinstance(mount, CacheMount)]
-        self._prepare()
+        self.prepare()
         folder = settings.PATHS.disks / self._tenant.id / "cache"
         with caches.held(folder, wanted, self._cancelled) as held:
             self._steps += 1
@@ -123,7 +147,7 @@ class BuildSandbox:
             log=listen,
         )
         with step as result:
-            demand_wanted(self._cancelled)
+            self._demand_wanted()
             path = result.upper / _DOWNLOAD[1:]
             if result.exit_code or not path.is_file():
                 reason = said[0].decode(errors="replace").strip() if said else f"status {result.exit_code}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from paas.builder import BuildCancelled
+from paas.builder import BuildCancelled, demand_wanted
 from paas.errors import BadInput
 from paas.images import runtimes
 from paas.oci.config import ImageConfig
@@ -331,13 +332,19 @@ def test_a_name_that_is_no_utf8(bench: Bench) -> None:
     assert (Path(os.fsdecode(os.fsencode(bench.look(image, "x")) + b"/\xff\n"))).read_text() == "odd"
 
 
-def test_cancelling_leaves_nothing(bench: Bench) -> None:
-    answers = iter([False] * 4 + [True] * 100)
+@pytest.mark.parametrize("after", [10, 30, 60], ids=["hashing", "copying", "committing"])
+def test_cancelling_leaves_nothing(bench: Bench, after: int) -> None:
+    looks = itertools.count()
+
+    def look() -> None:
+        demand_wanted(lambda: next(looks) > after)
+
     files: dict[str, str | bytes] = {"Dockerfile": dockerfile("COPY . /x/")}
     files |= {f"f{n}": "" for n in range(20)}
     before = set((bench.folder / "store/layers").iterdir())
+    bench.sandbox.look = look
     with pytest.raises(BuildCancelled):
-        bench.build(files, cancelled=lambda: next(answers))
+        bench.build(files)
     assert set((bench.folder / "store/layers").iterdir()) == before
 
 

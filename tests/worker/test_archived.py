@@ -6,30 +6,31 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paas.paths import Paths
-from paas.worker import archived, builds, engine
+from paas.worker import archived, builds
 from paas.worker.archived import is_image
 from tenants.releases import actions, serial
 from tenants.releases.models import Build
 from tests.images.foreign import Files, Foreign, docker_archive, layout, packed, written
 from tests.web.cast import Cast
+from tests.worker.host import Host
+from tests.worker.workbench import source_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 CHECKED = {"config": {"Cmd": ["/app"], "Healthcheck": {"Test": ["CMD", "check"]}, "User": "7"}}
 
 
-@pytest.fixture(autouse=True)
-def state(settings: Any, tmp_path: Path) -> Iterator[Paths]:
-    settings.PATHS = Paths(state=tmp_path / "state", run=tmp_path / "run")
-    engine.store.cache_clear()
-    yield settings.PATHS
-    engine.store.cache_clear()
+@pytest.fixture
+def state(host: Host, settings: Any) -> Paths:
+    """Of a host whose store has a base already."""
+    paths: Paths = settings.PATHS
+    return paths
 
 
 def zipped(files: Files) -> bytes:
@@ -38,6 +39,10 @@ def zipped(files: Files) -> bytes:
         for name, data in files.items():
             archive.writestr(name, data)
     return out.getvalue()
+
+
+def files_in(store: Path) -> set[Path]:
+    return {path for path in store.rglob("*") if path.name != "lock"}
 
 
 def deployed(cast: Cast, archive: bytes, kind: str = "tar.gz") -> Build:
@@ -72,7 +77,7 @@ def test_what_is_an_image(tmp_path: Path) -> None:
     assert not is_image(linked)
 
 
-def test_a_layout_and_what_docker_saves_are_deployed_as_they_are(cast: Cast) -> None:
+def test_a_layout_and_what_docker_saves_are_deployed_as_they_are(cast: Cast, state: Paths) -> None:
     image = Foreign(name="v1", config=CHECKED)
     for archive, kind in (
         (gzipped(layout(image)), "tar.gz"),
@@ -99,7 +104,7 @@ def test_an_archive_of_an_older_docker_has_links(cast: Cast, state: Paths) -> No
     assert "It is an image, shop:latest: sha256:" in state.build_log(build.pk).read_text()
 
 
-def test_a_wrong_image_is_told_and_not_released(cast: Cast) -> None:
+def test_a_wrong_image_is_told_and_not_released(cast: Cast, state: Paths) -> None:
     image = Foreign()
     lies = layout(image)
     lies[f"blobs/sha256/{image.digest[7:]}"] = image.manifest(annotations={})
@@ -120,7 +125,7 @@ def test_an_upload_is_not_unpacked_beyond_its_time(cast: Cast, state: Paths, set
     build = deployed(cast, gzipped(layout(Foreign())))
     assert build.error and build.error["summary"] == "the build took longer than 0 seconds and was ended"
     assert "files," not in state.build_log(build.pk).read_text()
-    assert not (state.work / build.pk).exists()
+    assert not source_of(build).exists()
 
 
 def test_a_build_that_is_cancelled_while_its_image_is_loaded_leaves_nothing(
@@ -132,7 +137,8 @@ def test_a_build_that_is_cancelled_while_its_image_is_loaded_leaves_nothing(
 
     monkeypatch.setattr(archived, "is_image", cancelled_meanwhile)
     monkeypatch.setattr(builds, "CANCEL_LOOK_SECONDS", 0.0)
+    before = files_in(state.store)
     build = deployed(cast, gzipped(layout(Foreign())))
     assert (build.status, build.error) == ("cancelled", None)
-    assert not (state.work / build.pk).exists()
-    assert [path for path in state.store.rglob("*") if path.is_file() and path.name != "lock"] == []
+    assert not source_of(build).exists()
+    assert files_in(state.store) == before

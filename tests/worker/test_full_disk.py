@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 from collections.abc import Iterator
@@ -19,29 +20,39 @@ from paas.worker import commits, disk, engine, exports, upkeep
 from paas.worker.reconcile import reconcile
 from tenants.registries import actions as registries
 from tenants.releases import actions
+from tenants.releases.actions import start_build, upload_source
 from tenants.releases.models import Build, Release
+from tests.images.foreign import packed
 from tests.images.test_store import KEY, OTHER_KEY, age
 from tests.web.cast import Cast
-from tests.worker.host import Host
+from tests.worker.host import MIB, Host
 from tests.worker.test_builds import queued, run
 from tests.worker.test_upkeep import layer
+from tests.worker.workbench import source_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 SMALL = 4 * 1024 * 1024
 
 
 @pytest.fixture
-def small(tmp_path: Path, settings: Any) -> Iterator[Path]:
-    """A state folder on a disk of 4 MiB and 1000 files."""
-    settings.PATHS = Paths(state=tmp_path / "state", run=tmp_path / "run")
-    settings.GROUP = "root"
-    settings.PATHS.state.mkdir()
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB and 1000 files."""
+    folder = tmp_path / "small"
+    folder.mkdir()
     options = f"size={SMALL},nr_inodes=1000"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", settings.PATHS.state], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def small_state(small: Path, settings: Any) -> Iterator[Path]:
+    """Which has the state folder."""
+    settings.PATHS = Paths(state=small, run=small.with_name("run"))
+    settings.GROUP = "root"
     engine.store.cache_clear()
-    yield settings.PATHS.state
+    yield small
     engine.store.cache_clear()
-    subprocess.run(["umount", settings.PATHS.state], check=True)
 
 
 def fill(folder: Path, share: float = 1.0) -> None:
@@ -51,13 +62,13 @@ def fill(folder: Path, share: float = 1.0) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bytes", "files"])
-def test_fullness_is_that_of_bytes_or_of_files(small: Path, kind: str) -> None:
+def test_fullness_is_that_of_bytes_or_of_files(small_state: Path, kind: str) -> None:
     assert disk.used() < 10
     if kind == "bytes":
-        fill(small, 0.96)
+        fill(small_state, 0.96)
     else:
         for number in range(960):
-            (small / str(number)).touch()
+            (small_state / str(number)).touch()
     assert disk.is_almost_full() and 95 < disk.used() < 98
 
 
@@ -68,8 +79,8 @@ def refused(build: Build) -> str:
     return str(build.error["summary"])
 
 
-def test_a_build_does_not_begin_on_a_disk_almost_full(cast: Cast, small: Path) -> None:
-    fill(small, 0.96)
+def test_a_build_does_not_begin_on_a_disk_almost_full(cast: Cast, small_state: Path) -> None:
+    fill(small_state, 0.96)
     build = queued(cast.app, cast.owner)
     run()
     said = refused(build)
@@ -78,13 +89,25 @@ def test_a_build_does_not_begin_on_a_disk_almost_full(cast: Cast, small: Path) -
 
 
 def test_a_disk_that_fills_up_in_a_build_is_told_and_not_called_our_own_mistake(
-    cast: Cast, small: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(builder, "build", lambda *args, **named: fill(small))  # as a neighbour's build would
-    build = queued(cast.app, cast.owner)
+    monkeypatch.setattr(builder, "build", lambda *args, **named: fill(small, 2))  # as a neighbour's build would
+    build = queued(host.cast.app, host.cast.owner)
     run()
     assert refused(build) == "no room for the build: this machine's disk is full"
-    assert not (settings.PATHS.work / build.pk).exists()
+    assert not source_of(build).exists()
+
+
+def test_a_source_that_does_not_fit_on_its_tenants_disk_is_told(host: Host) -> None:
+    cast = host.cast
+    archive = gzip.compress(packed({f"{n}": os.urandom(MIB) for n in range(60)}).read(), 1)  # of 48 MiB
+    made = upload_source(actor=cast.owner, app=cast.app, kind="tar.gz", name="x", chunks=[archive])
+    build = start_build(actor=cast.owner, app=cast.app, source=made)
+    run()
+    build.refresh_from_db()
+    assert build.status == "failed" and build.error is not None
+    assert build.error["summary"] == "no room for the source: the tenant's disk is full"
+    assert not source_of(build).exists()
 
 
 def test_what_runs_goes_on_while_exports_and_commits_are_refused(
@@ -105,7 +128,7 @@ def test_what_runs_goes_on_while_exports_and_commits_are_refused(
 
 
 def test_a_prune_of_a_disk_almost_full_keeps_no_step_that_nobody_uses(
-    cast: Cast, small: Path, monkeypatch: pytest.MonkeyPatch
+    cast: Cast, small_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = engine.store()
     old, young = layer(store, "old"), layer(store, "young")
@@ -116,7 +139,7 @@ def test_a_prune_of_a_disk_almost_full_keeps_no_step_that_nobody_uses(
     os.utime(store.root / "layers-meta" / f"{young.removeprefix('sha256:')}.json")
     upkeep.prune(dry_run=False)
     assert store.has_layer(old)
-    fill(small, 0.96)
+    fill(small_state, 0.96)
     told = upkeep.prune(dry_run=True)
     assert (told["steps"], told["layers"], told["blobs"]) == (1, 1, 2)
     upkeep.prune(dry_run=False)

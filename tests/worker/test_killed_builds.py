@@ -14,7 +14,8 @@ from django.conf import settings as conf
 from django.db import connections
 
 from paas.builder import copying
-from paas.worker import builds, lock, sweep
+from paas.worker import builds, engine, left_behind, lock, sweep
+from paas.worker.translate import tenant_spec
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
 from tenants.ids import new_id
@@ -23,7 +24,7 @@ from tenants.releases.models import Build
 from tests.worker.host import Host
 from tests.worker.test_build_steps import wait_until
 from tests.worker.test_builds import begun, queued, traces
-from tests.worker.workbench import Workbench
+from tests.worker.workbench import Workbench, source_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 # Without an end at first, and at once when it is tried again.
@@ -53,7 +54,7 @@ def left(build: Build) -> set[str]:
     """What there is of a build beside its containers: its source, mounts, files on its tenant's disk."""
     copies = [*conf.PATHS.rootfs.glob("*"), *conf.PATHS.disks.glob("*/containers/*")]
     return {
-        *(["work"] if (conf.PATHS.work / build.pk).exists() else []),
+        *(["work"] if source_of(build).exists() else []),
         *(path.parent.name for path in copies),
     }
 
@@ -62,7 +63,8 @@ def interrupted(build: Build) -> tuple[Container, Path]:
     """As a worker leaves it that dies in a step: claimed, unpacked, with a container."""
     claimed = observations.claim_build(build.pk, new_id())
     assert claimed is not None
-    folder = conf.PATHS.work / build.pk / "source"
+    engine.runtime().prepare_tenant(tenant_spec(claimed.app.tenant))
+    folder = source_of(claimed) / "source"
     folder.mkdir(parents=True)
     (folder / "file").touch()
     row = containers.new_container(
@@ -78,7 +80,9 @@ def test_one_that_was_interrupted_three_times_has_failed(host: Host) -> None:
         row, folder = interrupted(build)
         assert builds.requeue_interrupted() == again
         row.refresh_from_db()
-        assert row.status == "stopped" and not folder.exists()
+        assert row.status == "stopped"
+        left_behind.clear()
+        assert not folder.exists()
     build.refresh_from_db()
     assert (build.status, build.attempts) == ("failed", 3) and build.error is not None
     assert build.error["summary"] == "the build was interrupted 3 times"

@@ -21,7 +21,7 @@ from tenants.releases.actions import deploy_again
 from tenants.releases.models import Build, Release
 from tests.web.cast import go_live
 from tests.worker.test_builds import queued
-from tests.worker.workbench import Workbench
+from tests.worker.workbench import Workbench, source_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 FROM = f"FROM {engine.base_image()}\n"
@@ -70,7 +70,7 @@ def test_the_same_source_again_is_the_same_image_and_a_release(bench: Workbench)
     for column in ("status", "builder", "builder_version", "base", "steps_total"):
         assert getattr(first, column) == getattr(second, column), column
     assert second.steps_cached == second.steps_total == 1
-    assert not (settings.PATHS.work / second.pk).exists()
+    assert not source_of(second).exists()
 
 
 def test_processes_have_the_counts_that_were_chosen_since(bench: Workbench) -> None:

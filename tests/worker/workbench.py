@@ -28,6 +28,11 @@ Files = Mapping[str, str | bytes]
 ENV = (("PATH", "/bin"), ("LANG", "C.UTF-8"))
 
 
+def source_of(build: Build) -> Path:
+    """Where it is while it is built."""
+    return Path(settings.PATHS.disks, build.app.tenant_id, "builds", build.pk)
+
+
 @dataclass
 class Workbench:
     host: Host
