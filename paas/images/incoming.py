@@ -23,6 +23,7 @@ from paas.images.budget import Budget
 from paas.images.compression import Meter, decompressed
 from paas.images.names import shown, source_parts
 from paas.images.tar_reader import TarReader
+from paas.linux import written_through
 from paas.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 from paas.oci.digest import of_bytes
 from paas.oci.index import blob_path
@@ -200,6 +201,7 @@ def stage(chunks: Iterable[bytes | memoryview], path: Path, name: str, budget: B
             size += len(chunk)
             while chunk:
                 chunk = chunk[file.write(chunk) :]  # noqa: PLW2901 - what is left of it
+            written_through.wait(file.fileno())
     return Staged(path, f"sha256:{digest.hexdigest()}", size)
 
 

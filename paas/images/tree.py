@@ -17,6 +17,7 @@ from typing import Self, TypeVar
 from paas.errors import BadInput
 from paas.images.budget import Budget
 from paas.images.names import Parts, shown
+from paas.linux import written_through
 from paas.oci.tar import TarEntry
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -210,6 +211,7 @@ def _pour(fd: int, chunks: Chunks) -> None:
             continue
         while chunk:
             chunk = chunk[os.write(fd, chunk) :]  # noqa: PLW2901 - what is left of it
+        written_through.wait(fd)
     if hole:
         os.ftruncate(fd, size)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from paas.errors import HostProblem, StepFailed
-from paas.linux import forked
+from paas.linux import forked, written_through
 from paas.linux.cgroups import Cgroup
 from paas.linux.oom_order import FIRST
 from paas.runtime import space
@@ -37,6 +37,8 @@ def run(
         Path("/proc/self/oom_score_adj").write_text(str(FIRST))
         cgroup.attach(os.getpid())
         hold.admit(os.getpid())
+        if tenant.quota.io_bytes or tenant.quota.io_operations:
+            written_through.begin()
 
     try:
         with space.shared(own):

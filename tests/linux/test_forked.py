@@ -32,8 +32,6 @@ def test_it_is_another_process_that_enters_its_place_first() -> None:
     entered, worked = forked.run(
         lambda: (seen[0], os.getpid()), enter=lambda: seen.append(os.getpid()), look=list
     )
-        lambda: (seen[0], os.getpid()), enter=lambda: seen.append(os.getpid()), look=list
-    )
     assert entered == worked != os.getpid() and not seen
 
 

@@ -14,6 +14,7 @@ from django.conf import settings as conf
 from django.db import connections
 
 from paas.builder import copying
+from paas.runtime import confined
 from paas.worker import builds, engine, left_behind, lock, sweep
 from paas.worker.translate import tenant_spec
 from tenants.containers import observations as containers
@@ -21,7 +22,7 @@ from tenants.containers.models import Container
 from tenants.ids import new_id
 from tenants.releases import observations
 from tenants.releases.models import Build
-from tests.worker.host import Host
+from tests.worker.host import CGROUP_ROOT, Host
 from tests.worker.test_build_steps import wait_until
 from tests.worker.test_builds import begun, queued, traces
 from tests.worker.workbench import Workbench, source_of
@@ -51,12 +52,19 @@ def a_worker(work: Callable[[], object]) -> Iterator[None]:
 
 
 def left(build: Build) -> set[str]:
-    """What there is of a build beside its containers: its source, mounts, files on its tenant's disk."""
+    """What there is of a build beside its containers: source, mounts, files on its tenant's disk, a cgroup."""
     copies = [*conf.PATHS.rootfs.glob("*"), *conf.PATHS.disks.glob("*/containers/*")]
     return {
         *(["work"] if source_of(build).exists() else []),
         *(path.parent.name for path in copies),
+        *("cgroup" for name, _ in confined.left(CGROUP_ROOT) if name == build.pk),
     }
+
+
+def swept(build: Build) -> bool:
+    """Whether a sweep leaves nothing of it."""
+    sweep.sweep()
+    return not left(build)
 
 
 def interrupted(build: Build) -> tuple[Container, Path]:
@@ -125,11 +133,13 @@ def test_one_killed_in_a_run_is_made_by_the_next_worker(bench: Workbench) -> Non
     assert left(build) == set()
 
 
+@pytest.mark.parametrize(("instruction", "place"), [("COPY", set()), ("ADD", {"cgroup"})])
 def test_one_killed_in_a_copy_leaves_no_mount_and_no_file(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, instruction: str, place: set[str]
 ) -> None:
+    """ADD may unpack: it is carried out in the tenant's cgroup."""
     cast = bench.host.cast
-    build = queued(cast.app, cast.owner, 'FROM debian:12\nCOPY . /srv/\nCMD ["x"]\n')
+    build = queued(cast.app, cast.owner, f'FROM debian:12\n{instruction} . /srv/\nCMD ["x"]\n')
     copy = copying.copy
 
     def and_stay(*arguments: Any) -> int:
@@ -142,9 +152,8 @@ def test_one_killed_in_a_copy_leaves_no_mount_and_no_file(
         with a_worker(builds.run_next):
             wait_until(lambda: any(conf.PATHS.disks.glob("*/containers/copy-*/upper/srv/file")))
             sweep.sweep()  # it is at it
-            assert left(build) == {"work", "rootfs", "containers"}
-    sweep.sweep()
-    assert left(build) == set()
+            assert left(build) == {"work", "rootfs", "containers"} | place
+    wait_until(lambda: swept(build))  # its child, which had its locks, ends with it
     assert "copy-" not in Path("/proc/self/mountinfo").read_text()
     builds.run_next()
     build.refresh_from_db()
