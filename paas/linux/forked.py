@@ -16,8 +16,12 @@ from paas.linux import syscalls as sys
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.2
+GRACE_SECONDS = 10.0  # for removing what is half done
 _CHUNK = 65536
-_OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)  # a worker has handlers of its own for these
+
+
+class _Asked(BaseException):
+    """In the process: to end."""
 
 
 class Ended(Exception):
@@ -30,7 +34,8 @@ class Ended(Exception):
 
 def run(work: Callable[[], T], *, enter: Callable[[], object], look: Callable[[], object]) -> T:
     """What `work` gives, or raises, in a process that `enter` puts in its place first. `look` is called here
-    meanwhile, every fifth of a second, and may raise: that kills the process, as does the end of its parent.
+    meanwhile, every fifth of a second, and may raise: then `work` is left as by an exception, and the process
+    killed after a while. It is killed at once when its parent dies.
 
     `work` may read and write files. It must use no connection of its parent's (the database's, the queue's),
     which it has too. What it gives is copied (pickle), as is a BerthError or an OSError; another error comes
@@ -44,6 +49,9 @@ def run(work: Callable[[], T], *, enter: Callable[[], object], look: Callable[[]
     os.close(writing)
     try:
         answer = _heard(reading, look)
+    except BaseException:
+        _ask_to_end(child)
+        raise
     finally:
         os.close(reading)
         os.kill(child, signal.SIGKILL)  # of one that has answered nothing is left but this
@@ -71,10 +79,24 @@ def _heard(reading: int, look: Callable[[], object]) -> bytes:
         heard += data
 
 
+def _ask_to_end(child: int) -> None:
+    """And wait until it has."""
+    ended = os.pidfd_open(child)
+    try:
+        os.kill(child, signal.SIGTERM)
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.poll(GRACE_SECONDS * 1000)
+    finally:
+        os.close(ended)
+
+
 def _live(work: Callable[[], object], enter: Callable[[], object], parent: int, writing: int) -> NoReturn:
     """The child: nothing that its parent would do at its end is done here."""
     try:
-        for number in _OURS:
+        # A worker has handlers of its own for these.
+        signal.signal(signal.SIGTERM, _end)
+        for number in (signal.SIGINT, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         sys.prctl(sys.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before
@@ -85,6 +107,10 @@ def _live(work: Callable[[], object], enter: Callable[[], object], parent: int, 
             file.write(answer)
     finally:
         os._exit(1)
+
+
+def _end(*_: object) -> NoReturn:
+    raise _Asked
 
 
 def _outcome(work: Callable[[], object], enter: Callable[[], object]) -> tuple[object, Exception | None]:

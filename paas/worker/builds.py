@@ -217,11 +217,12 @@ def _unpacked(build: Build, folder: Path, sandbox: BuildSandbox) -> UnpackReport
     sandbox.prepare()
     trees.remove(folder)
     folder.mkdir(parents=True)
+    archive = settings.PATHS.sources / build.source_id
 
     def unpack_within(most_bytes: int, most_files: int, look: builder.Look) -> UnpackReport:
         with room_on_tenants_disk("the source"):
             return unpack(
-                settings.PATHS.sources / build.source_id,
+                archive,
                 cast(Archive, build.source.kind),
                 folder / "source",
                 max_bytes=most_bytes,
@@ -229,8 +230,10 @@ def _unpacked(build: Build, folder: Path, sandbox: BuildSandbox) -> UnpackReport
                 look=look,
             )
 
-    with suppress(BadInput):
-        return sandbox.confined(partial(unpack_within, trees.SMALL_BYTES, trees.SMALL_FILES), is_light=True)
+    if archive.stat().st_size <= trees.SMALL_BYTES:
+        small = partial(unpack_within, trees.SMALL_BYTES, trees.SMALL_FILES)
+        with suppress(BadInput):
+            return sandbox.confined(small, is_light=True)
     whole = partial(unpack_within, settings.SOURCE_MAX_UNPACKED, settings.SOURCE_MAX_FILES)
     return sandbox.confined(whole, is_light=False)
 

@@ -61,12 +61,20 @@ def test_one_that_is_killed_has_no_answer() -> None:
     assert ended.value.status == -signal.SIGKILL
 
 
-def test_a_look_that_raises_kills_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_look_that_raises_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listens: bool) -> None:
+    """In order, or by force where it does not listen."""
+    monkeypatch.setattr(forked, "GRACE_SECONDS", 0.1 + 10 * listens)
     pid_file = tmp_path / "pid"
 
     def work() -> None:
-        pid_file.write_text(str(os.getpid()))
-        signal.pause()
+        if not listens:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            pid_file.write_text(str(os.getpid()))
+            signal.pause()
+        finally:
+            (tmp_path / "tidy").touch()
 
     def look() -> None:
         if pid_file.exists():
@@ -75,6 +83,7 @@ def test_a_look_that_raises_kills_it(tmp_path: Path) -> None:
     with pytest.raises(BuildCancelled):
         run(work, look)
     assert not Path("/proc", pid_file.read_text()).exists()
+    assert (tmp_path / "tidy").exists() == listens
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
