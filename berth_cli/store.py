@@ -100,13 +100,18 @@ def check(
     if damage and not mend:
         raise CliError(f"{len(damage)} damaged", "Mend it: berth store check --mend")
     if lost := [d for d in damage if d["outcome"] == "removed"]:
-        raise CliError(f"{len(lost)} of {len(damage)} could not be mended: taken out of use", _remedy(lost))
+        raise CliError(
+            f"{len(lost)} of {len(damage)} could not be mended: taken out of use",
+            _remedy(lost, told["report"]["building"]),
+        )
 
 
-def _remedy(lost: list[dict[str, Any]]) -> str:
-    releases = dict.fromkeys(release for one in lost for release in one["releases"])
-    what_runs = f"What runs goes on. Deploy again, or it may not start again: {', '.join(releases)}. "
-    return (what_runs if releases else "") + "Base images: bin/up makes Berth's own anew; load others again."
+def _remedy(lost: list[dict[str, Any]], building: list[str]) -> str:
+    others = dict.fromkeys(name for one in lost for name in one["releases"] if name not in building)
+    built = f"Being built again from their sources: {', '.join(building)}. " if building else ""
+    again = f"Deploy again, or it may not start again: {', '.join(others)}. " if others else ""
+    what_runs = f"What runs goes on. {built}{again}" if built or again else ""
+    return what_runs + "Base images: bin/up makes Berth's own anew; load others again."
 
 
 def _done(client: Client, kind: str) -> dict[str, Any]:

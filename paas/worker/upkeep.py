@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,14 +14,16 @@ from django.conf import settings
 from django.db.models import Min
 from django.utils import timezone
 
-from paas.errors import HostProblem
+from paas.errors import BerthError, HostProblem
 from paas.images import Damage, PruneReport, Store
 from paas.images.usage import Owner, Share, shares
 from paas.worker import disk, engine, jobs, lock
 from paas.worker import kept as held
+from tenants.accounts.models import User
 from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.releases import observations as releases
+from tenants.releases.actions import build_again
 from tenants.releases.kept import kept_releases
 from tenants.releases.models import Build, Release
 from tenants.store import observations
@@ -125,7 +128,7 @@ def _report(row: Upkeep) -> dict[str, Any]:
     if row.kind in (Upkeep.Kind.LOOK, Upkeep.Kind.PRUNE):
         report = prune(dry_run=row.kind == Upkeep.Kind.LOOK)
     else:
-        report = check(mend=row.kind == Upkeep.Kind.MEND)
+        report = check(mend_for=row.created_by if row.kind == Upkeep.Kind.MEND else None)
     observe()
     return report
 
@@ -160,21 +163,41 @@ def _numbers(report: PruneReport) -> dict[str, Any]:
     return {**found, "layers": len(report.layers), "blobs": len(report.blobs)}
 
 
-def check(*, mend: bool) -> dict[str, Any]:
-    found = [describe(damage) for damage in engine.store().fsck(mend=mend)]
-    mended = sum(damage["outcome"] in ("rebuilt", "fetched") for damage in found)
-    return {"damage": found, "mended": mended, "lost": len(found) - mended if mend else 0}
+def check(*, mend_for: User | None) -> dict[str, Any]:
+    """For whoever has it mended: apps that serve what is lost are built again, in the name of that person."""
+    damage = engine.store().fsck(mend=mend_for is not None)
+    lost = [one for one in damage if one.outcome == "removed"]
+    return {
+        "damage": [describe(one) for one in damage],
+        "mended": sum(one.outcome in ("rebuilt", "fetched") for one in damage),
+        "lost": len(lost),
+        "building": _built_again(lost, mend_for) if mend_for else [],
+    }
+
+
+def _built_again(lost: Iterable[Damage], actor: User) -> list[str]:
+    """The releases whose source is being built, as "tenant/app v3". Whoever has none is told of the damage."""
+    serving = {row.pk: row for one in lost for row in _concerned(one) if row.status == Release.Status.LIVE}
+    begun = []
+    for release in serving.values():
+        with suppress(BerthError):
+            build_again(actor=actor, release=release)
+            begun.append(f"{release.app} {release}")
+    return begun
 
 
 def describe(damage: Damage) -> dict[str, Any]:
     """With the releases that have the layer or the image, as "tenant/app v3"."""
+    return {**asdict(damage), "releases": [f"{row.app} {row}" for row in _concerned(damage)]}
+
+
+def _concerned(damage: Damage) -> list[Release]:
     rows = Release.objects.select_related("app__tenant").defer("config").order_by("app_id", "-version")
-    concerned = [
-        f"{row.app} {row}"
+    return [
+        row
         for row in rows
         if row.image["digest"] in (damage.id, *damage.images) or damage.id in row.image["layers"]
     ]
-    return {**asdict(damage), "releases": concerned}
 
 
 # --- by itself

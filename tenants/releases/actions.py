@@ -171,6 +171,16 @@ def _new_build(actor: User, app: App, source: Source, observed: dict[str, Any] |
 
 
 @transaction.atomic
+def build_again(*, actor: User, release: Release) -> Build:
+    """Of the source that a release was made of, whose image is lost. Conflict where there is none to be had."""
+    app, source = following.lock(release.app), release.build.source if release.build else None
+    if source is None or not (source.kind == Source.Kind.IMAGE or sources.is_kept(source.pk)):
+        raise Conflict(f"the source of {app} {release} is not kept", hint="Deploy it again.")
+    _check_queue(app)
+    return _begin(actor, app, source)
+
+
+@transaction.atomic
 def cancel_build(*, actor: User, build: Build) -> None:
     """A queued build ends at once, a running one soon after; Conflict when it has ended."""
     going = Build.objects.filter(pk=build.pk, status__in=(Build.Status.QUEUED, Build.Status.RUNNING))

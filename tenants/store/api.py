@@ -44,7 +44,8 @@ class StoreOut(Schema):
 class UpkeepOut(Schema):
     """`report` of look and prune: `layers`, `layer_bytes`, `blobs`, `blob_bytes`, `steps`, `abandoned`,
     `abandoned_bytes`, `bytes`, `kept_images`. Of check and mend: `damage`, a list of `kind`, `id`, `what`,
-    `outcome` and the `releases` concerned."""
+    `outcome` and the `releases` concerned, how many are `mended` and `lost`, and `building`, the releases that
+    serve what was lost and are built again."""
 
     id: str
     kind: str

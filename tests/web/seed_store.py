@@ -41,7 +41,7 @@ DAMAGE = {
         {"kind": "blob", "id": DIGEST, "what": "it is shorter than it was", "outcome": "fetched",
          "releases": []},
     ],
-    "mended": 1, "lost": 1,
+    "mended": 1, "lost": 1, "building": ["acme/shop v9"],
 }  # fmt: skip
 PATHS = (
     "/tenants/acme/registries/",

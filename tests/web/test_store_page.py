@@ -59,9 +59,11 @@ def test_damage_is_shown_with_its_releases_as_text(cast: Cast) -> None:
     shown = page(cast, "/machine/store/")
     assert "&lt;b&gt;rot&lt;/b&gt;" in shown and "demo/shop v1" in shown and "/machine/store/mend/" in shown
     row = Upkeep.objects.create(kind="mend")
-    observations.done(row, {"damage": [{**damage, "outcome": "removed"}], "mended": 0, "lost": 1})
+    observations.done(
+        row, {"damage": [{**damage, "outcome": "removed"}], "mended": 0, "lost": 1, "building": ["demo/x v2"]}
+    )
     shown = " ".join(page(cast, "/machine/store/").split())
-    assert "1 damaged: 0 mended, 1 lost" in shown and "deploy the releases concerned again" in shown
+    assert "1 damaged: 0 mended, 1 lost" in shown and "again from their sources: demo/x v2." in shown
     assert "&lt;b&gt;rot&lt;/b&gt;; lost. Concerns demo/shop v1" in shown and "/store/mend/" not in shown
 
 

@@ -180,7 +180,7 @@ def test_damage_is_told_with_the_releases_that_it_concerns(cast: Cast, store: St
     assert found["id"] == release.image["layers"][1] and found["outcome"] == ""
     assert found["releases"] == [f"demo/shop v{release.version}"]
     report = done(ask(actor=cast.admin, kind="mend")).report
-    assert (report["mended"], report["lost"]) == (0, 1)
+    assert (report["mended"], report["lost"], report["building"]) == (0, 1, found["releases"])
     assert report["damage"] == [{**found, "outcome": "removed"}]
     release.refresh_from_db()
     assert release.image_gone
