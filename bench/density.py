@@ -104,6 +104,12 @@ class Berth:
         """As the agent does ten seconds after the start of each: what it uses from now on counts as used."""
         for spec in self.started:
             engine.bed().watch(spec.address, self.runtime.cgroup_of(spec.id))
+        self.rest()
+
+    def rest(self) -> None:
+        """The other thing that the agent does then. The first one is not each one's."""
+        for spec in self.started[1:]:
+            self.runtime.page_out_helpers(spec.id)
 
     def lay_down(self) -> None:
         """Put them to sleep, as the agent does, less its patience."""
@@ -113,6 +119,7 @@ class Berth:
             sleeper = Sleeper(spec.id, str(spec.address), cgroup.name, time.time(), used)
             if not engine.bed().lay(sleeper, 0.0):
                 raise RuntimeError(f"{spec.id} does not sleep")
+        self.rest()
 
     def clear(self) -> None:
         while self.started:
@@ -148,6 +155,7 @@ class Figures:
     before took for each answer meanwhile."""
 
     overhead: float
+    rested: float | None
     app: float
     all_answer: float
     meanwhile: list[float]
@@ -191,7 +199,10 @@ def _measure(side: Side, many: int) -> Figures:
         side.start(0, BARE)  # what comes with the first one is not each one's
         before = machine.held() - _own(BARE)
         _start_many(side, BARE, many)
-        overhead = (machine.held() - _own(BARE) - before) / many
+        overhead, rested = (machine.held() - _own(BARE) - before) / many, None
+        if isinstance(side, Berth) and machine.has_swap():
+            side.rest()
+            rested = (machine.held() - _own(BARE) - before) / many
         side.clear()
         side.start(0, launch.ARGS)
         first_answer(side.connect(0), "/", launch.PAGE)
@@ -205,7 +216,7 @@ def _measure(side: Side, many: int) -> Figures:
         before = machine.held()
         _start_many(side, APP, many)
         _until_all_answer(side, b"awake", many)
-        figures = Figures(overhead, (machine.held() - before) / many, answered, meanwhile)
+        figures = Figures(overhead, rested, (machine.held() - before) / many, answered, meanwhile)
         if isinstance(side, Berth) and machine.has_swap():
             _sleep(side, many, before, figures)
         return figures
@@ -274,6 +285,8 @@ def _sizes(sides: dict[str, Figures], many: int) -> str:
     rows: list[tuple[str, str, float, float | None]] = []
     for name, one in sides.items():
         rows.append(("kernel and helpers, of a container", name, one.overhead, docker and docker.overhead))
+        if one.rested is not None:
+            rows.append(("  and after ten seconds", name, one.rested, docker and docker.overhead))
         rows.append((app, name, one.app, docker and docker.app))
         if one.asleep is not None:
             rows.append(("  and when it sleeps", name, one.asleep, docker and docker.app))

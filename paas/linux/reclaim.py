@@ -13,6 +13,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 
 from paas.linux.cgroup_limits import read_field, read_int
@@ -64,7 +65,7 @@ def _page_out_v2(cgroup: Cgroup, go_on: Callable[[], bool], but: int) -> None:
         # what goes first afterwards: its pages are clean by then, and at the end of the list.
         for pid in cgroup.pids():
             if go_on():
-                _advise(pid)
+                page_out_process(pid)
     _step(
         lambda: read_field(folder / "memory.stat", "anon") + read_field(folder / "memory.stat", "swapcached"),
         lambda size: _try_to_write(folder / "memory.reclaim", f"{size}{preferring}"),
@@ -81,8 +82,9 @@ def _preference(folder: Path) -> str:
     return ""
 
 
-def _advise(pid: int) -> None:
-    """Ask for the pages that one process alone has: those that it shares with a parent are left alone."""
+def page_out_process(pid: int) -> None:
+    """Ask for the pages that one process alone has: those that it shares with a parent are left alone. One that
+    has ended is fine."""
     with suppress(OSError):
         ranges = list(_private(Path(f"/proc/{pid}/maps").read_text()))
         fd = os.pidfd_open(pid)
@@ -103,10 +105,12 @@ def _advise(pid: int) -> None:
 
 
 def _private(maps: str) -> Iterator[tuple[int, int]]:
-    """Of a /proc/PID/maps (proc(5)): memory of no file, and what was written to a private copy of one."""
-    for line in maps.splitlines():
-        where, rights, _, _, inode, *name = line.split(maxsplit=5)
-        own = inode == "0" or "w" in rights
+    """Of a /proc/PID/maps (proc(5)): memory of no file, and what was written to a private copy of one. What the
+    dynamic linker wrote and then protected lies before what is still written to (ld(1), -z relro)."""
+    lines = [line.split(maxsplit=5) for line in maps.splitlines()]
+    for (where, rights, _, _, inode, *name), following in zip_longest(lines, lines[1:]):
+        is_relro = rights == "r--p" and following is not None and following[1::3] == ["rw-p", inode]
+        own = inode == "0" or "w" in rights or is_relro
         if rights[3] == "p" and own and not (name and name[0].startswith("[v")):
             begin, _, end = where.partition("-")
             yield int(begin, 16), int(end, 16)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from paas.errors import CommandFailed, Conflict, HostProblem, NotFound
-from paas.linux import cgroup_use, mounts, namespaces, shares
+from paas.linux import cgroup_use, mounts, namespaces, reclaim, shares
 from paas.linux.cgroups import Cgroup
 from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
@@ -212,6 +212,13 @@ class Runtime:
     def has(self, container_id: str) -> bool:
         """Whether `list` names it."""
         return (self.paths.bundles / container_id).is_dir()
+
+    def page_out_helpers(self, container_id: str) -> None:
+        """What only waits while it runs, its init and its conmon, goes to swap where there is some. Slow."""
+        life = self._life(container_id)
+        for pid in (life.pid(), life.conmon_pid()):
+            if pid is not None:
+                reclaim.page_out_process(pid)
 
     # --- volumes
     def volume_bytes(self, tenant_id: str, volume: str) -> int | None:

@@ -21,7 +21,7 @@ from paas.specs import BYTES_PER_INODE, Effective, Limits, TenantSpec
 
 # conmon copies a container's output: on a slice of its own, so that a log flood slows its writer down
 # (the pipe fills up), not the neighbours, and that a stop of the worker's service spares it.
-CONMON_LIMITS = Limits(memory_bytes=256 << 20, swap_bytes=0, cpu_millis=500, pids=4096)
+CONMON_LIMITS = Limits(memory_bytes=256 << 20, swap_bytes=256 << 20, cpu_millis=500, pids=4096)
 BUILDS = "builds"  # on a disk: sources that are being built
 _FOLDERS = ("containers", "cache", "volumes", BUILDS)
 

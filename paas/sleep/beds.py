@@ -96,11 +96,13 @@ class Bed:
         page_out()
         hot_pages.arrange(self.asleep.hot(address))
 
-    def watch(self, address: IPv4Address, cgroup: Cgroup) -> None:
-        """When it has started: what it uses from now on is what its first wake will need. Again is nothing.
-        OSError."""
-        if self.asleep.watch(address):
-            hot_pages.forget(cgroup.pids())
+    def watch(self, address: IPv4Address, cgroup: Cgroup) -> bool:
+        """When it has started: what it uses from now on is what its first wake will need. Again is nothing, and
+        False. OSError."""
+        if not self.asleep.watch(address):
+            return False
+        hot_pages.forget(cgroup.pids())
+        return True
 
     def rouse(self, sleeper: Sleeper, since: float | None = None) -> bool:
         """Wake it; `since` is when a packet called (time.monotonic). False if it was awake, or is being woken.

@@ -42,6 +42,7 @@ def put_to_sleep(row: Container, quiet: float) -> bool:
             sleeper = Sleeper(row.pk, str(_address(row)), cgroup.name, since, used)
             if not engine.bed().lay(sleeper, quiet):
                 return False
+            engine.runtime().page_out_helpers(row.pk)
             left = cgroup.usage().memory_bytes
             return observations.fell_asleep(row, since=_moment(since), used=used, left=left)
     except (Conflict, NotFound):
@@ -49,9 +50,11 @@ def put_to_sleep(row: Container, quiet: float) -> bool:
 
 
 def watch(row: Container) -> None:
-    """One that has started: see paas.sleep.beds."""
+    """One that has started: see paas.sleep.beds. Its helpers have nothing more to do until it ends, but to pass
+    on what it writes: they go to swap, and what of them is needed comes back."""
     with suppress(NotFound):
-        engine.bed().watch(_address(row), engine.runtime().cgroup_of(row.pk))
+        if engine.bed().watch(_address(row), engine.runtime().cgroup_of(row.pk)):
+            engine.runtime().page_out_helpers(row.pk)
 
 
 @contextmanager

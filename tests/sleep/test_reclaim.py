@@ -182,13 +182,16 @@ def test_a_limit_that_a_crash_left_low_is_mended(tenant: Tenant, tmp_path: Path)
     assert read_int(limit) == 128 * MIB and not note.exists()
 
 
-def test_private_ranges_are_those_that_no_file_holds() -> None:
+def test_private_ranges_are_those_whose_content_no_file_has() -> None:
     maps = """\
-5500-5600 r--p 00000000 08:01 42 /usr/bin/python
-5600-5700 rw-p 00001000 08:01 42 /usr/bin/python
+5400-5500 r-xp 00000000 08:01 42 /usr/bin/python
+5500-5600 r--p 00001000 08:01 42 /usr/bin/python
+5600-5700 rw-p 00002000 08:01 42 /usr/bin/python
 7f00-7f10 rw-p 00000000 00:00 0 [heap]
 7f10-7f20 ---p 00000000 00:00 0
 7f20-7f30 rw-s 00000000 00:01 9 /dev/zero (deleted)
 7ffe-7fff r-xp 00000000 00:00 0 [vdso]
 """
-    assert list(reclaim._private(maps)) == [(0x5600, 0x5700), (0x7F00, 0x7F10), (0x7F10, 0x7F20)]
+    relro, *written = list(reclaim._private(maps))
+    assert relro == (0x5500, 0x5600), "what the dynamic linker wrote and then protected"
+    assert written == [(0x5600, 0x5700), (0x7F00, 0x7F10), (0x7F10, 0x7F20)]
