@@ -124,9 +124,9 @@ def serve_echo(port: int) -> None:
     threading.Thread(target=loop, daemon=True).start()
 
 
-def serve_sink(port: int) -> None:
+def serve_sink(port: int, backlog: int | None = None) -> None:
     """Take what is sent, and say how many bytes it was when the sender is done."""
-    server = socket.create_server(("", port))
+    server = socket.create_server(("", port), backlog=backlog)
 
     def take(connection: socket.socket) -> None:
         with connection:

@@ -26,7 +26,7 @@ __all__ = ["container", "network", "own_netns"]
 ROOT = Path(__file__).resolve().parents[2]
 CGROUP_ROOT = f"/bs{os.getpid()}"
 OURS, OTHER, NAME = PREFIX[16], PREFIX[17], services(PREFIX)[1]
-TCP, ECHO, UDP = 8000, 8001, 8002
+TCP, ECHO, UDP, SINK = 8000, 8001, 8002, 8003
 
 
 @dataclass

@@ -14,9 +14,10 @@ import pytest
 
 from paas.network import nflog
 from paas.network.asleep import group
-from tests.sleep.conftest import ECHO, NAME, OTHER, OURS, TCP, UDP, House
+from tests.sleep.conftest import ECHO, NAME, OTHER, OURS, SINK, TCP, UDP, House
 
 pytestmark = pytest.mark.kernel
+BODY = 64 * 1024
 
 
 def tcp(port: int = TCP) -> bytes:
@@ -30,6 +31,14 @@ def udp() -> bytes:
         sock.settimeout(20)
         sock.sendto(b"?", (str(OURS), UDP))
         return sock.recv(100)
+
+
+def pour() -> bytes:
+    """The sink's answer to a body."""
+    with socket.create_connection((str(OURS), SINK), timeout=20) as connection:
+        connection.sendall(bytes(BODY))
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(100)
 
 
 @pytest.mark.parametrize("packet", [tcp, udp])
@@ -118,6 +127,18 @@ def test_fifty_first_callers_at_once_are_all_answered(house: House) -> None:
         answers = [pool.submit(tcp) for _ in range(50)]
         assert {answer.result(30) for answer in answers} == {b"10.208.0.1"}
     assert [woken.called for _, woken in house.bed.told()] == [True]
+
+
+def test_callers_for_whom_it_has_no_room_yet_are_not_turned_away(house: House) -> None:
+    """Each sends more than one packet holds: of a caller whom a cookie stands for, the kernel answers the
+    second one by a reset."""
+    house.ours("serve_sink", SINK, 1)
+    house.bed.lay(house.sleeper, 0.0)
+    with ThreadPoolExecutor(12) as pool:
+        answers = [pool.submit(pour) for _ in range(12)]
+        time.sleep(0.3)  # for all to have called
+        house.start_waker()
+        assert {answer.result(30) for answer in answers} == {str(BODY).encode()}
 
 
 def test_whatever_comes_between_a_packet_is_never_lost(house: House) -> None:
