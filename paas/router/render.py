@@ -22,9 +22,12 @@ UPLOADS = ["/api/v1/apps/*/*/deploys", "/t/*/*/deploy/"]
 FORM_BYTES = 1024 * 1024
 # A new configuration comes with a restart only. Should somebody load one by hand: what runs may go on so long.
 OLD_CONNECTIONS_LIVE = "10m"
-# An app that ends idle connections after some seconds, as most do, must not do so at the moment in which a
-# request is sent on one: nobody may repeat a POST.
-IDLE_UPSTREAM = "1s"
+# What may be sent again where a connection ends before there is an answer: Caddy does so for GET, and Go's
+# transport for all of these. Only they go over a connection that was kept. An app ends those when it likes, or
+# when it ends itself, and that may be the moment in which a request is sent.
+REPEATABLE = ["GET", "HEAD", "OPTIONS"]
+KEPT: Json = {"idle_timeout": "1s"}
+NEVER_KEPT: Json = {"enabled": False}
 
 _HOST = "^([a-z0-9]|[a-z0-9][a-z0-9.-]{0,251}[a-z0-9])$"
 _UPSTREAM = "([0-9.]+):([0-9]+)"
@@ -107,7 +110,7 @@ def _lower_case() -> Json:
 
 
 def _dashboard(name: str, web_socket: Path, streams_socket: Path) -> Json:
-    web = _proxy({"upstreams": [{"dial": f"unix/{web_socket}"}]}) | {"request_buffers": FORM_BYTES}
+    web = _proxy({"upstreams": [{"dial": f"unix/{web_socket}"}], "request_buffers": FORM_BYTES})
     streams = _proxy({"upstreams": [{"dial": f"unix/{streams_socket}"}]})
     form, upload = ({"handler": "request_body", "max_size": size} for size in (FORM_BYTES, UPLOAD_BYTES))
     return _for_hosts(
@@ -179,10 +182,17 @@ def _subroute(routes: list[Json]) -> Json:
 
 
 def _proxy(upstreams: Json) -> Json:
+    repeatable = {"match": [{"method": REPEATABLE}], "terminal": True, "handle": [_ask(upstreams, KEPT)]}
+    return _subroute([repeatable, {"handle": [_ask(upstreams, NEVER_KEPT)]}])
+
+
+def _ask(upstreams: Json, keep_alive: Json) -> Json:
     """Ask one of `upstreams`. A connection that cannot be made is tried again for 8 s, a GET that got no
-    answer too: an app that restarts, or a web process that does, costs its visitors a moment. While an app has
-    no room for more connections, because many woke it at once on a busy machine, the kernel drops their first
-    packet; an attempt sends it twice (tcp(7)), and several begin in that time.
+    answer too: an app that restarts, or a web process that does, costs its visitors a moment.
+
+    Upstreams are on this machine: the kernel accepts a connection at once, or the app has no room for it. Of
+    many who wake it together it drops the others' first packets, and sends them again after a second, two, four
+    (tcp(7)), all at once, so that few find room. So an attempt is short, and another begins.
 
     A short flush interval and not -1, with which Caddy keeps asking upstream after the visitor has gone;
     server-sent events are flushed at once in any case.
@@ -193,9 +203,9 @@ def _proxy(upstreams: Json) -> Json:
         "transport": {
             "protocol": "http",
             "versions": ["1.1"],
-            "dial_timeout": "3s",
+            "dial_timeout": "500ms",
             "compression": False,
-            "keep_alive": {"idle_timeout": IDLE_UPSTREAM},
+            "keep_alive": keep_alive,
         },
         "load_balancing": {
             "selection_policy": {"policy": "least_conn"},

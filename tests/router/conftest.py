@@ -118,7 +118,8 @@ def ingress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
 
 
 class Upstream(BaseHTTPRequestHandler):
-    """Answers what it was asked, as JSON; /slowly streams; /switch speaks another protocol."""
+    """Answers what it was asked, as JSON; /slowly streams; /switch speaks another protocol; /once hangs up when
+    the next request is there."""
 
     protocol_version = "HTTP/1.1"
     name = ""
@@ -128,6 +129,8 @@ class Upstream(BaseHTTPRequestHandler):
             return self._stream()
         if self.path == "/switch":
             return self._switch()
+        if self.path == "/once":
+            return self._once()
         status = int(self.headers.get("X-Answer", "200"))
         body = json.dumps({"name": self.name, "path": self.path, "headers": dict(self.headers)}).encode()
         self.send_response(status)
@@ -164,6 +167,15 @@ class Upstream(BaseHTTPRequestHandler):
         self.wfile.flush()
         while line := self.rfile.readline():
             self.wfile.write(line.upper())
+        self.close_connection = True
+
+    def _once(self) -> None:
+        """As an app whose patience with an idle connection ends at that very moment."""
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.wfile.flush()
+        self.rfile.read(1)
         self.close_connection = True
 
     def address_string(self) -> str:

@@ -117,6 +117,17 @@ def test_a_web_process_that_restarts_costs_a_moment(ingress: Ingress, serve: Ser
         assert connection.getresponse().read() == b"4"
 
 
+@pytest.mark.parametrize("host", [HOST, DASHBOARD])
+def test_what_nobody_may_repeat_goes_over_no_connection_that_may_just_end(
+    ingress: Ingress, serve: Serve, host: str
+) -> None:
+    serve("web", ingress.paths.web_socket)
+    ingress.load(route("a", [HOST], serve("one").dial))
+    for method, body in (("GET", None), ("POST", b"four")):
+        assert ingress.ask(host, "/once").status == 200
+        assert ingress.ask(host, method=method, body=body).status == 200
+
+
 @pytest.mark.parametrize("status", [404, 500, 502, 503])
 def test_an_apps_own_errors_are_left_alone(ingress: Ingress, serve: Serve, status: int) -> None:
     ingress.load(route("a", [HOST], serve("one").dial))
