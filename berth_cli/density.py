@@ -35,6 +35,11 @@ def density(
         f"({found['overcommit']:.2f} times), {output.mib(found['available'])} can still be given. "
         f"{found['fits']:,} more apps of {size} MiB fit, if {asleep}% of them sleep."
     )
+    if found["disk"]:  # else not measured yet
+        output.note(
+            f"All tenants' disks may grow to {output.gib(found['disk_promised'])} of the machine's "
+            f"{output.gib(found['disk'])} ({found['disk_promised'] / found['disk']:.2f} times)."
+        )
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:

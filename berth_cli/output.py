@@ -56,6 +56,10 @@ def mib(count: int) -> str:
     return f"{count / 1048576:.0f} MiB"
 
 
+def gib(count: int) -> str:
+    return f"{count / 1073741824:.1f} GiB"
+
+
 def when(timestamp: str | None) -> str:
     return (timestamp or "")[:19].replace("T", " ")
 

@@ -10,9 +10,12 @@ from tenants.fleet.models import Machine, Peak
 from tests.cli.berth import Berth
 from tests.web.cast import Cast
 
+GIB = 1024 * MIB
+
 
 def test_the_ledger_in_a_terminal(berth: Berth, cast: Cast) -> None:
-    Machine.objects.create(cores=2, memory_bytes=4096 * MIB, memory_available_bytes=3072 * MIB)
+    disk = 20 * GIB
+    Machine.objects.create(cores=2, memory_bytes=4096 * MIB, memory_available_bytes=3072 * MIB, disk_bytes=disk)
     Container.objects.create(
         tenant=cast.tenant,
         app=cast.app,
@@ -26,6 +29,9 @@ def test_the_ledger_in_a_terminal(berth: Berth, cast: Cast) -> None:
     done = berth.run("density", "--by", "process", "--size", "100", "--asleep", "0")
     assert done.stdout.splitlines()[1].split()[:4] == ["demo/shop", "web", "1", "1"], done.stderr
     assert "28 more apps of 100 MiB fit, if 0% of them sleep" in done.stderr
+    promised = cast.tenant.disk_bytes + cast.other.disk_bytes
+    grown = f"may grow to {promised / GIB:.1f} GiB of the machine's 20.0 GiB ({promised / disk:.2f} times)"
+    assert grown in " ".join(done.stderr.split())
     assert json.loads(berth.run("density", "--json").stdout)["rows"][0]["tenant"] == "demo"
     assert berth.run("density", "--by", "colour").returncode == 1
     berth.sign_in(cast.owner)
