@@ -17,6 +17,9 @@ from paas.specs import ID_RANGE_SIZE, MIB, BindMount, ContainerSpec, TmpfsMount
 # /dev is a tmpfs of the container's own, so the init needs no place in the image.
 INIT_TARGET = "/dev/init"
 NOFILE = 65_536
+# Signals that wait, and timers, of all of a tenant's containers that run as one user: some 400 bytes each, in
+# the memory of whoever made them. By default as many as half of the threads that the machine has room for.
+SIGPENDING = 8_192
 SHM_MAX = 64 * MIB
 PTYS_MAX = 64  # of the 4,096 (kernel.pty.max) that all containers of this machine share
 # What Debian's apt-get and dpkg need, and programs that start as root to drop to a user of their own.
@@ -73,6 +76,7 @@ class Host:
     swap_accounting: bool
     init: Path
     nofile_hard: int
+    sigpending_hard: int
     folders: frozenset[str]  # those of MASKED_PATHS that are some here
 
 
@@ -112,8 +116,8 @@ def process_config(
     identity: Identity,
     *,
     root_capable: bool,
-    nofile: int,
     goes_first: bool,
+    host: Host,
 ) -> dict[str, Any]:
     """A process under the contract: as pid 1 of a container or beside it (exec)."""
     capabilities = list(ROOT_CAPABILITIES) if root_capable else []
@@ -131,7 +135,7 @@ def process_config(
         "env": [f"{name}={value}" for name, value in env.items()],
         "cwd": cwd or "/",
         "capabilities": {**sets, "inheritable": [], "ambient": []},
-        "rlimits": [_rlimit("RLIMIT_NOFILE", nofile), _rlimit("RLIMIT_CORE", 0)],
+        "rlimits": _rlimits(host),
         "noNewPrivileges": True,
         "oomScoreAdj": oom_order.FIRST if goes_first else oom_order.APP,
     }
@@ -142,11 +146,6 @@ def environment(spec: ContainerSpec, identity: Identity) -> dict[str, str]:
     return {"PATH": DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": spec.hostname, **dict(spec.env)}
 
 
-def nofile_limit(host: Host) -> int:
-    """Never above our own hard limit: raising it takes CAP_SYS_RESOURCE."""
-    return min(NOFILE, host.nofile_hard)
-
-
 def _process(spec: ContainerSpec, identity: Identity, host: Host) -> dict[str, Any]:
     return process_config(
         (INIT_TARGET, "--", *spec.args),
@@ -154,13 +153,19 @@ def _process(spec: ContainerSpec, identity: Identity, host: Host) -> dict[str, A
         spec.workdir,
         identity,
         root_capable=spec.root_capable,
-        nofile=nofile_limit(host),
         goes_first=spec.goes_first,
+        host=host,
     )
 
 
-def _rlimit(kind: str, value: int) -> dict[str, Any]:
-    return {"type": kind, "hard": value, "soft": value}
+def _rlimits(host: Host) -> list[dict[str, Any]]:
+    """Never above our own hard limits: raising one takes CAP_SYS_RESOURCE."""
+    wanted = {
+        "RLIMIT_NOFILE": min(NOFILE, host.nofile_hard),
+        "RLIMIT_SIGPENDING": min(SIGPENDING, host.sigpending_hard),
+        "RLIMIT_CORE": 0,
+    }
+    return [{"type": kind, "hard": value, "soft": value} for kind, value in wanted.items()]
 
 
 def _mount(target: str, kind: str, *options: str) -> dict[str, Any]:

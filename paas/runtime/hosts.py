@@ -22,5 +22,6 @@ def this_host() -> Host:
         swap_accounting=swap_accounting(tree),
         init=conmon.first_program(INITS),
         nofile_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        sigpending_hard=resource.getrlimit(resource.RLIMIT_SIGPENDING)[1],
         folders=frozenset(path for path in MASKED_PATHS if Path(path).is_dir()),
     )

@@ -18,7 +18,7 @@ from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
 from paas.paths import Paths
 from paas.runtime import conmon, files, rootfs, shown, space, stubs, volumes
-from paas.runtime.bundle import environment, nofile_limit, oci_config, process_config
+from paas.runtime.bundle import environment, oci_config, process_config
 from paas.runtime.hosts import this_host
 from paas.runtime.inside import Inside, check_places, check_program, identify
 from paas.runtime.limits import Hold
@@ -299,8 +299,8 @@ class Runtime:
             spec.workdir,
             identity,
             root_capable=spec.root_capable,
-            nofile=nofile_limit(this_host()),
             goes_first=spec.goes_first,
+            host=this_host(),
         )
         pid_file = life.bundle / f"exec-{uuid4().hex[:12]}.pid"
         # What to run is in its standard input: it begins nothing before that is there, and its place is.

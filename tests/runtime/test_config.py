@@ -27,7 +27,7 @@ SPEC = ContainerSpec(
     limits=Limits(256 * MIB, 128 * MIB, 2000, 50, 99),
 )
 APP = Identity(1000, 1000, (1234,), "/srv")
-V1 = Host(1, True, Path("/usr/bin/tini-static"), 20_000, frozenset(("/proc/acpi", "/sys/firmware")))
+V1 = Host(1, True, Path("/usr/bin/tini-static"), 20_000, 9_000, frozenset(("/proc/acpi", "/sys/firmware")))
 V2 = replace(V1, cgroup_version=2)
 
 
@@ -89,12 +89,12 @@ def test_capabilities_are_never_inheritable() -> None:
 
 
 def test_rlimits_stay_below_the_hosts_hard_limit() -> None:
-    def nofile(hard: int) -> int:
-        rlimits = config(host=replace(V2, nofile_hard=hard))["process"]["rlimits"]
-        return int(next(r["hard"] for r in rlimits if r["type"] == "RLIMIT_NOFILE"))
+    def rlimits(hard: int) -> dict[str, tuple[int, int]]:
+        found = config(host=replace(V2, nofile_hard=hard, sigpending_hard=hard))["process"]["rlimits"]
+        return {each["type"].removeprefix("RLIMIT_"): (each["soft"], each["hard"]) for each in found}
 
-    assert nofile(20_000) == 20_000
-    assert nofile(1 << 30) == 65_536
+    assert rlimits(5_000) == {"NOFILE": (5_000, 5_000), "SIGPENDING": (5_000, 5_000), "CORE": (0, 0)}
+    assert rlimits(1 << 30) == {"NOFILE": (65_536, 65_536), "SIGPENDING": (8_192, 8_192), "CORE": (0, 0)}
 
 
 def test_every_namespace_is_new() -> None:

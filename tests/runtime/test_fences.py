@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.runtime.bundle import PTYS_MAX
+from paas.runtime.bundle import PTYS_MAX, SIGPENDING
 from paas.specs import MIB, Limits
 from tests.runtime.conftest import PYTHON, UID_BASE, Bed
 
@@ -209,7 +209,10 @@ def test_no_descriptor_of_ours_is_inherited(bed: Bed) -> None:
 
 
 def test_ordinary_ports_and_rlimits(bed: Bed) -> None:
-    lines = bed.says("cat /proc/sys/net/ipv4/ip_unprivileged_port_start; ulimit -n; ulimit -c")
+    pending = "awk '/pending signals/ { print $4, $5 }' /proc/self/limits"
+    lines = bed.says(f"cat /proc/sys/net/ipv4/ip_unprivileged_port_start; ulimit -n; ulimit -c; {pending}")
     assert lines[0] == "0"
     assert 1024 <= int(lines[1]) <= 65_536
     assert lines[2] == "0"
+    soft, hard = map(int, lines[3].split())
+    assert 1024 <= soft == hard <= SIGPENDING

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from resource import RLIMIT_SIGPENDING, getrlimit
 
 import pytest
 
-from paas.runtime.bundle import PTYS_MAX
+from paas.runtime.bundle import PTYS_MAX, SIGPENDING
 from tests.e2e.hostile.conftest import Attack
 from tests.e2e.hostile.tenant import Hostile
 from tests.e2e.platform import Platform
@@ -120,6 +119,5 @@ def test_what_the_kernel_counts_for_all(
     assert (done.returncode, done.stdout, ended["exit_code"]) == (0, "has them\n", 0), done.stderr
     assert (told["ptys"], told["aio"]) == ([PTYS_MAX, "ENOSPC"], [0, "ENOSYS"])
     assert told["inotify"][1] == "EMFILE"
-    # A timer counts as a signal that waits; where more of those may be than the memory holds, that ends it.
-    timers, refused = told["timers"]
-    assert 0 < timers <= getrlimit(RLIMIT_SIGPENDING)[0] and refused in ("EAGAIN", "killed")
+    timers, refused = told["timers"]  # each counts as a signal that waits
+    assert 0 < timers <= SIGPENDING and refused == "EAGAIN"
