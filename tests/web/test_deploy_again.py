@@ -18,6 +18,7 @@ from paas.specs import BuildReport
 from paas.worker import history
 from tenants.apps.actions import create_app
 from tenants.audit.models import Event
+from tenants.containers.models import Container
 from tenants.releases import observations, unchanged
 from tenants.releases.actions import MOST_WAITING, deploy, scale, set_config, upload_source
 from tenants.releases.kept import is_kept, kept_releases
@@ -94,6 +95,21 @@ def test_nothing_is_built_where_rows_say_what_comes_of_it(cast: Cast, known: Rel
     assert not Build.objects.filter(status="queued").exists()
 
 
+def serve(release: Release) -> None:
+    """It is live, with all of its containers."""
+    go_live(release)
+    start(release)
+
+
+def start(release: Release) -> None:
+    for process in release.processes:
+        for index in range(process["count"]):
+            Container.objects.create(
+                tenant=release.app.tenant, app=release.app, release=release, kind="process", index=index + 1,
+                process_type=process["name"], status="running", ready=True, memory_limit=1,
+            )  # fmt: skip
+
+
 def began_nothing(client: Client, version: int) -> bool:
     before = Build.objects.count(), Release.objects.count()
     answer = asked(client)
@@ -107,13 +123,14 @@ def began_nothing(client: Client, version: int) -> bool:
 
 def test_nothing_is_begun_where_the_app_serves_just_that(cast: Cast, live: Release) -> None:
     client = cast.client(cast.developer)
+    start(live)
     assert began_nothing(client, live.version)
     scale(actor=cast.owner, app=cast.app, formation={"web": 2})
     assert not began_nothing(client, 0), "it may fail, or be superseded"
-    go_live(cast.app.releases.first())  # type: ignore[arg-type]
+    serve(cast.app.releases.first())  # type: ignore[arg-type]
     assert began_nothing(client, live.version + 2), "with the counts that were chosen, by an answer"
     set_config(actor=cast.owner, app=cast.app, changes={"COLOUR": "red"})
-    go_live(cast.app.releases.first())  # type: ignore[arg-type]
+    serve(cast.app.releases.first())  # type: ignore[arg-type]
     assert began_nothing(client, live.version + 3)
     Build.objects.filter(app=cast.app).update(finished_at=timezone.now() - unchanged.FRESH)
     assert not began_nothing(client, 0), "steps in the cache are to be used now and then"
@@ -123,16 +140,35 @@ def test_nothing_is_begun_where_the_app_serves_just_that(cast: Cast, live: Relea
 def test_what_serves_something_else_is_released_anew(
     cast: Cast, live: Release, change: dict[str, object]
 ) -> None:
+    start(live)
     Release.objects.filter(pk=live.pk).update(**change)
     assert not began_nothing(cast.client(cast.developer), 0)
 
 
+@pytest.mark.parametrize(
+    ("change", "serves"),
+    [
+        ({"status": "sleeping"}, True),
+        ({"status": "stopped", "exit_code": 1}, False),
+        ({"ready": False}, False),
+    ],
+)
+def test_what_has_crashed_is_released_anew(
+    cast: Cast, live: Release, change: dict[str, object], serves: bool
+) -> None:
+    start(live)
+    Container.objects.filter(release=live).update(**change)
+    assert began_nothing(cast.client(cast.developer), live.version if serves else 0) == serves
+
+
 def test_of_two_deploys_the_later_wins_though_it_serves_already(cast: Cast, live: Release) -> None:
+    start(live)
     deploy(actor=cast.owner, app=cast.app, kind="tar.gz", name="my-folder", chunks=[GZIP + b"2"])
     assert not began_nothing(cast.client(cast.developer), 0)
 
 
 def test_who_sends_in_the_browser_what_serves_is_told_so(cast: Cast, live: Release) -> None:
+    start(live)
     sent = SimpleUploadedFile(live.build.source.name, GZIP)  # type: ignore[union-attr]
     browser = Client()
     browser.force_login(cast.developer, backend="allauth.account.auth_backends.AuthenticationBackend")
