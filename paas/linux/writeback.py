@@ -28,11 +28,18 @@ def limit(disk: Path, io_bytes: int, io_operations: int) -> None:
     """Of a disk by its /sys folder, a second; 0 takes a limit away. Does nothing where it is so, and where the
     kernel charges those who wrote or has no such limit. Errors: HostProblem."""
     root, wanted = _root(), (io_bytes, io_operations)
-    if root is None or (read(disk) == wanted and _is_bounded(disk / "bdi") == (io_bytes > 0)):
+    if root is None or is_limited(disk, *wanted):
         return
     _bound_what_waits(disk / "bdi", io_bytes)
     for name, value in zip(_FILES, wanted, strict=True):
         write(root / name, f"{disks.number(disk)} {value}")
+
+
+def is_limited(disk: Path, io_bytes: int, io_operations: int) -> bool:
+    """Whether just these are in force; True where none can be."""
+    if _root() is None:
+        return True
+    return read(disk) == (io_bytes, io_operations) and _is_bounded(disk / "bdi") == (io_bytes > 0)
 
 
 def read(disk: Path) -> tuple[int, int]:

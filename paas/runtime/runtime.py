@@ -75,6 +75,10 @@ class Runtime:
         own = self._space(tenant_id)
         return space.effective(own) if own.slice.exists() else None
 
+    def holds_writeback(self, tenant: TenantSpec) -> bool:
+        """Whether what the kernel writes later for the tenant, which no cgroup's file tells of, is limited."""
+        return space.holds_writeback(self._space(tenant.id), tenant)
+
     def effective(self, container_id: str) -> Effective:
         """The same of a container, by its cgroup."""
         return self._hold(*self._known(container_id)).effective()

@@ -114,9 +114,20 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
 
 def _limit_writeback(space: Space, tenant: TenantSpec) -> None:
     """All that the kernel writes back for the tenant's containers, where it charges none of them for it."""
-    device, quota, own = disks.holding(space.disk), tenant.quota, tenant.container
+    device = disks.holding(space.disk)
     if device is not None:
-        writeback.limit(device, quota.io_bytes or own.io_bytes, quota.io_operations or own.io_operations)
+        writeback.limit(device, *_writeback_of(tenant))
+
+
+def _writeback_of(tenant: TenantSpec) -> tuple[int, int]:
+    quota, own = tenant.quota, tenant.container
+    return quota.io_bytes or own.io_bytes, quota.io_operations or own.io_operations
+
+
+def holds_writeback(space: Space, tenant: TenantSpec) -> bool:
+    """Whether that limit is in force; True where there is no disk to limit yet."""
+    device = disks.holding(space.disk) if mounts.is_mounted(space.disk) else None
+    return device is None or writeback.is_limited(device, *_writeback_of(tenant))
 
 
 def _was_prepared_for(space: Space, tenant: TenantSpec) -> bool:

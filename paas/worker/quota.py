@@ -92,7 +92,7 @@ def _seen(tenant: Tenant) -> list[str] | None:
     for name in drifted:
         found[name]["why"] = _reason(tenant)
     observations.quota_seen(tenant, found)
-    return drifted
+    return drifted if engine.runtime().holds_writeback(spec) else [*drifted, "writeback"]
 
 
 def _reason(tenant: Tenant) -> str:

@@ -181,8 +181,11 @@ def test_no_limit_of_a_tenants_disk_outlives_its_quota(bed: Bed) -> None:
     with_traffic(bed, 5 * MIB, 700)
     limited = (5 * MIB, 700) if writeback.is_uncharged() else (0, 0)
     assert writeback.read(own) == limited
-    bed.runtime.apply_quota(replace(bed.tenant, container=Limits(io_bytes=9 * MIB)))
+    default = replace(bed.tenant, container=Limits(io_bytes=9 * MIB))
+    assert bed.runtime.holds_writeback(default) != writeback.is_uncharged()
+    bed.runtime.apply_quota(default)
     assert writeback.read(own) == ((9 * MIB, 0) if writeback.is_uncharged() else (0, 0))
+    assert bed.runtime.holds_writeback(default)
     bed.runtime.apply_quota(bed.tenant)
     assert writeback.read(own) == (0, 0)
     with_traffic(bed, 5 * MIB, 700)
