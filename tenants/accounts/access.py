@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
@@ -13,10 +15,13 @@ from tenants.accounts.roles import includes
 Person = User | AnonymousUser
 
 
+def is_active(user: Person) -> TypeGuard[User]:
+    """Whether it is somebody, and not shut out: nobody else is a member of anything."""
+    return isinstance(user, User) and user.is_active
+
+
 def memberships(user: Person) -> QuerySet[Member]:
-    if not isinstance(user, User) or not user.is_active:
-        return Member.objects.none()
-    return Member.objects.filter(user=user)
+    return Member.objects.filter(user=user) if is_active(user) else Member.objects.none()
 
 
 def tenants_of(user: Person) -> QuerySet[Tenant]:
@@ -34,7 +39,7 @@ def tenant_for(user: Person, slug: str, needs: Role = Role.VIEWER) -> Tenant:
     member = memberships(user).select_related("tenant").filter(tenant__slug=slug).first()
     if member is None:
         raise NotFound(f"there is no tenant {slug!r} here", hint="Look at the list of your tenants.")
-    require(member, needs)
+    require(member.tenant, Role(member.role), needs)
     return member.tenant
 
 
@@ -51,18 +56,18 @@ def tenant_seen_by(user: Person, slug: str) -> Tenant:
     return tenant
 
 
-def require(member: Member, needs: Role) -> None:
-    role = Role(member.role)
+def require(tenant: Tenant, role: Role, needs: Role) -> None:
+    """Refused where one with this role in the tenant may not do what needs another."""
     if not includes(role, needs):
         raise Refused(
-            f"this needs the role {needs.value}, and you are {role.value} in {member.tenant}",
-            hint=f"Ask an owner of {member.tenant} to change your role.",
+            f"this needs the role {needs.value}, and you are {role.value} in {tenant}",
+            hint=f"Ask an owner of {tenant} to change your role.",
             details={"needs": needs.value, "role": role.value},
         )
 
 
 def is_admin(user: Person) -> bool:
-    return isinstance(user, User) and user.is_active and user.is_admin
+    return is_active(user) and user.is_admin
 
 
 def admin(user: Person) -> User:

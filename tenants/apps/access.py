@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from paas.errors import NotFound
-from tenants.accounts.access import Person, admin, is_admin, memberships, require
+from tenants.accounts.access import Person, admin, is_active, is_admin, require
 from tenants.accounts.looks import note_look
 from tenants.accounts.models import Role, User
 from tenants.apps.models import App
@@ -13,15 +13,19 @@ from tenants.apps.models import App
 
 def apps_of(user: Person) -> QuerySet[App]:
     """All apps of all of their tenants, without those being destroyed."""
-    return App.objects.filter(tenant__members__in=memberships(user), destroyed_at=None).select_related("tenant")
+    if not is_active(user):
+        return App.objects.none()
+    return App.objects.filter(tenant__members__user=user, destroyed_at=None).select_related("tenant")
 
 
 def app_for(user: Person, tenant_slug: str, app_name: str, needs: Role = Role.VIEWER) -> App:
     """NotFound if there is no such app or it is not the user's; Refused if their role is too low."""
-    app = apps_of(user).filter(tenant__slug=tenant_slug, name=app_name).first()
-    if app is None:
-        raise _none(tenant_slug, app_name)
-    require(memberships(user).get(tenant=app.tenant), needs)
+    mine = apps_of(user).annotate(role=F("tenant__members__role"))  # of the membership by which it is theirs
+    try:
+        app = mine.get(tenant__slug=tenant_slug, name=app_name)
+    except App.DoesNotExist:
+        raise _none(tenant_slug, app_name) from None
+    require(app.tenant, Role(app.role), needs)
     return app
 
 
