@@ -1,4 +1,4 @@
-"""A limit on failed attempts by address, kept in the cache."""
+"""A limit on failed attempts by address, kept in Valkey."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import ipaddress
 import redis
 import structlog
 from allauth.account.adapter import get_adapter
-from django.core.cache import cache
 from django.http import HttpRequest
 
 from paas.errors import TooMany
+from paas.live import client
 
 log = structlog.get_logger()
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 class FailureLimit:
     """At most `most` failures from one address in `seconds`; then TooMany, even for a good one.
 
-    Without the cache it lets all through: the secrets it protects have 256 bits, and serving matters more.
+    Without Valkey it lets all through: the secrets it protects have 256 bits, and serving matters more.
     """
 
     def __init__(self, name: str, *, what: str, most: int, seconds: int) -> None:
@@ -26,7 +26,7 @@ class FailureLimit:
 
     def check(self, request: HttpRequest) -> None:
         try:
-            failures = cache.get(self._key(request), 0)
+            failures = int(client().get(self._key(request)) or 0)
         except redis.RedisError as error:
             log.warning("limit.unreachable", error=str(error))
             return
@@ -40,10 +40,10 @@ class FailureLimit:
     def failed(self, request: HttpRequest) -> None:
         key = self._key(request)
         try:
-            if not cache.add(key, 1, timeout=self.seconds):
-                cache.incr(key)
-        except ValueError:
-            cache.set(key, 1, timeout=self.seconds)  # it expired between the two
+            with client().pipeline() as pipe:
+                pipe.incr(key)
+                pipe.expire(key, self.seconds, nx=True)  # since the first of them
+                pipe.execute()
         except redis.RedisError as error:
             log.warning("limit.unreachable", error=str(error))
 

@@ -35,8 +35,9 @@ class TokenAuth(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
         failures.check(request)
-        found = live_tokens().filter(digest=digest(token)).first()
-        if found is None:
+        try:
+            found = live_tokens().get(digest=digest(token))
+        except ApiToken.DoesNotExist:
             failures.failed(request)
             return None
         if found.scope == ApiToken.Scope.READ and request.method not in SAFE:
