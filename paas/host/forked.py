@@ -27,7 +27,6 @@ from paas.linux import privileges, syscalls
 IMPORTED = (
     "celery.apps.worker",
     "celery.concurrency.prefork",
-    "celery.concurrency.thread",
     "celery.worker.consumer",
     "celery.worker.strategy",
     "django.core.cache.backends.redis",
@@ -40,6 +39,7 @@ IMPORTED = (
     "paas.asgi",
     "paas.management.commands.agent",
     "paas.management.commands.worker",
+    "paas.pools",
     "paas.urls",
     "paas.worker.tasks",
     "paas.wsgi",

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from paas.celery import app
+from paas.pools import ThreadPool
 
 
 class Command(BaseCommand):
@@ -23,8 +24,9 @@ class Command(BaseCommand):
         worker = app.Worker(
             hostname=f"{options['queue']}@berth",
             queues=options["queue"],
-            pool_cls=options["pool"],
+            pool_cls=ThreadPool if options["pool"] == "threads" else options["pool"],
             concurrency=options["concurrency"],
+            autoscale=(options["concurrency"], 1) if options["pool"] == "prefork" else None,
             loglevel="INFO",
             # One machine: there is nobody to compare notes with.
             without_mingle=True,
