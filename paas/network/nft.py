@@ -45,8 +45,7 @@ def run(text: str, *, flags: int = 0) -> Answer:
             read(context).decode(errors="replace")
             for read in (library.nft_ctx_get_output_buffer, library.nft_ctx_get_error_buffer)
         )
-        if text.startswith("list "):
-            _forget_what_it_read(library, context)
+        _forget_what_it_read(library, context)
     return Answer(output, error, not failed)
 
 
@@ -63,8 +62,9 @@ def demand(text: str) -> str:
 
 
 def _forget_what_it_read(library: Any, context: int) -> None:
-    """A context keeps it, for the next command: 10 MiB of a thousand apps for the limits of twenty tenants.
-    After a trial it does not (nft_run_cmd_from_buffer in src/libnftables.c), and this tries nothing."""
+    """A context keeps it, for the next command: of a thousand apps 10 MiB for the limits of twenty tenants, and
+    the more the more contexts of a busy moment wait for being closed. After a trial it does not
+    (nft_run_cmd_from_buffer in src/libnftables.c), and this tries nothing."""
     library.nft_ctx_set_dry_run(context, True)
     library.nft_run_cmd_from_buffer(context, b"\n")
 
