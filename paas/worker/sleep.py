@@ -27,6 +27,11 @@ from tenants.releases.selectors import may_sleep
 
 QUIET_SECONDS = 2.0  # of one that a person puts to sleep
 SETTLING = timedelta(seconds=15)  # whoever works on a sleeper for longer has died
+# All who run are looked at together: whole rows of a thousand, with their releases' images, are 20 MiB.
+_NEEDED = (
+    "kind", "process_type", "index", "address", "status", "ready", "started_at", "memory_bytes",
+    "tenant_id", "release__processes", "app__sleep_after", "app__tenant__sleep_after",
+)  # fmt: skip
 
 
 def put_to_sleep(row: Container, quiet: float) -> bool:
@@ -81,8 +86,7 @@ def undisturbed(row: Container) -> Iterator[None]:
 def who_may(**which: object) -> list[Container]:
     """What serves and has something to be woken by. Of those that sleep already nothing is read where `which`
     leaves them out."""
-    serving = serving_containers().filter(**which)
-    rows = list(serving.select_related("release", "app__tenant").defer("release__config"))
+    rows = list(serving_containers().filter(**which).select_related("release", "app__tenant").only(*_NEEDED))
     wakeable = {row.release_id: may_sleep(row.release) for row in rows}
     return [row for row in rows if row.process_type in wakeable[row.release_id]]
 

@@ -17,7 +17,6 @@ from django.conf import settings
 from paas.network import address_of
 from paas.worker import engine, sleep
 from paas.worker.idle import Candidate
-from paas.worker.routes import upstream
 from tenants.containers.models import Container
 
 JITTER_SECONDS = 0.5
@@ -39,7 +38,8 @@ def candidates(rows: Iterable[Container], seen: dict[str, Use]) -> list[Candidat
     if not rows:
         seen.clear()
         return []
-    packets, answering, now = engine.network().asleep.idle_seconds(), sleep.answering(), time.monotonic()
+    packets, now = engine.network().asleep.idle_seconds(), time.monotonic()
+    answering = {name.rpartition(":")[0] for name in sleep.answering()}  # whatever the port
     known, found = dict(seen), []
     seen.clear()
     for row in rows:
@@ -48,7 +48,7 @@ def candidates(rows: Iterable[Container], seen: dict[str, Use]) -> list[Candidat
             use = since(known.get(row.pk), packets.get(_address(row), math.inf), cpu_usec, now)
             seen[row.pk], idle = use, now - use.at
             cpu = (cpu_usec - use.cpu_usec) / 1_000_000 / max(idle, 1.0)
-            found.append(Candidate(row.pk, idle, sleep.after(row), cpu, upstream(row) in answering))
+            found.append(Candidate(row.pk, idle, sleep.after(row), cpu, str(_address(row)) in answering))
     return found
 
 
