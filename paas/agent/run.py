@@ -69,8 +69,9 @@ class Agent:
         self._exits = ExitWatch(settings.PATHS.exits)
         self._logs, self._sleep = Logs(), Sleep()
         self._duties = [
+            Duty("host", fences.hold_host, 10.0),
             # A firewall's restart often flushes everybody's rules: containers must not stay unfenced.
-            Duty("fences", fences.keep, 10.0),
+            Duty("fences", fences.AfterChange(fences.keep, rest=60.0), 10.0),
             Duty("rules", fences.AfterChange(fences.mend), 10.0),
             Duty("let_through", fences.let_through, 60.0),
             Duty("adopt", adopt, 5.0, once=True),

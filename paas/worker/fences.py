@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from ipaddress import IPv4Address
@@ -38,21 +40,29 @@ def ensure(tenant: Tenant) -> None:
 
 
 class AfterChange:
-    """Work that has nothing to do as long as nobody has changed the kernel's rules since it was last done."""
+    """Work that has nothing to do as long as nobody has changed the kernel's rules since it was last done: left out
+    then, but for once in `rest` seconds."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[], None], rest: float = math.inf) -> None:
+        self._work, self._rest = work, rest
         self._done_at: int | None = None
+        self._last = 0.0
 
     def __call__(self) -> None:
         generation = engine.network().generation()  # before the work: a change meanwhile is looked at again
-        if generation != self._done_at:
+        if generation != self._done_at or time.monotonic() - self._last >= self._rest:
             self._work()
-            self._done_at = generation
+            self._done_at, self._last = generation, time.monotonic()
+
+
+def hold_host() -> None:
+    """Level-triggered: the prefix leads nowhere else and the host forwards, whoever changed it."""
+    engine.network().hold_host()
 
 
 def keep() -> None:
-    """Level-triggered: prefix, base rules and forwarding are there, whoever took them away."""
+    """Level-triggered: the base rules are there and other firewalls let containers pass, whoever took that away;
+    the prefix is nobody else's."""
     engine.network().apply_base()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,24 @@ def test_rules_that_nobody_has_changed_are_not_looked_at_again(host: Host) -> No
     subprocess.run(["nft", "delete table inet bwelse"], check=True)
     look()
     assert len(looks) == 2
+
+
+def test_what_no_rule_tells_of_is_looked_at_all_the_same(host: Host) -> None:
+    looks = list[int]()
+    look = fences.AfterChange(lambda: looks.append(1), rest=0.0)
+    look()
+    look()
+    assert len(looks) == 2
+
+
+def test_the_host_forwards_again_and_the_prefix_leads_nowhere_else(host: Host) -> None:
+    running(host)
+    forwarding, prefix = Path("/proc/sys/net/ipv4/ip_forward"), str(engine.network().container_prefix)
+    forwarding.write_text("0")
+    subprocess.run(["ip", "route", "del", "blackhole", prefix], check=True)
+    fences.hold_host()
+    assert forwarding.read_text().strip() == "1"
+    assert prefix in subprocess.check_output(["ip", "route", "show", "type", "blackhole"], text=True)
 
 
 def test_what_is_weaker_for_a_moment_only_is_looked_at_again(
