@@ -9,6 +9,11 @@ import typer
 from berth_cli import output
 from berth_cli.options import Json, connect
 
+HEAD = (
+    "NAME", "CONTAINERS", "ASLEEP", "WORKING SET", "PROMISED", "UNSHARED", "SHARED", "SWAPPED", "CPU", "DISK",
+    "WAITS", "BETTER LIMIT",
+)  # fmt: skip
+
 
 def density(
     *,
@@ -18,22 +23,24 @@ def density(
     ] = "used",
     size: Annotated[int, typer.Option("--size", help="What one more app needs when awake, in MiB")] = 64,
     asleep: Annotated[int, typer.Option("--asleep", help="How many of a hundred of them sleep")] = 80,
+    machine: Annotated[int, typer.Option("--machine", help="Virtual machine to compare with, in MiB")] = 512,
     limit: Annotated[int, typer.Option("--limit", help="Rows, up to 200")] = 50,
     json: Json = False,
 ) -> None:
     """Memory by tenant, app or process, and how many more apps fit. For administrators."""
-    found = connect().get("machine/density", by=by, sort=sort, size=size, asleep=asleep, limit=limit)
+    asked = {"by": by, "sort": sort, "size": size, "asleep": asleep, "machine": machine, "limit": limit}
+    found = connect().get("machine/density", **asked)
     if json:
         output.as_json(found)
         return
-    output.table(
-        ("NAME", "CONTAINERS", "ASLEEP", "WORKING SET", "PROMISED", "UNSHARED", "SWAPPED", "BETTER LIMIT"),
-        [_row(row) for row in found["rows"]],
-    )
+    output.table(HEAD, [_row(row) for row in found["rows"]])
     output.note(
         f"Promised {output.mib(found['reserved'])} of {output.mib(found['memory'])} "
         f"({found['overcommit']:.2f} times), {output.mib(found['available'])} can still be given. "
-        f"{found['fits']:,} more apps of {size} MiB fit, if {asleep}% of them sleep."
+        f"{found['asleep']:,} of {found['containers']:,} containers sleep, "
+        f"which saves {output.mib(found['saved'])}. "
+        f"{found['fits']:,} more apps of {size} MiB fit, if {asleep}% of them sleep. "
+        f"As virtual machines of {machine} MiB those that run would take {output.mib(found['as_machines'])}."
     )
     if found["disk"]:  # else not measured yet
         output.note(
@@ -50,6 +57,17 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         output.mib(row["used"]),
         output.mib(row["reserved"]),
         "-" if row["unshared"] is None else output.mib(row["unshared"]),
+        "-" if row["shared"] is None else output.mib(row["shared"]),
         output.mib(row["swap"]),
+        f"{row['cpu_millis'] / 1000:.2f}",
+        "-" if row["io_bytes"] is None else f"{output.mib(row['io_bytes'])}/s",
+        _waits(row),
         output.mib(row["advice"]) if row["advice"] else "-",
     )
+
+
+def _waits(row: dict[str, Any]) -> str:
+    """What it waits for most, its own cpu limit included."""
+    waits = {"cpu": "stalled_cpu", "limit": "throttled", "memory": "stalled_memory", "disk": "stalled_io"}
+    most, permille = max(((name, row[key] or 0) for name, key in waits.items()), key=lambda one: one[1])
+    return f"{permille / 10:.0f}% {most}" if permille >= 5 else "-"

@@ -224,7 +224,8 @@ class Reading:
     `working_set` is all that is charged to it but what can go at once. `anonymous` is its own, nobody else's.
     `file` is page cache that it was the first to read: of layers it is shared with others, who are charged
     nothing. `mapped` is of `file` what a process has mapped. `stalled_usec`: how long some of its tasks waited
-    for a processor, for memory, for a disk; None on cgroup v1, which does not tell. `io_bytes` is None where
+    for a processor, for memory, for a disk; None where the kernel does not tell. cgroup v1 tells only of the
+    processor, and of all threads that live, each for itself. `io_bytes` is None where
     disks know it only as a part of its tenant (see paas.runtime.limits), or not at all.
     """
 
@@ -238,7 +239,19 @@ class Reading:
     cpu_usec: int
     throttled_usec: int
     io_bytes: int | None
-    stalled_usec: tuple[int, int, int] | None
+    stalled_usec: tuple[int | None, int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What processes have in memory, in bytes: `unshared` is one process's alone, `shared` its part of what
+    others have too. Of both, `files_part` is page cache. `files_used` is the page cache that they use in full,
+    whoever else does, and whoever was first to read it."""
+
+    unshared: int
+    shared: int
+    files_used: int
+    files_part: int
 
 
 @dataclass(frozen=True, slots=True)

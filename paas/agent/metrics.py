@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from paas import live, usage
-from paas.linux import memory
+from paas.linux import cgroup_use, memory
 from paas.specs import Reading
 from paas.worker import engine
 from paas.worker.rounds import Round
@@ -73,8 +73,7 @@ class Sampler:
         readings.keep([self._taken[row.pk] for row in rows if row.pk in self._taken])
         for row in self._weighed.next(_running()):
             with suppress(OSError):
-                unshared, shared = engine.runtime().weigh(row.tenant_id, row.app_id, row.pk)
-                readings.weighed(row.pk, unshared=unshared, shared=shared)
+                readings.weighed(row.pk, engine.runtime().weigh(row.tenant_id, row.app_id, row.pk))
 
     def _read(self, row: Container, *, unless_same: bool = False) -> bool:
         """Its usage into the row; False if it ended meanwhile, or is as the row says."""
@@ -128,6 +127,7 @@ class Sampler:
             disk_bytes=disk.used + disk.free,  # as df(1) counts: a file system may keep blocks back
             disk_free_bytes=disk.free,
             swap_bytes=seen.swap,
+            stalled=cgroup_use.machine_stalled(),
         )
         live.publish(live.MACHINE, {"what": "usage"})
         self._remember({usage.MACHINE: (seen.total - seen.available, millis)})

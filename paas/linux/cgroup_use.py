@@ -1,12 +1,14 @@
 """What a cgroup uses, read in one go: few files, each once, as text that is never parsed twice.
 
-Sources: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst, accounting/psi.rst.
+Sources: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst, accounting/psi.rst,
+scheduler/sched-stats.rst.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +16,7 @@ from paas.linux.cgroups import Cgroup
 from paas.specs import Reading
 
 PRESSURES = ("cpu", "memory", "io")
+MOST_THREADS = 64  # a look at each takes 5 µs
 T = TypeVar("T")
 N = TypeVar("N")
 
@@ -37,7 +40,7 @@ def _read_v2(cgroup: Cgroup) -> Reading:
         cpu_usec=cpu["usage_usec"],
         throttled_usec=cpu.get("throttled_usec", 0),
         io_bytes=_or_nothing(folder / "io.stat", io_total_v2, None),
-        stalled_usec=_stalled(folder),
+        stalled_usec=_stalled(folder, folder / "cgroup.threads"),
     )
 
 
@@ -56,7 +59,7 @@ def _read_v1(cgroup: Cgroup) -> Reading:
         cpu_usec=_or_nothing(cgroup.folder("cpuacct") / "cpuacct.usage", int, 0) // 1000,
         throttled_usec=_fields(_text(cgroup.folder("cpu") / "cpu.stat"))["throttled_time"] // 1000,
         io_bytes=_or_nothing(io, io_total_v1, None),
-        stalled_usec=None,
+        stalled_usec=(waited(cgroup.folder("cpu") / "tasks"), None, None),
     )
 
 
@@ -78,15 +81,40 @@ def io_total_v1(text: str) -> int:
 
 def stalled_total(text: str) -> int:
     """Microseconds for which some task waited, of a pressure file. Pure."""
-    some = next((line for line in text.splitlines() if line.startswith("some ")), "")
-    return next((int(part[6:]) for part in some.split() if part.startswith("total=")), 0)
+    return next((int(value) for value in _some(text, "total")), 0)
 
 
-def _stalled(folder: Path) -> tuple[int, int, int] | None:
+def _stalled(folder: Path, threads: Path) -> tuple[int | None, int | None, int | None]:
     """By processor, memory and disk; None where the kernel keeps no pressure of cgroups (psi=0)."""
-    found = [_or_nothing(folder / f"{name}.pressure", stalled_total, None) for name in PRESSURES]
-    cpu, memory, io = found
-    return None if cpu is None or memory is None or io is None else (cpu, memory, io)
+    cpu, memory, io = (_or_nothing(folder / f"{name}.pressure", stalled_total, None) for name in PRESSURES)
+    return waited(threads) if cpu is None else cpu, memory, io
+
+
+def machine_stalled(folder: Path = Path("/proc/pressure")) -> tuple[int | None, int | None, int | None]:
+    """Thousandths of the last minute in which some process here waited for a processor, memory, a disk."""
+    cpu, memory, io = (_or_nothing(folder / name, stalled_lately, None) for name in PRESSURES)
+    return cpu, memory, io
+
+
+def stalled_lately(text: str) -> int:
+    """Of a line like "some avg10=0.00 avg60=1.25 …": 13. Pure."""
+    return next((round(float(value) * 10) for value in _some(text, "avg60")), 0)
+
+
+def waited(threads: Path) -> int | None:
+    """Microseconds that the threads that `threads` lists waited for a processor, each for itself (the second
+    number of schedstat); None where no thread tells. Of an app that has very many, the first are asked."""
+    told = []
+    for thread in _text(threads).split()[:MOST_THREADS]:
+        with suppress(OSError, IndexError):  # it has ended, or the kernel keeps no such count
+            told.append(int(_text(Path(f"/proc/{thread}/schedstat")).split()[1]) // 1000)
+    return sum(told) if told else None
+
+
+def _some(text: str, name: str) -> list[str]:
+    """Values of that name in the line of a pressure file that begins with "some"."""
+    words = [word for line in text.splitlines() if line.startswith("some ") for word in line.split()]
+    return [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
 
 
 def _working_set(used: int, inactive_file: int) -> int:

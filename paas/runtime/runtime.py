@@ -25,7 +25,7 @@ from paas.runtime.limits import Hold
 from paas.runtime.lives import Facts, Life, of_container
 from paas.runtime.rootfs import PlainRootfs
 from paas.runtime.space import Space
-from paas.specs import ContainerSpec, ContainerState, Effective, Limits, Reading, TenantSpec, Usage
+from paas.specs import ContainerSpec, ContainerState, Effective, Limits, Reading, TenantSpec, Usage, Weight
 
 EXEC_OUTPUT_MAX = 256 * 1024
 
@@ -209,8 +209,8 @@ class Runtime:
             return []
         return sorted(bundle.name for bundle in self.paths.bundles.iterdir())
 
-    def weigh(self, tenant_id: str, app_id: str, container_id: str) -> tuple[int, int]:
-        """Bytes of its processes' memory that are nobody else's, and their part of what is shared. Slow."""
+    def weigh(self, tenant_id: str, app_id: str, container_id: str) -> Weight:
+        """What its processes have to themselves, and with others. Slow."""
         return shares.weigh(of_container(self.cgroup_root, tenant_id, app_id, container_id).pids())
 
     def has(self, container_id: str) -> bool:

@@ -59,6 +59,16 @@ def permille(value: int | None) -> str:
     return f"{round((value or 0) / 10)}%"
 
 
+WAITS = {"stalled_cpu": "cpu", "throttled": "its limit", "stalled_memory": "memory", "stalled_io": "disk"}
+
+
+@register.filter
+def waits(row: dict[str, int | None]) -> list[str]:
+    """What a row of the ledger waited for, most first: "16% cpu"; nothing of what rounds to nothing."""
+    parts = sorted(((row[key] or 0, name) for key, name in WAITS.items()), key=lambda part: -part[0])
+    return [f"{permille(share)} {name}" for share, name in parts if share >= 5]
+
+
 @register.filter
 def amount(value: int | None, unit: str) -> str:
     """Of a limit: 512 MiB, 1 MiB/s, 1.5 cores, 2,048; None is no limit. Of idle time: 15m, never, default."""

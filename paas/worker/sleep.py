@@ -23,6 +23,8 @@ from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.containers.selectors import serving_containers
 from tenants.containers.sleep_time import sleep_time
+from tenants.fleet import readings
+from tenants.fleet.readings import Taken
 from tenants.releases.selectors import may_sleep
 
 QUIET_SECONDS = 2.0  # of one that a person puts to sleep
@@ -48,8 +50,7 @@ def put_to_sleep(row: Container, quiet: float) -> bool:
             if not engine.bed().lay(sleeper, quiet):
                 return False
             engine.runtime().page_out_helpers(row.pk)
-            left = cgroup.usage().memory_bytes
-            return observations.fell_asleep(row, since=_moment(since), used=used, left=left)
+            return _fell_asleep(row, sleeper)
     except (Conflict, NotFound):
         return False
 
@@ -169,10 +170,21 @@ def _settle(sleeper: Sleeper) -> None:
     try:
         with lock.turn(_lock(row), _busy):
             if engine.bed().settle(sleeper):
-                left = engine.runtime().usage(row.pk).memory_bytes
-                observations.fell_asleep(row, since=_moment(sleeper.since), used=sleeper.before, left=left)
+                _fell_asleep(row, sleeper)
     except Conflict:
         pass
+
+
+def _fell_asleep(row: Container, sleeper: Sleeper) -> bool:
+    """Into the rows, the ledger's as well: nobody reads it again before it wakes. OSError: it is gone."""
+    runtime, where = engine.runtime(), (row.tenant_id, row.app_id, row.pk)
+    seen, weight = runtime.reading(*where), runtime.weigh(*where)
+    left = runtime.usage(row.pk).memory_bytes
+    if not observations.fell_asleep(row, since=_moment(sleeper.since), used=sleeper.before, left=left):
+        return False
+    readings.keep([Taken(row, seen)])
+    readings.weighed(row.pk, weight)
+    return True
 
 
 def _busy() -> None:

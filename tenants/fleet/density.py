@@ -12,8 +12,10 @@ VM_OVERHEAD = 160 * MIB  # a kernel and what runs beside the app, in a small vir
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Of the machine (`memory`, `available`, `disk`) and of all live containers. `disk_promised` is what all
-    tenants' disks, which are sparse files, may grow to."""
+    """Of the machine (`memory`, `available`, `disk`, `stalled`: thousandths of the last minute by processor,
+    memory, disk) and of all live containers. `disk_promised` is what all tenants' disks, which are sparse
+    files, may grow to. `saved`: what those that sleep took more when they fell asleep. Others:
+    paas.specs.Reading and Weight."""
 
     memory: int
     available: int
@@ -25,8 +27,15 @@ class Totals:
     swap: int
     containers: int
     asleep: int
+    shared_memory: int = 0
+    saved: int = 0
+    unshared_bytes: int = 0
+    shared_bytes: int = 0
+    files_used: int = 0
+    files_part: int = 0
     disk: int = 0
     disk_promised: int = 0
+    stalled: tuple[int | None, int | None, int | None] = (None, None, None)
 
     @property
     def overcommit(self) -> float:
@@ -37,6 +46,11 @@ class Totals:
     def disk_overcommit(self) -> float:
         """The same of the tenants' disks and the machine's."""
         return self.disk_promised / self.disk if self.disk else 0.0
+
+    @property
+    def files_saved(self) -> int:
+        """Page cache that would be needed beside, if nothing read a file that another has read."""
+        return max(0, self.files_used - self.files_part)
 
     def fits(self, size: int, asleep_percent: int, reserve: int) -> int:
         """How many more apps that need `size` when awake, of which so many sleep, above `reserve`."""

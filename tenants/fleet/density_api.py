@@ -33,9 +33,11 @@ class Asked(Schema):
 class RowOut(Schema):
     """Bytes; cpu in 1/1000 core; `throttled` and `stalled_…` in 1/1000 of the time, of its worst container.
 
-    `reserved` are limits, `used` is the working set, `unshared` and `shared` are null until they were weighed,
-    `stalled_…` and `io_bytes` where the kernel does not tell (cgroup v1). `advice` is a better limit, of a
-    process type; `undo` is the one that its release asks for, where another was put in its place."""
+    `reserved` are limits, `used` is the working set, `saved` is what those asleep took more before.
+    `unshared`, `shared`, `files_used` (page cache that they use, in full) and `files_part` (their part of that)
+    are null until they were weighed, `stalled_…` and `io_bytes` where the kernel does not tell (cgroup v1).
+    `advice` is a better limit, of a process type; `undo` is the one that its release asks for, where another
+    was put in its place."""
 
     tenant: str
     app: str = ""
@@ -47,9 +49,13 @@ class RowOut(Schema):
     anonymous: int
     file: int
     mapped: int
+    shared_memory: int
     swap: int
+    saved: int
     unshared: int | None
     shared: int | None
+    files_used: int | None
+    files_part: int | None
     cpu_millis: int
     io_bytes: int | None
     throttled: int | None
@@ -64,7 +70,8 @@ class RowOut(Schema):
 class DensityOut(Schema):
     """`overcommit` is `reserved` by `memory`. `disk_promised`: what all tenants' disks may grow to, on `disk`.
     `fits`: how many more apps of `size` MiB, `asleep` percent of them asleep. `as_machines`: what as many
-    virtual machines of `machine` MiB would take."""
+    virtual machines of `machine` MiB would take. `stalled_…`: thousandths of the last minute in which some
+    process of the machine waited; null where the kernel does not tell. Others are sums of what rows have."""
 
     memory: int
     available: int
@@ -74,7 +81,16 @@ class DensityOut(Schema):
     anonymous: int
     file: int
     mapped: int
+    shared_memory: int
     swap: int
+    saved: int
+    unshared: int
+    shared: int
+    files_used: int
+    files_part: int
+    stalled_cpu: int | None
+    stalled_memory: int | None
+    stalled_io: int | None
     containers: int
     asleep: int
     overcommit: float
@@ -95,10 +111,11 @@ def density(request: HttpRequest, asked: Query[Asked]) -> DensityOut:
     found = ledger.totals()
     rows = ledger.rows(asked.by, "unshared_bytes" if asked.sort == "unshared" else asked.sort)[: asked.limit]
     listed = ledger.with_advice(rows) if asked.by == "process" else list(rows)
-    names = ("memory", "available", "reserved", "used", "anonymous", "file", "mapped", "swap")
-    of_disk = ("disk", "disk_promised")
+    names = ("memory", "available", "disk", "disk_promised", "containers", "asleep", *ledger.SUMMED)
+    figures = {name.removesuffix("_bytes"): getattr(found, name) for name in names}
+    figures.update(zip(("stalled_cpu", "stalled_memory", "stalled_io"), found.stalled, strict=True))
     return DensityOut(
-        **{name: getattr(found, name) for name in (*names, *of_disk, "containers", "asleep")},
+        **figures,
         overcommit=round(found.overcommit, 3),
         kept_back=reserve(found.memory),
         fits=found.fits(asked.size * MIB, asked.asleep, reserve(found.memory)),

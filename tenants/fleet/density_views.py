@@ -69,6 +69,7 @@ def _figures(request: SignedInRequest) -> dict[str, Any]:
     kept_back = reserve(found.memory)
     return {
         "totals": found,
+        "waits": None if found.stalled[0] is None else found.stalled,
         "form": form,
         "asked": asked,
         "overhead": VM_OVERHEAD,

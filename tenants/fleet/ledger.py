@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import BigIntegerField, Count, F, Max, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce, Greatest
 
 from tenants.accounts.models import Tenant
 from tenants.containers.models import Container
@@ -27,6 +27,11 @@ BY = {
         "process": F("process_type"),
     },
 }
+# Of totals, besides those of the machine.
+SUMMED = (
+    "reserved", "used", "anonymous", "file", "mapped", "shared_memory", "swap", "saved",
+    "unshared_bytes", "shared_bytes", "files_used", "files_part",
+)  # fmt: skip
 SORTS = ("unshared_bytes", "used", "reserved", "swap", "cpu", "io", "stalled", "name")
 
 
@@ -40,6 +45,11 @@ def rows(by: str = "tenant", sort: str = "used", words: str = "") -> QuerySet[An
     order = names if sort == "name" else (F(sort).desc(nulls_last=True), *names)
     summed: QuerySet[Any] = found.order_by().values(**keys).annotate(**_sums()).order_by(*order)
     return summed
+
+
+# Less of memory, as Container.saved_bytes has it; in signed numbers, since it may be more.
+_LESS = Cast("awake_bytes", BigIntegerField()) - Cast("memory_bytes", BigIntegerField())
+SAVED = Greatest(_LESS, 0, output_field=BigIntegerField())
 
 
 def _sums() -> dict[str, Any]:
@@ -56,15 +66,19 @@ def _sums() -> dict[str, Any]:
         "anonymous": of_reading("anonymous"),
         "file": of_reading("file"),
         "mapped": of_reading("mapped"),
+        "shared_memory": of_reading("shared_memory"),
         "swap": of_reading("swap"),
         "io": Sum("reading__io_rate"),
+        "saved": Coalesce(Sum(SAVED, filter=Q(status=Container.Status.SLEEPING)), 0),
         "unshared_bytes": Sum("reading__unshared"),
         "shared_bytes": Sum("reading__shared"),
+        "files_used": Sum("reading__files_used"),
+        "files_part": Sum("reading__files_part"),
         "throttled": Max("reading__throttled"),
         "stalled_cpu": Max("reading__stalled_cpu"),
         "stalled_memory": Max("reading__stalled_memory"),
         "stalled_io": Max("reading__stalled_io"),
-        "stalled": Coalesce(Max("reading__stalled_cpu"), Max("reading__throttled")),
+        "stalled": Greatest(Coalesce(Max("reading__stalled_cpu"), 0), Coalesce(Max("reading__throttled"), 0)),
     }
 
 
@@ -98,9 +112,10 @@ def totals() -> Totals:
     return Totals(
         memory=machine.memory_bytes,
         available=machine.memory_available_bytes,
-        **{name: sums[name] or 0 for name in ("reserved", "used", "anonymous", "file", "mapped", "swap")},
+        **{name: sums[name] or 0 for name in SUMMED},
         containers=sums["containers"],
         asleep=sums["asleep"],
         disk=machine.disk_bytes,
+        stalled=(machine.stalled_cpu, machine.stalled_memory, machine.stalled_io),
         disk_promised=Tenant.objects.aggregate(all=Sum("disk_bytes"))["all"] or 0,
     )

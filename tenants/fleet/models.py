@@ -19,6 +19,10 @@ class Machine(models.Model):
     disk_bytes = models.PositiveBigIntegerField(default=0)
     disk_free_bytes = models.PositiveBigIntegerField(default=0)
     swap_bytes = models.PositiveBigIntegerField(null=True)  # null: not looked at yet
+    # Thousandths of the last minute in which some process waited for it; null: the kernel does not tell.
+    stalled_cpu = models.PositiveSmallIntegerField(null=True)
+    stalled_memory = models.PositiveSmallIntegerField(null=True)
+    stalled_io = models.PositiveSmallIntegerField(null=True)
     sampled_at = models.DateTimeField(null=True)
 
 
@@ -54,9 +58,11 @@ class Reading(models.Model):
     mapped = models.PositiveBigIntegerField(default=0)
     shared_memory = models.PositiveBigIntegerField(default=0)
     swap = models.PositiveBigIntegerField(default=0)
-    # Of its processes' memory, by smaps_rollup: nobody else's, and its part of what it shares. Null: not yet.
+    # Of its processes' memory, by smaps_rollup (paas.specs.Weight). Null: not yet.
     unshared = models.PositiveBigIntegerField(null=True)
     shared = models.PositiveBigIntegerField(null=True)
+    files_used = models.PositiveBigIntegerField(null=True)
+    files_part = models.PositiveBigIntegerField(null=True)
     # Thousandths of the time since the reading before.
     throttled = models.PositiveSmallIntegerField(default=0)  # stopped by its own cpu limit
     stalled_cpu = models.PositiveSmallIntegerField(null=True)  # null: cgroup v1 does not tell

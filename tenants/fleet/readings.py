@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 
 from django.db import transaction
 from django.utils import timezone
 
-from paas.specs import MIB
+from paas.specs import MIB, Weight
 from paas.specs import Reading as Seen
 from tenants.containers.models import Container
 from tenants.fleet.models import Peak, Reading
 
 KEPT_DAYS = 30
-_WEIGHED = ("container", "unshared", "shared")
+_WEIGHED = ("container", *(field.name for field in fields(Weight)))
 _COLUMNS = [field.name for field in Reading._meta.concrete_fields if field.name not in _WEIGHED]
 
 
@@ -38,8 +38,8 @@ def keep(taken: Sequence[Taken]) -> None:
     _keep_peaks(taken, timezone.now().date())
 
 
-def weighed(container_id: str, *, unshared: int, shared: int) -> None:
-    Reading.objects.filter(pk=container_id).update(unshared=unshared, shared=shared)
+def weighed(container_id: str, found: Weight) -> None:
+    Reading.objects.filter(pk=container_id).update(**asdict(found))
 
 
 def forget_ended() -> int:
@@ -66,10 +66,9 @@ def _row(one: Taken) -> Reading:
 
 
 def _stalls(one: Taken) -> tuple[int | None, ...]:
-    now, before = one.now.stalled_usec, one.before.stalled_usec if one.before else None
-    if now is None:
-        return None, None, None
-    return tuple(_share(total, before[n] if before else None, one.seconds) for n, total in enumerate(now))
+    before = one.before.stalled_usec if one.before else (None, None, None)
+    pairs = zip(one.now.stalled_usec, before, strict=True)
+    return tuple(None if now is None else _share(now, then, one.seconds) for now, then in pairs)
 
 
 def _io_rate(one: Taken) -> int | None:

@@ -50,10 +50,22 @@ def test_v2_is_read_from_its_files(v2: Cgroup) -> None:
     )
 
 
-@pytest.mark.parametrize("missing", ["cpu.pressure", "io.pressure"])
-def test_a_kernel_without_pressure_says_nothing_of_it(v2: Cgroup, missing: str) -> None:
-    (v2.folders[0] / missing).unlink()
-    assert cgroup_use.read(v2).stalled_usec is None
+def test_a_kernel_without_pressure_says_how_long_threads_waited_for_a_processor(v2: Cgroup) -> None:
+    for name in ("cpu.pressure", "io.pressure"):
+        (v2.folders[0] / name).unlink()
+    threads = v2.folders[0] / "cgroup.threads"
+    threads.write_text(f"{os.getpid()}\n999999999\n")
+    waited, memory, io = cgroup_use.read(v2).stalled_usec
+    assert waited is not None and waited > 0 and (memory, io) == (22, None)
+    threads.write_text("999999999\n")
+    assert cgroup_use.read(v2).stalled_usec[0] is None
+
+
+def test_the_machine_tells_of_the_last_minute(tmp_path: Path) -> None:
+    (tmp_path / "cpu").write_text(
+        "some avg10=2.00 avg60=1.26 avg300=0.00 total=5\nfull avg10=9 avg60=9.00 total=9\n"
+    )
+    assert cgroup_use.machine_stalled(tmp_path) == (13, None, None)
 
 
 def test_v1_tells_reads_and_writes_by_name() -> None:
@@ -91,7 +103,8 @@ def test_this_kernel_is_read(hungry: tuple[Cgroup, subprocess.Popen[bytes]]) -> 
     assert 20 * MIB <= found.anonymous <= 40 * MIB
     assert found.anonymous <= found.working_set <= found.anonymous + found.file + 8 * MIB
     assert (found.pids, found.swap) == (1, 0) and found.cpu_usec > 0
-    assert (found.stalled_usec is None) == (host_tree().version == 1)
+    assert found.stalled_usec[0] is not None
+    assert (found.stalled_usec[2] is None) == (host_tree().version == 1)
 
 
 def test_one_that_is_gone_is_told_so() -> None:

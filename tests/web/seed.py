@@ -117,7 +117,11 @@ def _readings() -> None:
     woken = {"woken_at": _now() - timedelta(hours=5), "wakes": 4, "wake_usec": 13_400, "cpu_millis": 0}
     Container.objects.filter(status="sleeping").update(**slept, **woken)
     for n, row in enumerate(Container.objects.exclude(status="stopped")):
-        weighed = {"unshared": 30 * MIB, "shared": 9 * MIB} if n else {}
+        weighed = (
+            {"unshared": 30 * MIB, "shared": 9 * MIB, "files_used": 14 * MIB, "files_part": 3 * MIB}
+            if n
+            else {}
+        )
         stalls = {"stalled_cpu": 42, "stalled_memory": 0, "stalled_io": 7}
         held = {"anonymous": 28 * MIB, "file": 11 * MIB, "mapped": 4 * MIB, "io_rate": 20_000}
         Reading.objects.create(container=row, read_at=_now(), **held, **weighed, **stalls)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +19,12 @@ from paas.admission import Idle, Room, admit
 from paas.errors import Conflict, NotFound, Refused
 from paas.linux import shares
 from paas.linux.memory import Memory
-from paas.specs import MIB, ProcessSpec, Reading
+from paas.specs import MIB, ProcessSpec, Reading, Weight
+from paas.templatetags.berth import waits
 from paas.worker import room, sweep
 from tenants.apps.models import App
 from tenants.audit.models import Event
+from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.fleet import ledger, readings
 from tenants.fleet.density import Totals
@@ -50,11 +53,13 @@ def row(cast: Cast) -> Container:
 def test_counters_become_shares_of_the_time_between(row: Container) -> None:
     readings.keep([Taken(row, BEFORE)])
     assert Row.objects.values_list("throttled", "stalled_cpu", "io_rate").get() == (0, 0, 0)
-    readings.weighed(row.pk, unshared=7, shared=8)
+    readings.weighed(row.pk, Weight(7, 8, files_used=9, files_part=2))
     readings.keep([Taken(row, AFTER, BEFORE, 10.0)])
     kept = Row.objects.get()
     assert (kept.throttled, kept.stalled_cpu, kept.stalled_io, kept.io_rate) == (50, 250, 0, 2000)
-    assert (kept.unshared, kept.shared) == (7, 8), "weighing is rare: its figures stay"
+    assert (kept.unshared, kept.shared, kept.files_used, kept.files_part) == (7, 8, 9, 2), (
+        "weighing is rare: its figures stay"
+    )
     readings.keep([Taken(row, replace(AFTER, io_bytes=None), AFTER, 10.0)])
     assert Row.objects.get().io_rate is None, "what is not counted is not nothing"
     assert Peak.objects.get().bytes == 52 * MIB, "what it has in memory and in swap"
@@ -64,9 +69,25 @@ def test_counters_become_shares_of_the_time_between(row: Container) -> None:
 
 
 def test_a_kernel_that_tells_no_stalls_leaves_them_unknown(row: Container) -> None:
-    readings.keep([Taken(row, replace(AFTER, stalled_usec=None), BEFORE, 10.0)])
-    assert Row.objects.get().stalled_cpu is None
-    assert ledger.rows().get()["stalled"] == 50, "then its own limit is who made it wait"
+    v1 = replace(AFTER, stalled_usec=(2_500_000, None, None))
+    readings.keep([Taken(row, v1, BEFORE, 10.0)])
+    found = ledger.rows().get()
+    assert (found["stalled"], found["stalled_memory"], found["stalled_io"]) == (250, None, None)
+    assert waits(found) == ["25% cpu", "5% its limit"]
+    readings.keep([Taken(row, replace(v1, stalled_usec=(None, None, None)), v1, 10.0)])
+    found = ledger.rows().get()
+    assert (found["stalled_cpu"], found["stalled"], waits(found)) == (None, 0, [])
+
+
+def test_what_sleep_saves_and_what_sharing_saves(row: Container) -> None:
+    readings.keep([Taken(row, BEFORE)])
+    readings.weighed(row.pk, Weight(7 * MIB, 8 * MIB, files_used=12 * MIB, files_part=2 * MIB))
+    assert ledger.totals().saved == 0, "it runs"
+    observations.fell_asleep(row, since=timezone.now(), used=55 * MIB, left=5 * MIB)
+    found = ledger.totals()
+    assert (found.asleep, found.saved, found.files_saved) == (1, 50 * MIB, 10 * MIB)
+    Container.objects.filter(pk=row.pk).update(awake_bytes=MIB)
+    assert ledger.rows().get()["saved"] == 0, "never less than nothing"
 
 
 def test_peaks_are_kept_by_day_for_some_weeks() -> None:
@@ -134,8 +155,18 @@ def test_how_many_more_fit() -> None:
 
 def test_private_pages_and_a_part_of_the_shared_ones() -> None:
     text = "00400000-7ff [rollup]\nRss: 90 kB\nPss: 50 kB\nPrivate_Clean: 10 kB\nPrivate_Dirty: 20 kB\n"
-    assert shares.parse(text) == (30 * 1024, 20 * 1024)
-    assert shares.parse("") == (0, 0)
+    files = "Pss_File: 15 kB\nAnonymous: 30 kB\n"
+    assert shares.parse(text + files) == Weight(
+        30 * 1024, 20 * 1024, files_used=60 * 1024, files_part=15 * 1024
+    )
+    assert shares.parse("") == Weight(0, 0, 0, 0)
+
+
+def test_files_that_processes_of_one_app_both_use_are_counted_once() -> None:
+    two = [Weight(1, 2, files_used=60, files_part=15), Weight(3, 4, files_used=50, files_part=15)]
+    assert shares.together(two) == Weight(4, 6, files_used=60, files_part=30)
+    assert shares.together([replace(one, files_used=20) for one in two]).files_used == 30
+    assert shares.together([]) == Weight(0, 0, 0, 0)
 
 
 ROOM = Room(memory=8 * GIB, available=2 * GIB, swap=4 * GIB, swap_free=100 * MIB, reserved=20 * GIB)

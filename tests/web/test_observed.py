@@ -146,7 +146,7 @@ def test_a_list_of_apps_costs_the_same_queries_however_long(cast: Cast, django_a
 
 def test_the_machine_and_who_uses_it(cast: Cast) -> None:
     assert machine() is None
-    numbers = {
+    numbers: dict[str, Any] = {
         "cores": 2,
         "memory_bytes": 100,
         "memory_available_bytes": 40,

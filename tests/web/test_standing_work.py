@@ -14,7 +14,7 @@ from paas import live
 from paas.agent import metrics
 from paas.agent.metrics import Sampler, is_same
 from paas.linux import memory
-from paas.specs import Reading
+from paas.specs import Reading, Weight
 from paas.worker import engine, room, sleep, sweep
 from paas.worker.rounds import Round
 from paas.worker.routes import routes
@@ -24,7 +24,7 @@ from tenants.containers.models import Container
 from tenants.containers.observations import _lowest_free_of_containers
 from tests.web.cast import Cast
 
-READING = Reading(5_000_000, 4_000_000, 1_000_000, 500_000, 0, 0, 3, 1_000_000, 0, 0, None)
+READING = Reading(5_000_000, 4_000_000, 1_000_000, 500_000, 0, 0, 3, 1_000_000, 0, 0, (None, None, None))
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ class Reads:
         self.ids.append(container_id)
         return READING
 
-    def weigh(self, *ids: str) -> tuple[int, int]:
-        return 3_000_000, 1_000_000
+    def weigh(self, *ids: str) -> Weight:
+        return Weight(3_000_000, 1_000_000, 500_000, 100_000)
 
 
 @pytest.fixture

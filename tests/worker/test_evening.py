@@ -18,6 +18,7 @@ from paas.worker.roll_out import start_process
 from paas.worker.used import Use
 from tenants.apps.models import App
 from tenants.containers.models import Container
+from tenants.fleet.models import Reading
 from tests.swap import swapping
 from tests.worker.host import CGROUP_ROOT, Host
 
@@ -107,6 +108,9 @@ def test_a_row_says_what_is_so_when_whoever_worked_on_it_died_before_it_told(
     monkeypatch.setattr(sleep, "SETTLING", timedelta(0))
     row, asleep = three[2], engine.bed().asleep
     assert sleep.put_to_sleep(row, 0.0)
+    told = Reading.objects.get(pk=row.pk)
+    assert told.swap > HELD // 2 and told.anonymous < HELD // 4, "nobody reads it while it sleeps"
+    assert told.unshared is not None and told.unshared < HELD // 4
     sleep.settle()
     assert statuses([row]) == ["sleeping"]
     Container.objects.filter(pk=row.pk).update(status="running")  # nobody told of the sleep
