@@ -237,7 +237,7 @@ IO_OPERATIONS = env.int("BERTH_IO_OPERATIONS", 10000)  # a second, reads, and as
 
 # --- memory -------------------------------------------------------------------------------------
 SLEEP_AFTER = env.int("BERTH_SLEEP_AFTER", 900)  # seconds without traffic; 0 is never
-SWAP = env.str("BERTH_SWAP", "0")  # of a swap file that bin/up makes: "8G", "512M", "auto"
+SWAP = env.str("BERTH_SWAP", "0")  # what bin/up makes: a file of "8G" or "auto", "zram" or "zram:4G"
 
 # --- image store --------------------------------------------------------------------------------
 KEPT_IMAGES = env.int("BERTH_KEPT_IMAGES", 10)  # of an app, for going back to

@@ -34,7 +34,7 @@ def set_up(
     with progress.step("User, folders, keys and code"):
         prepared = prepare.prepare(installation, environ)
     wanted = prepared.settings.get("BERTH_SWAP", "0")
-    if swap.parse(wanted) != 0 or installation.swap.exists():
+    if swap.parse(wanted).size != 0 or swap.exists(installation):
         with progress.step("Swap") as note:
             swap.ensure(installation, wanted, note)
     with progress.step("Base image") as note:

@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
 def everything(installation: Installation, progress: Progress, *, purge: bool) -> None:
     state = installation.paths.state
     stop.everything(installation, progress)
-    if swap.is_on(installation.swap):
+    if swap.exists(installation):
         with progress.step("Swapping what is left back in"):
             swap.off(installation)
     if purge and state.exists():

@@ -1,4 +1,4 @@
-"""Berth's own swap file, for those who ask for one: where sleeping apps keep their memory.
+"""Berth's own swap, for those who ask for some, where sleepers keep their memory: a file, or memory (zram).
 
 Swap is the whole machine's, whoever made it. So nothing is done unless BERTH_SWAP says a size; a swap that the
 operator made is left alone, and ours goes with `bin/down --all` (swapon(8), mkswap(8)).
@@ -9,32 +9,44 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import BadInput, CommandFailed, HostProblem
+from paas.host import zram
 from paas.host.installation import Installation
 from paas.linux.command import run
 
 MIB = 1024 * 1024
 LEAST = 64 * MIB
-AUTO = "auto"
+AUTO, ZRAM = "auto", "zram"
+FIRST = ("-p", "100")  # what is in memory is used before what is on a disk
 _SIZE = re.compile(r"(\d{1,9})([MG])")
 _SWAPS = Path("/proc/swaps")
 
 
-def parse(text: str) -> int | None:
-    """Bytes of "8G", "512M" or "0"; None for "auto". Errors: BadInput."""
-    if text == AUTO:
-        return None
-    match = _SIZE.fullmatch(text)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`size` in bytes, None for a sane one; in memory or in a file."""
+
+    size: int | None
+    in_memory: bool = False
+
+
+def parse(text: str) -> Wanted:
+    """Of "8G", "512M", "auto", "zram", "zram:4G" or "0". Errors: BadInput."""
+    kind, _, rest = text.partition(":")
+    if text in (AUTO, ZRAM):
+        return Wanted(None, text == ZRAM)
+    match = _SIZE.fullmatch(rest if kind == ZRAM else text)
     size = int(match[1]) * MIB * (1024 if match[2] == "G" else 1) if match else 0
     if (match and size < LEAST) or (not match and text != "0"):
         raise BadInput(
             f"BERTH_SWAP: {text[:40]!r} is not a size of swap",
-            hint="Write 8G or 512M (64M at least), auto, or 0 for none.",
+            hint="Write 8G or 512M (64M at least), auto, zram or zram:4G for compressed memory, or 0 for none.",
         )
-    return size
+    return Wanted(size, kind == ZRAM)
 
 
 def sane(memory: int, free: int) -> int:
@@ -48,14 +60,29 @@ def sane(memory: int, free: int) -> int:
     return size
 
 
+def sane_in_memory(memory: int) -> int:
+    """Half as much as there is memory, of which it takes less by how well pages compress. Whole MiB. Pure."""
+    return memory // 2 // MIB * MIB
+
+
 def ensure(installation: Installation, wanted: str, note: Callable[[str], None]) -> None:
-    """Have the file as large as `wanted` says, and in use. Changes nothing where it is so already."""
-    file, size = installation.swap, parse(wanted)
+    """Have as much as `wanted` says, there, and in use. Changes nothing where it is so already."""
+    asked = parse(wanted)
+    if asked.in_memory:
+        _remove_file(installation)
+        _ensure_in_memory(installation, asked.size, note)
+    else:
+        _remove_from_memory(installation)
+        _ensure_file(installation, asked.size, note)
+
+
+def _ensure_file(installation: Installation, size: int | None, note: Callable[[str], None]) -> None:
+    file = installation.swap
     there = file.stat().st_size if file.exists() else 0
     if size is None:
         size = there or sane(_memory(), shutil.disk_usage(file.parent).free)
     if there != size:
-        remove(installation)
+        _remove_file(installation)
         if size:
             note(f"making {size // MIB:,} MiB")
             _make(file, size)
@@ -63,22 +90,56 @@ def ensure(installation: Installation, wanted: str, note: Callable[[str], None])
         _turn_on(file)
 
 
+def _ensure_in_memory(installation: Installation, size: int | None, note: Callable[[str], None]) -> None:
+    device = zram.find(zram.id_of(installation.paths.state))
+    there = zram.size(device) if device else 0
+    if size is None:
+        size = there or sane_in_memory(_memory())
+    if there != size:
+        _remove_from_memory(installation)
+        note(f"making {size // MIB:,} MiB of compressed memory")
+        device = zram.make(zram.id_of(installation.paths.state), size)
+    if device and not is_on(device):
+        _turn_on(device, FIRST)
+
+
+def exists(installation: Installation) -> bool:
+    return installation.swap.exists() or zram.find(zram.id_of(installation.paths.state)) is not None
+
+
 def off(installation: Installation) -> None:
     """What is in it goes back to memory. Errors: HostProblem where there is no room for that."""
-    if not is_on(installation.swap):
-        return
-    try:
-        run(["swapoff", installation.swap], timeout=900)
-    except CommandFailed as error:
-        raise HostProblem(
-            f"cannot stop using {installation.swap} as swap: {error.stderr.strip()}",
-            hint="Stop some apps, so that what is in it fits into memory, and try again.",
-        ) from error
+    _turn_off(installation.swap)
+    _remove_from_memory(installation)
 
 
 def remove(installation: Installation) -> None:
-    off(installation)
+    _remove_file(installation)
+    _remove_from_memory(installation)
+
+
+def _remove_file(installation: Installation) -> None:
+    _turn_off(installation.swap)
     installation.swap.unlink(missing_ok=True)
+
+
+def _remove_from_memory(installation: Installation) -> None:
+    device = zram.find(zram.id_of(installation.paths.state))
+    if device:
+        _turn_off(device)
+        zram.remove(device)
+
+
+def _turn_off(place: Path) -> None:
+    if not is_on(place):
+        return
+    try:
+        run(["swapoff", place], timeout=900)
+    except CommandFailed as error:
+        raise HostProblem(
+            f"cannot stop using {place} as swap: {error.stderr.strip()}",
+            hint="Stop some apps, so that what is in it fits into memory, and try again.",
+        ) from error
 
 
 def is_on(file: Path) -> bool:
@@ -117,11 +178,11 @@ def _make(file: Path, size: int) -> None:
         os.close(fd)
 
 
-def _turn_on(file: Path) -> None:
+def _turn_on(place: Path, options: Sequence[str] = ()) -> None:
     try:
-        run(["swapon", file])
+        run(["swapon", *options, place])
     except CommandFailed as error:
         raise HostProblem(
-            f"this machine cannot swap to {file}: {error.stderr.strip()}",
-            hint="Say BERTH_SWAP=0, and give the machine a swap partition or zram instead.",
+            f"this machine cannot swap to {place}: {error.stderr.strip()}",
+            hint="Say --swap zram for compressed memory, or 0, and give the machine a partition for it.",
         ) from error

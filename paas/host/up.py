@@ -37,7 +37,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         help="make base and languages' images again, from Debian's newest",
     )
     parser.add_argument(
-        "--swap", metavar="SIZE", help="make a swap file (BERTH_SWAP): 8G, 512M, auto; 0 removes it again"
+        "--swap",
+        metavar="SIZE",
+        help="make swap (BERTH_SWAP): a file, 8G or auto; compressed memory, zram or zram:4G; 0 removes it",
     )
     parser.add_argument("--systemd", action="store_true", help="hand over to systemd: start at boot, restart")
     return parser.parse_args(argv)

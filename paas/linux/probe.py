@@ -174,7 +174,7 @@ def memory(tree: Tree) -> list[Capability]:
             size > 0,
             f"{size / GIB:.1f} GiB" if size else "none",
             "Idle apps keep their memory: far fewer fit on the machine.",
-            "bin/up --swap 8G makes a swap file; --swap auto chooses its size.",
+            "bin/up --swap auto makes a swap file, --swap zram compressed memory; --swap 8G says its size.",
         ),
         Capability(
             "swap accounting",

@@ -74,7 +74,7 @@ LACKS = {
     "NFLOG": "Packets cannot wake sleeping apps. "
     "apt-get install nftables (bin/up does); modprobe nfnetlink_log nft_log.",
     "swap": "Idle apps keep their memory: far fewer fit on the machine. "
-    "bin/up --swap 8G makes a swap file; --swap auto chooses its size.",
+    "bin/up --swap auto makes a swap file, --swap zram compressed memory; --swap 8G says its size.",
     "crun": "No container can run. bin/up installs crun.",
     "conmon": "No container can run: nothing would keep its log and its exit. bin/up installs conmon.",
     "runc": "Containers cannot be checkpointed to disk. apt-get install runc, where Debian has it.",

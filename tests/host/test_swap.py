@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from paas.errors import BadInput, HostProblem
-from paas.host import swap
+from paas.host import swap, zram
 from paas.host.installation import Installation
+from paas.host.swap import Wanted
 from paas.linux.command import run
 from paas.paths import Paths
 
@@ -63,7 +64,55 @@ def test_more_than_the_disk_has(here: Installation) -> None:
     assert list(here.paths.state.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["", "8", "8g", "-8G", "63M", "0G", "8 G", "lots", "9999999999G", "8G; id"])
+@pytest.mark.kernel
+def test_in_memory_compressed_and_back_in_a_file(here: Installation, tmp_path: Path) -> None:
+    said: list[str] = []
+    id = zram.id_of(here.paths.state)
+    swap.ensure(here, "64M", said.append)
+    swap.ensure(here, "zram:64M", said.append)
+    device = zram.find(id)
+    assert device and zram.size(device) == 64 * MIB and swap.is_on(device) and not here.swap.exists()
+    assert zram.find(zram.id_of(tmp_path)) is None, "another copy's is not ours"
+    for again in ("zram:64M", "zram"):
+        swap.ensure(here, again, said.append)
+    assert zram.find(id) == device and len(said) == 2
+    swap.ensure(here, "zram:96M", said.append)
+    device = zram.find(id)
+    assert device and zram.size(device) == 96 * MIB and swap.is_on(device)
+    swap.ensure(here, "64M", said.append)
+    assert zram.find(id) is None and swap.is_on(here.swap) and not swap.is_on(device)
+    swap.ensure(here, "zram:64M", said.append)
+    swap.off(here)  # as bin/down --all does
+    assert not swap.exists(here)
+
+
+@pytest.mark.kernel
+def test_what_zram_does_not_take_leaves_no_device(here: Installation) -> None:
+    before = sorted(zram.BLOCK.glob("zram*"))
+    with pytest.raises(HostProblem, match="cannot set up /dev/zram"):
+        zram.make(zram.id_of(here.paths.state), 4096)  # too small for a swap header
+    assert sorted(zram.BLOCK.glob("zram*")) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "8",
+        "8g",
+        "-8G",
+        "63M",
+        "0G",
+        "8 G",
+        "lots",
+        "9999999999G",
+        "8G; id",
+        "zram:",
+        "zram:0",
+        "zram:8",
+        "ZRAM",
+    ],
+)
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(BadInput, match="is not a size of swap"):
         swap.parse(text)
@@ -74,6 +123,24 @@ def test_what_is_no_size(text: str) -> None:
 )
 def test_a_sane_size(memory: int, free: int, size: int) -> None:
     assert swap.sane(memory, free) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("0", Wanted(0)),
+        ("auto", Wanted(None)),
+        ("512M", Wanted(512 * MIB)),
+        ("zram", Wanted(None, in_memory=True)),
+        ("zram:4G", Wanted(4 * GIB, in_memory=True)),
+    ],
+)
+def test_what_is_wanted(text: str, wanted: Wanted) -> None:
+    assert swap.parse(text) == wanted
+
+
+def test_a_sane_size_in_memory() -> None:
+    assert swap.sane_in_memory(24 * GIB + 4096) == 12 * GIB
 
 
 def test_no_room_for_a_sane_size() -> None:
