@@ -1,12 +1,13 @@
 """`bin/bench thousand`: a thousand small Flask apps over twenty tenants on the Berth that is up, most asleep.
 
 They are deployed as developers would, by the API; then left alone until they sleep; then some of them, drawn by
-lot, are asked for a page at times that nobody's slowness moves (open loop), and the dashboard's API meanwhile;
+lot, are asked for a page at times that nobody's slowness moves (open loop), and the dashboard meanwhile;
 then the control plane is stopped and started.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import statistics
 import subprocess
@@ -14,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -24,6 +25,7 @@ from django.conf import settings
 
 from bench import machine
 from bench.answers import body, tcp
+from bench.dashboard import PAGES, Dashboard, signed_in
 from bench.deploy import demand_same_code
 from berth_cli.client import Client
 from berth_cli.errors import CliError
@@ -94,15 +96,20 @@ def run(*, apps: int, minutes: float, a_second: float) -> None:
         undo.callback(_remove, administrator)
         _remove(administrator)
         client = _client(administrator)
-        before = machine.held()
+        dashboard = undo.enter_context(signed_in(administrator))
+        before, swapped_before = machine.held(), machine.swapped()
         made = _deploy(administrator, client, apps)
         _say(f"{_each(before, made):.1f} MiB held for each, awake or asleep as they are now")
-        asleep, swapped = _until_asleep(made, rest), machine.swapped() / len(made) / MIB
+        asleep = _until_asleep(made, rest)
+        swapped = (machine.swapped() - swapped_before) / len(made) / MIB
         _say(f"{asleep} asleep; {_each(before, made):.2f} MiB held for each, {swapped:.1f} MiB swapped")
         _tell("control plane at rest", _effort(rest))
-        _load(made, client, minutes * 60, a_second)
+        with _effort_meanwhile("control plane meanwhile"):
+            failures = _load(made, client, dashboard, minutes * 60, a_second)
         _tell("control plane after that", _effort(rest))
         _recover(made)
+    if failures:
+        raise SystemExit(f"bin/bench: {failures} requests failed, and none should")
 
 
 def _each(before: int, apps: Sequence[App]) -> float:
@@ -180,11 +187,28 @@ def _until_asleep(apps: Sequence[App], patience: float) -> int:
 
 
 def _effort(seconds: float) -> Effort:
+    with _watched() as watched:
+        time.sleep(seconds)
+    return watched[0]
+
+
+@contextmanager
+def _effort_meanwhile(what: str) -> Iterator[None]:
+    with _watched() as watched:
+        yield
+    _tell(what, watched[0])
+
+
+@contextmanager
+def _watched() -> Iterator[list[Effort]]:
+    """Its one element is there when the block has ended."""
+    found: list[Effort] = []
     pids = machine.of_control_plane(settings.PATHS.state)
     before, begin = machine.cpu_seconds(pids), time.monotonic()
-    time.sleep(seconds)
+    yield found
     used = machine.cpu_seconds(pids) - before
-    return Effort(machine.private(pids), used / (time.monotonic() - begin))
+    pids = machine.of_control_plane(settings.PATHS.state)
+    found.append(Effort(machine.private(pids), used / (time.monotonic() - begin)))
 
 
 def _tell(what: str, effort: Effort) -> None:
@@ -196,10 +220,12 @@ def _tell(what: str, effort: Effort) -> None:
 # --- asking
 
 
-def _load(apps: Sequence[App], client: Client, seconds: float, a_second: float) -> None:
+def _load(apps: Sequence[App], client: Client, dashboard: Dashboard, seconds: float, a_second: float) -> int:
+    """How many requests failed, of visitors or of who looks at the dashboard."""
     asked: list[Asked] = []
     failures: list[str] = []
     pages: list[float] = []
+    answers: list[float] = []
     begin = time.monotonic()
 
     def ask(app: App, due: float, slept: bool) -> None:
@@ -208,17 +234,23 @@ def _load(apps: Sequence[App], client: Client, seconds: float, a_second: float) 
         except (OSError, HTTPException) as error:
             failures.append(f"{app}: {error}")
             return
-        wanted = f"app {app.name.removeprefix('app-')}:".encode()
-        if not answer.startswith(wanted):
+        if answer.startswith(_said_by(app)):
+            asked.append(Asked(time.monotonic() - due, slept))
+        else:
             failures.append(f"{app}: {answer[:80]!r}")
-        asked.append(Asked(time.monotonic() - due, slept))
 
     def look() -> None:
+        paths = itertools.cycle((*PAGES, f"/t/{apps[0].tenant.slug}/{apps[0].name}/"))
         while time.monotonic() - begin < seconds:
             start = time.monotonic()
-            with suppress(CliError):
-                client.get("apps", tenant=f"{SLUG}{random.randrange(TENANTS)}")  # noqa: S311
+            try:
+                dashboard.load(next(paths))
                 pages.append(time.monotonic() - start)
+                start = time.monotonic()
+                client.get("apps", tenant=f"{SLUG}{random.randrange(TENANTS)}")  # noqa: S311
+                answers.append(time.monotonic() - start)
+            except (CliError, OSError, HTTPException) as error:
+                failures.append(f"dashboard: {error}")
             time.sleep(DASHBOARD_SECONDS)
 
     with ThreadPoolExecutor(64) as pool:
@@ -232,8 +264,16 @@ def _load(apps: Sequence[App], client: Client, seconds: float, a_second: float) 
             asleep = _asleep(apps)
     _say(_quantiles("that slept", [one.took for one in asked if one.slept]))
     _say(_quantiles("awake", [one.took for one in asked if not one.slept]))
-    _say(_quantiles("dashboard's API", pages))
-    _say(f"failed requests: {len(failures)} of {len(asked) + len(failures)} {failures[:3] or ''}")
+    _say(_quantiles("dashboard's pages", pages))
+    _say(_quantiles("dashboard's API", answers))
+    total = len(asked) + len(pages) + len(answers) + len(failures)
+    _say(f"failed requests: {len(failures)} of {total} {failures[:3] or ''}")
+    return len(failures)
+
+
+def _said_by(app: App) -> bytes:
+    """What each of its answers begins with."""
+    return f"app {app.name.removeprefix('app-')}:".encode()
 
 
 def _quantiles(name: str, seconds: Sequence[float]) -> str:
@@ -248,15 +288,24 @@ def _quantiles(name: str, seconds: Sequence[float]) -> str:
 
 
 def _recover(apps: Sequence[App]) -> None:
-    clone = settings.BASE_DIR
-    app = random.choice(apps)  # noqa: S311
+    """Until an app that slept before answers, and how many sleep on as if nothing had been."""
+    clone, before = settings.BASE_DIR, _asleep(apps)
+    app = next((app for app in apps if app.pk in before), apps[0])
     took = []
     for command in (["bin/down"], ["bin/up", "--detach", "--no-example"]):
         begin = time.monotonic()
         subprocess.run(command, cwd=clone, check=True, stdout=subprocess.DEVNULL)
         took.append(time.monotonic() - begin)
-    body(tcp("127.0.0.1", settings.PORT, timeout=30), "/", app.host)
-    _say(f"bin/down {took[0]:.1f} s, bin/up {took[1]:.1f} s; then {app} answers")
+    still = len(before & _asleep(apps))
+    begin = time.monotonic()
+    answer = body(tcp("127.0.0.1", settings.PORT, timeout=30), "/", app.host)
+    if not answer.startswith(_said_by(app)):
+        raise RuntimeError(f"{app} answers {answer[:80]!r} after bin/up")
+    woken = (time.monotonic() - begin) * 1000
+    _say(
+        f"bin/down {took[0]:.1f} s, bin/up {took[1]:.1f} s; {still} of {len(before)} sleep on; "
+        f"one of them answers after {woken:.0f} ms"
+    )
 
 
 def _remove(administrator: User) -> None:
