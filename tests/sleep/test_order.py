@@ -1,4 +1,4 @@
-"""Who is killed first when memory runs out: whoever holds memory, not who sleeps and holds none."""
+"""Who is killed first when memory runs out: commands, then who holds memory, and who sleeps last."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def top(swapping: None) -> Iterator[Cgroup]:
 
 
 @contextmanager
-def running(program: str, cgroup: Cgroup) -> Iterator[subprocess.Popen[bytes]]:
+def running(program: str, cgroup: Cgroup, score: int = oom_order.APP) -> Iterator[subprocess.Popen[bytes]]:
     """As an app is."""
     cgroup.create()
     if cgroup.tree.version == 1:
@@ -46,7 +46,7 @@ def running(program: str, cgroup: Cgroup) -> Iterator[subprocess.Popen[bytes]]:
 
     def joins() -> None:
         cgroup.attach(os.getpid())
-        Path("/proc/self/oom_score_adj").write_text(f"{oom_order.APP}")
+        Path("/proc/self/oom_score_adj").write_text(f"{score}")
 
     argv = [sys.executable, "-I", "-S", "-c", program]
     with subprocess.Popen(argv, stdin=PIPE, stdout=PIPE, preexec_fn=joins) as process:  # noqa: PLW1509
@@ -65,6 +65,18 @@ def test_who_is_idle_is_written_to_swap_before_anybody_is_killed(top: Cgroup) ->
         assert cgroup_use.read(idle).swap > 0
         assert sleeper.communicate(b"\n")[0] == b"%d\n" % HOLDS
         taking.communicate(b"\n")
+
+
+def test_a_command_goes_before_a_larger_app_that_takes_the_memory(top: Cgroup) -> None:
+    top.limit(Limits(memory_bytes=44 * MIB, swap_bytes=0, pids=16))
+    with ExitStack() as started:
+        holds = f"import time; held = b'x' * {16 * MIB}; print(flush=True); time.sleep(60)"
+        command = started.enter_context(running(holds, Cgroup(f"{top.name}/command"), oom_order.FIRST))
+        assert command.stdout and command.stdout.readline()
+        app = started.enter_context(running(TAKES, Cgroup(f"{top.name}/app")))
+        assert app.stdout and app.stdout.readline() == b"\n"
+        assert command.wait(30) == -9
+        app.communicate(b"\n")
 
 
 def test_a_larger_one_that_sleeps_outlives_who_takes_the_memory(top: Cgroup, tmp_path: Path) -> None:
