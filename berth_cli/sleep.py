@@ -23,9 +23,12 @@ def sleep(
     """Put to sleep what is not in use; the next packet wakes it."""
     client, target = connect_to(app)
     if after is None:
-        _tell(json, client.post(target.path("sleep")), "What is not in use falls asleep.")
-        return
-    _tell(json, client.put(target.path("sleep"), {"after": after}), "Saved.")
+        answer, line = client.post(target.path("sleep")), "What is not in use falls asleep."
+    else:
+        answer, line = client.put(target.path("sleep"), {"after": after}), "Saved."
+    _tell(json, answer, line)
+    if answer["missing"] and not json:
+        output.note(f"{answer['missing']} Its administrator can make some: bin/up --swap auto.")
 
 
 def wake(app: AppName = None, json: Json = False) -> None:

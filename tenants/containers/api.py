@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema, Status
 from pydantic import Field
 
+from paas.swap_there import missing
 from tenants.accounts.models import Role
 from tenants.accounts.tokens import person
 from tenants.apps.access import app_for
@@ -81,13 +82,17 @@ class SleepIn(Schema):
 
 
 class SleepOut(Schema):
+    """`missing`: what keeps apps from sleeping on this machine, empty for nothing."""
+
     after: int | None
+    missing: str = Field(default_factory=missing)
 
 
 class OrderOut(Schema):
-    """What a worker is about to do."""
+    """What a worker is about to do. `missing` as of SleepOut."""
 
     order: str
+    missing: str = Field(default_factory=missing)
 
 
 class LineOut(Schema):

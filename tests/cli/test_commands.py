@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from paas import swap_there
 from tenants.apps.models import App, ConfigVar
 from tenants.containers import observations as containers
 from tenants.containers.models import Container
@@ -255,7 +256,20 @@ def test_ps_and_logs(berth: Berth, cast: Cast, folder: Path) -> None:
 def test_an_app_s_own_idle_time_is_written_as_in_berth_toml(berth: Berth, cast: Cast, folder: Path) -> None:
     berth.sign_in(cast.developer)
     saved = berth.run("sleep", "--after", "2h", "--json", cwd=folder)
-    assert json.loads(saved.stdout) == {"after": 7200}
+    assert json.loads(saved.stdout) == {"after": 7200, "missing": swap_there.missing()}
+
+
+@pytest.mark.parametrize("kind", ["without", "with"])
+def test_a_machine_without_swap_says_so_where_sleep_is_asked_for(
+    berth: Berth, cast: Cast, folder: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swaps = tmp_path / "swaps"
+    swaps.write_text("Filename\tType\n" + ("/swap\tfile\n" if kind == "with" else ""))
+    monkeypatch.setattr(swap_there, "SWAPS", swaps)
+    berth.sign_in(cast.developer)
+    told = berth.run("sleep", "--after", "2h", cwd=folder)
+    assert ("bin/up --swap auto" in told.stderr) == (kind == "without"), told
+    assert told.stdout.strip() == "Saved."
 
 
 def test_builds_can_be_listed_and_cancelled(berth: Berth, cast: Cast, folder: Path) -> None:
