@@ -180,7 +180,8 @@ def _fell_asleep(row: Container, sleeper: Sleeper) -> bool:
     runtime, where = engine.runtime(), (row.tenant_id, row.app_id, row.pk)
     seen, weight = runtime.reading(*where), runtime.weigh(*where)
     left = runtime.usage(row.pk).memory_bytes
-    if not observations.fell_asleep(row, since=_moment(sleeper.since), used=sleeper.before, left=left):
+    used = max(sleeper.before, left + seen.swap)  # it did not touch all of it since its last wake
+    if not observations.fell_asleep(row, since=_moment(sleeper.since), used=used, left=left):
         return False
     readings.keep([Taken(row, seen)])
     readings.weighed(row.pk, weight)

@@ -31,11 +31,11 @@ class ContainerOut(Schema):
 
     `limits` are those that the kernel holds it to, null for none; empty until they were read. `output_dropped`:
     bytes of its output that came faster than a log may grow. While it sleeps, since `slept_at`, it takes
-    `memory_bytes` instead of `awake_bytes`; it was woken `wakes` times, the last time within `wake_usec`
-    microseconds. `memory_asked` is the limit that its release asks for, where another was put in its place;
-    null for a container of none. `sleep_after` are the idle seconds after which it falls asleep by itself, 0
-    for never, as `sleep_source` says: "app" (a person), "release" (berth.toml), "tenant" or "machine"; null and
-    "" for what nothing could wake."""
+    `memory_bytes` instead of the `awake_bytes` that it would take if it had never slept; it was woken `wakes`
+    times, the last time within `wake_usec` microseconds. `memory_asked` is the limit that its release asks for,
+    where another was put in its place; null for a container of none. `sleep_after` are the idle seconds after
+    which it falls asleep by itself, 0 for never, as `sleep_source` says: "app" (a person), "release"
+    (berth.toml), "tenant" or "machine"; null and "" for what nothing could wake."""
 
     id: str
     process: str

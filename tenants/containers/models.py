@@ -49,7 +49,7 @@ class Container(models.Model):
     pids = models.PositiveIntegerField(default=0)
     sampled_at = models.DateTimeField(null=True)
     limits = models.JSONField(default=dict)  # as read from its cgroup: see paas.specs.Effective
-    # While it sleeps, since when, and the bytes that it used when it fell asleep.
+    # While it sleeps, since when, and the bytes of memory that it would take if it had never slept.
     slept_at = models.DateTimeField(null=True)
     awake_bytes = models.PositiveBigIntegerField(default=0)
     woken_at = models.DateTimeField(null=True)  # the last time

@@ -160,7 +160,7 @@ def ready(row: Container) -> bool:
 
 
 def fell_asleep(row: Container, *, since: datetime, used: int, left: int) -> bool:
-    """Bytes of memory that it had before, and has now. Nobody samples it while it sleeps."""
+    """Bytes of memory that it would have if it had never slept, and has now: nobody samples it meanwhile."""
     return _move(
         row,
         (Container.Status.RUNNING,),

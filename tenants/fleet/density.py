@@ -14,7 +14,7 @@ VM_OVERHEAD = 160 * MIB  # a kernel and what runs beside the app, in a small vir
 class Totals:
     """Of the machine (`memory`, `available`, `disk`, `stalled`: thousandths of the last minute by processor,
     memory, disk) and of all live containers. `disk_promised` is what all tenants' disks, which are sparse
-    files, may grow to. `saved`: what those that sleep took more when they fell asleep. Others:
+    files, may grow to. `saved`: what those that sleep would take more. Others:
     paas.specs.Reading and Weight."""
 
     memory: int

@@ -33,7 +33,7 @@ class Asked(Schema):
 class RowOut(Schema):
     """Bytes; cpu in 1/1000 core; `throttled` and `stalled_…` in 1/1000 of the time, of its worst container.
 
-    `reserved` are limits, `used` is the working set, `saved` is what those asleep took more before.
+    `reserved` are limits, `used` is the working set, `saved` is what those asleep would take more.
     `unshared`, `shared`, `files_used` (page cache that they use, in full) and `files_part` (their part of that)
     are null until they were weighed, `stalled_…` and `io_bytes` where the kernel does not tell (cgroup v1).
     `advice` is a better limit, of a process type; `undo` is the one that its release asks for, where another

@@ -122,6 +122,9 @@ def test_a_row_says_what_is_so_when_whoever_worked_on_it_died_before_it_told(
     assert asleep.all() == []
     sleep.settle()
     assert statuses([row]) == ["running"]
+    assert sleep.put_to_sleep(row, 0.0)
+    row.refresh_from_db()
+    assert row.saved_bytes > HELD // 2, "what it has not touched since its last wake, too"
     take_down(three)
 
 
