@@ -9,10 +9,9 @@ import typer
 from berth_cli import output
 from berth_cli.options import Json, connect
 
-HEAD = (
-    "NAME", "CONTAINERS", "ASLEEP", "WORKING SET", "PROMISED", "UNSHARED", "SHARED", "SWAPPED", "CPU", "DISK",
-    "WAITS", "BETTER LIMIT",
-)  # fmt: skip
+NAME = ("NAME", "CONTAINERS", "ASLEEP")
+MEMORY = (*NAME, "WORKING SET", "PROMISED", "UNSHARED", "SWAPPED", "BETTER LIMIT")
+LOAD = (*NAME, "CPU", "DISK", "WAITS")
 
 
 def density(
@@ -24,6 +23,7 @@ def density(
     size: Annotated[int, typer.Option("--size", help="What one more app needs when awake, in MiB")] = 64,
     asleep: Annotated[int, typer.Option("--asleep", help="How many of a hundred of them sleep")] = 80,
     machine: Annotated[int, typer.Option("--machine", help="Virtual machine to compare with, in MiB")] = 512,
+    load: Annotated[bool, typer.Option("--load", help="Show who computes, uses the disk and waits")] = False,
     limit: Annotated[int, typer.Option("--limit", help="Rows, up to 200")] = 50,
     json: Json = False,
 ) -> None:
@@ -33,7 +33,10 @@ def density(
     if json:
         output.as_json(found)
         return
-    output.table(HEAD, [_row(row) for row in found["rows"]])
+    rows = found["rows"]
+    output.table(
+        LOAD if load else MEMORY, [(*_name(row), *(_load(row) if load else _memory(row))) for row in rows]
+    )
     output.note(
         f"Promised {output.mib(found['reserved'])} of {output.mib(found['memory'])} "
         f"({found['overcommit']:.2f} times), {output.mib(found['available'])} can still be given. "
@@ -49,21 +52,24 @@ def density(
         )
 
 
-def _row(row: dict[str, Any]) -> tuple[str, ...]:
+def _name(row: dict[str, Any]) -> tuple[str, ...]:
+    parts = (f"{row['tenant']}/{row['app']}".rstrip("/"), row["process"])
+    return " ".join(part for part in parts if part), str(row["containers"]), str(row["asleep"])
+
+
+def _memory(row: dict[str, Any]) -> tuple[str, ...]:
     return (
-        " ".join(part for part in (f"{row['tenant']}/{row['app']}".rstrip("/"), row["process"]) if part),
-        str(row["containers"]),
-        str(row["asleep"]),
         output.mib(row["used"]),
         output.mib(row["reserved"]),
         "-" if row["unshared"] is None else output.mib(row["unshared"]),
-        "-" if row["shared"] is None else output.mib(row["shared"]),
         output.mib(row["swap"]),
-        f"{row['cpu_millis'] / 1000:.2f}",
-        "-" if row["io_bytes"] is None else f"{output.mib(row['io_bytes'])}/s",
-        _waits(row),
         output.mib(row["advice"]) if row["advice"] else "-",
     )
+
+
+def _load(row: dict[str, Any]) -> tuple[str, ...]:
+    disk = "-" if row["io_bytes"] is None else f"{row['io_bytes'] / 1024:.0f} KiB/s"
+    return f"{row['cpu_millis'] / 1000:.2f}", disk, _waits(row)
 
 
 def _waits(row: dict[str, Any]) -> str:
