@@ -18,6 +18,7 @@ from bench import docker as peer
 from bench.answers import first_answer, tcp
 from bench.figures import table
 from bench.rootfs import files_of
+from bench.steps import timed
 from paas.linux import cgroups
 from paas.network import Network, address_of, host_resolvers, resolv_conf
 from paas.runtime import Runtime
@@ -75,9 +76,15 @@ class Bench:
         cgroups.expect_moves()
         self.runtime.prepare_tenant(self.tenant)
         mark("prepare tenant")
-        with self.network.connecting(spec.id, spec.tenant.uid_base, spec.address) as connect:
+        steps: dict[str, float] = {}
+        with (
+            timed(steps.__setitem__),
+            self.network.connecting(spec.id, spec.tenant.uid_base, spec.address) as connect,
+        ):
             self.runtime.create(spec, log, connect)
         mark("create and connect")
+        for step, seconds in steps.items():
+            trace.setdefault(f"  {step}", []).append(seconds)
         self.runtime.start(spec.id)
         mark("start")
         running = last
