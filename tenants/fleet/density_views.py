@@ -56,8 +56,8 @@ def _table(request: SignedInRequest) -> dict[str, Any]:
     page = Paginator(ledger.rows(by, sort, words), PER_PAGE).get_page(request.GET.get("page"))
     if by == "process":
         page.object_list = ledger.with_advice(page.object_list)
-    here = urlencode({"by": by, "sort": sort, "q": words, "page": page.number})
-    return {"by": by, "sort": sort, "words": words, "page": page, "here": here}
+    listed = urlencode({"by": by, "sort": sort, "q": words, "page": page.number})
+    return {"by": by, "sort": sort, "words": words, "page": page, "listed": listed}
 
 
 def _figures(request: SignedInRequest) -> dict[str, Any]:

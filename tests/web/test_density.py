@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from contextlib import nullcontext
 from dataclasses import replace
@@ -281,9 +282,11 @@ def test_one_click_on_either_page(cast: Cast, shop: App, row: Container) -> None
     Container.objects.filter(pk=row.pk).update(release=shop.serving_release_id)
     admin, member = Browser(cast.admin), Browser(cast.developer)
     listed = "/machine/density/?by=process"
-    assert 'value="83886080"' in admin.get(listed).content.decode()
-    done = admin.post("/machine/density/demo/shop/web/?by=process&page=1", {"advice": 80 * MIB})
-    assert done.headers["Location"] == "/machine/density/?by=process&page=1"
+    page = admin.get(listed + "&sort=name").content.decode()
+    assert 'value="83886080"' in page
+    action = html.unescape(page.split('action="/machine/density/demo')[1].split('"')[0])
+    done = admin.post(f"/machine/density/demo{action}", {"advice": 80 * MIB})
+    assert done.headers["Location"] == "/machine/density/?by=process&sort=name&q=&page=1", "where it was"
     assert "was 256 MiB" in admin.get(listed).content.decode()
     page = member.get("/t/demo/shop/").content.decode()
     assert "instead of the 256 MiB" in " ".join(page.split())
