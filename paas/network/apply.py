@@ -75,8 +75,8 @@ class Network:
             beside.let_pass(self.prefix, plan.table(self.prefix))
 
     def hold_host(self) -> None:
-        """What of `apply_base` is no rule, blackhole and forwarding, once its rules are there. It costs the same
-        for any number of containers."""
+        """What of `apply_base` is no rule, blackhole and forwarding, once its rules are there. It costs the
+        same for any number of containers."""
         with self._locked(fcntl.LOCK_EX), problems_with("set up the container network"):
             if self._ruleset_is_current():
                 links.keep_within(self.container_prefix, self.host_address)

@@ -40,8 +40,8 @@ def ensure(tenant: Tenant) -> None:
 
 
 class AfterChange:
-    """Work that has nothing to do as long as nobody has changed the kernel's rules since it was last done: left out
-    then, but for once in `rest` seconds."""
+    """Work that has nothing to do as long as nobody has changed the kernel's rules since it was last done: left
+    out then, but for once in `rest` seconds."""
 
     def __init__(self, work: Callable[[], None], rest: float = math.inf) -> None:
         self._work, self._rest = work, rest
@@ -61,8 +61,8 @@ def hold_host() -> None:
 
 
 def keep() -> None:
-    """Level-triggered: the base rules are there and other firewalls let containers pass, whoever took that away;
-    the prefix is nobody else's."""
+    """Level-triggered: the base rules are there and other firewalls let containers pass, whoever took that
+    away; the prefix is nobody else's."""
     engine.network().apply_base()
 
 

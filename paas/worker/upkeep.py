@@ -20,11 +20,10 @@ from paas.images.usage import Owner, Share, shares
 from paas.worker import disk, engine, jobs, lock
 from paas.worker import kept as held
 from tenants.accounts.models import User
-from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.releases import observations as releases
 from tenants.releases.actions import build_again
-from tenants.releases.kept import kept_releases
+from tenants.releases.kept import kept_of_all
 from tenants.releases.models import Build, Release
 from tenants.store import observations
 from tenants.store.actions import ask_by_itself
@@ -53,7 +52,7 @@ class Kept:
 
 def kept() -> Kept:
     """What a release that may run again, or a container that runs now, needs."""
-    rows = [release for app in App.objects.all() for release in kept_releases(app)]
+    rows = [release for _, found in kept_of_all() for release in found]
     running = Container.objects.exclude(status=Container.Status.STOPPED).exclude(release=None)
     rows += Release.objects.filter(pk__in=running.values("release_id")).only("pk", "image")
     layers = (layer for row in rows for layer in row.image["layers"])
@@ -63,9 +62,7 @@ def kept() -> Kept:
 def owned_layers() -> dict[Owner, Iterable[str]]:
     """Of each release that is kept, by (tenant, app, release)."""
     return {
-        (app.tenant_id, app.pk, row.pk): row.image["layers"]
-        for app in App.objects.all()
-        for row in kept_releases(app)
+        (app.tenant_id, app.pk, row.pk): row.image["layers"] for app, found in kept_of_all() for row in found
     }
 
 

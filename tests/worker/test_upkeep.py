@@ -21,7 +21,7 @@ from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.containers.observations import new_container
 from tenants.releases import actions
-from tenants.releases.kept import kept_releases
+from tenants.releases.kept import kept_of_all, kept_releases
 from tenants.releases.models import Release
 from tenants.store import selectors
 from tenants.store.actions import ask
@@ -77,6 +77,9 @@ def test_the_last_images_that_were_live_are_kept(cast: Cast, store: Store, setti
     settings.KEPT_IMAGES = 3
     made = [deploy(cast, store, cast.app, "base", f"{n}") for n in range(5)]
     assert {row.pk for row in kept_releases(cast.app)} == {row.pk for row in made[2:]}
+    assert [(app, rows) for app, rows in kept_of_all() if app == cast.app] == [
+        (cast.app, kept_releases(cast.app))
+    ]
     for _ in range(4):  # four releases of one image take no room from others
         go_live(actions.restart(actor=cast.owner, app=cast.app))
     kept = upkeep.kept()
