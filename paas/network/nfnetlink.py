@@ -171,11 +171,11 @@ def _named(table: str, element: Element) -> bytes:
 
 def _elements(body: bytes) -> Iterator[Mapping[int, bytes]]:
     """The attributes of each."""
-    data = _plain(body[_GENERIC.size :]).get(_ELEMENTS, b"")
-    while data:
-        length = int.from_bytes(data[:2], sys.byteorder)
-        yield _plain(data[4:length])
-        data = data[length + -length % 4 :]
+    data, at = _plain(body[_GENERIC.size :]).get(_ELEMENTS, b""), 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 2], sys.byteorder)
+        yield _plain(data[at + 4 : at + length])
+        at += length + -length % 4
 
 
 def _value(nested: bytes) -> bytes:

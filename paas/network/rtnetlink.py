@@ -168,16 +168,18 @@ def failure(body: bytes) -> int:
 
 
 def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while data:
-        length, kind, *_ = HEADER.unpack_from(data)
-        yield kind, data[HEADER.size : length]
-        data = data[length + -length % 4 :]
+    at = 0
+    while at < len(data):
+        length, kind, *_ = HEADER.unpack_from(data, at)
+        yield kind, data[at + HEADER.size : at + length]
+        at += length + -length % 4
 
 
 def read_attributes(data: bytes) -> Attributes:
-    found = {}
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        found[kind] = data[_ATTRIBUTE.size : length]
-        data = data[length + -length % 4 :]
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        found[kind] = data[at + _ATTRIBUTE.size : at + length]
+        at += length + -length % 4
     return found
