@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -123,11 +123,14 @@ class Network:
         policies, rates = (nft.demand(f"list map inet {name} {of}\n") for of in ("policies", "rates"))
         return fence.held(policies, rates, nft.demand(f"list limits table inet {name}\n"))
 
+    def is_as_set(self, held: Mapping[int, Held]) -> bool:
+        """Whether this is of each tenant the policy and the rate that were set."""
+        return all(held.get(asked.tenant) == Held(asked.egress, asked.rate) for asked in self.fences.all())
+
     def restore_fences(self) -> bool:
         """Make the rules again if the kernel holds another policy or rate than was set; False if not."""
         with self._locked(fcntl.LOCK_EX):
-            held = self.held()
-            if all(held.get(asked.tenant) == Held(asked.egress, asked.rate) for asked in self.fences.all()):
+            if self.is_as_set(self.held()):
                 return False
             self._replace_table()
             return True

@@ -110,9 +110,10 @@ def look() -> None:
     """What the kernel holds of each policy, into rows. The agent does so again and again: rules that somebody
     else changed are made anew."""
     network = engine.network()
-    if network.restore_fences():
-        log.warning("egress.drifted")
     held = network.held()
+    if not network.is_as_set(held) and network.restore_fences():  # which looks again while nobody sets one
+        log.warning("egress.drifted")
+        held = network.held()
     for tenant in Tenant.objects.all():
         found = held.get(uid_base(tenant))
         if found and (found.egress, found.rate) != (tenant.egress_held, tenant.egress_rate_held):
