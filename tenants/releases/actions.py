@@ -60,13 +60,13 @@ def deploy_again(*, actor: User, app: App, digest: str, name: str | None = None)
     Only its own are looked through: what another app was sent must not be had, or told, for a digest. With a
     `name` only one that was called so will do.
     """
+    serving = unchanged.serving(app, digest)
+    if serving is not None and serving.build is not None:
+        return Deployed(serving.build, serving)
     same = app.sources.filter(digest=digest, **({} if name is None else {"name": name}))
     source = same.order_by("-created_at").first()
     if source is None:
         raise _not_here(app)
-    serving = unchanged.serving(app, source)
-    if serving is not None and serving.build is not None:
-        return Deployed(serving.build, serving)
     with transaction.atomic():
         app = following.lock(app)
         if not sources.is_kept(source.pk):
@@ -105,7 +105,6 @@ def _received(
     if kind not in sources.MAGIC:
         raise bad_field("kind", f"{kind!r} is not a kind of source", hint="Use tar.gz, tar or zip.")
     shown = one_line("name", name, 200) if name else ""
-    _check_queue(app)
     _check_kept(app)
     with sources.received(Source.Kind(kind), chunks) as received:
         yield received, shown
@@ -127,6 +126,7 @@ def _stored(actor: User, app: App, kind: str, name: str, received: sources.Recei
 
 def _keep(app: App, source: Source) -> None:
     following.lock(app)
+    _check_queue(app)
     Tenant.objects.filter(pk=app.tenant_id).update(store_used=F("store_used") + source.size)
     source.save(force_insert=True)
 

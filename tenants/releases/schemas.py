@@ -32,8 +32,6 @@ class BuildOut(Schema):
 
     @staticmethod
     def of(build: Build, serving: int | None = None) -> BuildOut:
-        ended = build.status == Build.Status.SUCCEEDED and serving is None
-        made = build.releases.filter(cause=Release.Cause.DEPLOY).values_list("version", flat=True)
         return BuildOut(
             id=build.pk,
             status=build.status,
@@ -47,9 +45,16 @@ class BuildOut(Schema):
             steps_cached=build.steps_cached,
             unchanged_since=build.unchanged_since,
             error=build.error,
-            version=made.first() if ended else serving,
+            version=serving or _version_made(build),
             serving=serving,
         )
+
+
+def _version_made(build: Build) -> int | None:
+    if build.status != Build.Status.SUCCEEDED:
+        return None
+    made = build.releases.filter(cause=Release.Cause.DEPLOY)
+    return made.values_list("version", flat=True).first()
 
 
 class ReleaseOut(Schema):

@@ -18,7 +18,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from paas import __version__
@@ -33,7 +32,7 @@ from tenants.releases.models import Build, Release, Source
 
 FRESH = timedelta(days=1)
 _UNDER_WAY = (Build.Status.QUEUED, Build.Status.RUNNING)
-_READY = Q(containers__ready=True, containers__status__in=("running", "sleeping"))
+_READY = {"ready": True, "status__in": ("running", "sleeping")}  # a container of those that serve
 
 
 def _code() -> str:
@@ -70,30 +69,23 @@ def former(app: App, key: str) -> Release | None:
     )
 
 
-def serving(app: App, source: Source) -> Release | None:
-    """The newest release, where it serves what a build of the source would give: then nothing is to be done.
-    Whatever a person chose since (a config var, a count, another image) is a release of its own, newer than it;
-    a build that is under way may yet become one. One whose containers are not all ready does not serve: who
-    deploys it again wants it started."""
-    shown = ("build__source", "build__created_by")
-    ready = (
-        Release.objects.filter(pk=OuterRef("pk"))
-        .order_by()
-        .values("pk")
-        .annotate(n=Count("containers", filter=_READY))
-    )
-    rows = app.releases.select_related(*shown).defer("config").annotate(ready=Subquery(ready.values("n")))
-    newest = rows.first()
+def serving(app: App, digest: str) -> Release | None:
+    """The newest release, where it serves what a build of a source with this digest would give: then nothing is
+    to be done. Whatever a person chose since (a config var, a count, another image) is a release of its own,
+    newer than it; a build that is under way may yet become one. One whose containers are not all ready does not
+    serve: who deploys it again wants it started."""
+    newest = app.releases.select_related("build__source", "build__created_by").defer("config").first()
     if newest is None or newest.status != Release.Status.LIVE or newest.image_gone or newest.commit:
-        return None
-    if newest.ready < sum(process["count"] for process in newest.processes):
         return None
     made, now = newest.build, timezone.now()
     if made is None or made.finished_at is None or not now - FRESH <= made.finished_at <= now:
         return None
-    if made.key != key_of(app, source) or not _stands_on_the_same(made):
+    if made.source.digest != digest or made.key != key_of(app, made.source) or not _stands_on_the_same(made):
         return None
-    return None if app.builds.filter(status__in=_UNDER_WAY).exists() else newest
+    wanted = sum(process["count"] for process in newest.processes)
+    if newest.containers.filter(**_READY).count() < wanted or app.builds.filter(status__in=_UNDER_WAY).exists():
+        return None
+    return newest
 
 
 def by_rows(app: App, source: Source) -> BuildReport | None:

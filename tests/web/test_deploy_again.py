@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from paas.errors import BadInput
+from paas.errors import BadInput, Conflict
 from paas.specs import BuildReport
 from paas.worker import history
 from tenants.apps.actions import create_app
@@ -167,6 +167,15 @@ def test_of_two_deploys_the_later_wins_though_it_serves_already(cast: Cast, live
     assert not began_nothing(cast.client(cast.developer), 0)
 
 
+def test_to_see_that_takes_few_queries(cast: Cast, live: Release, django_assert_num_queries: Any) -> None:
+    """The token, the app and the role in its tenant, the newest release, its containers, builds under way."""
+    client, address = cast.client(cast.developer), "/api/v1/apps/demo/shop/deploys?name=any-name"
+    client.call("GET", "me")
+    with django_assert_num_queries(5):
+        answer = client.post(address, GZIP, content_type="application/gzip")
+    assert answer.json()["serving"] == live.version
+
+
 def test_who_sends_in_the_browser_what_serves_is_told_so(cast: Cast, live: Release) -> None:
     start(live)
     sent = SimpleUploadedFile(live.build.source.name, GZIP)  # type: ignore[union-attr]
@@ -294,6 +303,10 @@ def test_builds_do_not_queue_up_without_end(cast: Cast) -> None:
     client = cast.client(cast.owner)
     statuses = [asked(client).status_code for _ in range(MOST_WAITING)]
     assert statuses == [202] * (MOST_WAITING - 1) + [409]
+    here = sorted(settings.PATHS.sources.iterdir())
+    with pytest.raises(Conflict):
+        deploy(actor=cast.owner, app=cast.app, kind="tar.gz", name="x", chunks=[GZIP + b"2"])
+    assert sorted(settings.PATHS.sources.iterdir()) == here
 
 
 def test_a_source_of_several_builds_is_kept_for_the_newest(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
