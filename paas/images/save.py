@@ -82,22 +82,8 @@ class Saver:
         document = self.blobs.get(manifest.config.digest)
         config = parse_config(document)
         self.check(manifest, config)
-        kind = str(load_object(raw, "image manifest").get("mediaType") or MANIFEST)
-        listed, documents = Descriptor(kind, digest, len(raw)), [raw, document]
-        if said:
-            inner, more = index_with(listed, said, name=name, architecture=config.architecture)
-            listed = described(inner, INDEX)
-            documents += [inner, *more]
-        index = index_of(listed, name=name, architecture=config.architecture)
+        write_documents(sink, raw, document, name=name, said=said)
         written = set[str]()
-        for path, data in (
-            ("oci-layout", LAYOUT),
-            ("index.json", index),
-            ("manifest.json", archived_as(manifest.config, manifest.layers, name)),
-            *((blob_path(of_bytes(data)), data) for data in documents),
-        ):
-            with sink.file(path, len(data)) as write:
-                write(data)
         for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
             if layer.digest not in written:
                 written.add(layer.digest)
@@ -140,6 +126,27 @@ class Saver:
             raise NotFound(f"the stream of layer {diff_id} was not kept", hint="pull or import its image again")
         with self.blobs.path(info.blob).open("rb") as file, decompressed(cast(BinaryIO, file)) as plain:
             _copy(plain.read, write)
+
+
+def write_documents(
+    sink: Sink, raw: bytes, document: bytes, *, name: str, said: Sequence[Predicate] = ()
+) -> None:
+    """A layout of the image with this manifest and this config, but its layers; with what is said of it."""
+    manifest, config = parse_manifest(raw), parse_config(document)
+    kind = str(load_object(raw, "image manifest").get("mediaType") or MANIFEST)
+    listed, documents = described(raw, kind), [raw, document]
+    if said:
+        inner, more = index_with(listed, said, name=name, architecture=config.architecture)
+        listed = described(inner, INDEX)
+        documents += [inner, *more]
+    for path, data in (
+        ("oci-layout", LAYOUT),
+        ("index.json", index_of(listed, name=name, architecture=config.architecture)),
+        ("manifest.json", archived_as(manifest.config, manifest.layers, name)),
+        *((blob_path(of_bytes(data)), data) for data in documents),
+    ):
+        with sink.file(path, len(data)) as write:
+            write(data)
 
 
 class Checked:

@@ -42,9 +42,10 @@ def _of_commit(release: Release, steps: tuple[tuple[str, str], ...]) -> Provenan
     )
 
 
-def said_of(release: Release) -> tuple[Predicate, ...]:
+def said_of(release: Release, *, as_digest: str = "") -> tuple[Predicate, ...]:
     """What an export says of the image: how it was made, and the packages in it. Nothing, of one that is not
-    whole: whoever writes it out tells what is missing."""
+    whole: whoever writes it out tells what is missing. `as_digest` is its manifest's where that is another than
+    here."""
     store, digest = engine.store(), release.image["digest"]
     if not store.is_complete(digest):
         return ()
@@ -53,5 +54,5 @@ def said_of(release: Release) -> tuple[Predicate, ...]:
     made = provenance(release, zip(makers, image.layers, strict=False))
     with Stack([store.layer_path(layer) for layer in image.layers]) as stack:
         inside = packages(stack)
-    listed = bill(str(release.app), image.digest, inside, made, version=__version__)
+    listed = bill(str(release.app), as_digest or image.digest, inside, made, version=__version__)
     return Predicate(PROVENANCE, slsa(made)), Predicate(CYCLONEDX, listed)

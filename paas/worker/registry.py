@@ -19,9 +19,9 @@ from paas.oci.digest import is_digest, of_bytes
 from paas.oci.index import parse_index
 from paas.oci.reference import Reference, parse_reference
 from paas.specs import BuildReport, ImageSpec, ProcessSpec
-from paas.worker import engine, jobs, kept, launch
+from paas.worker import attested, engine, jobs, kept, launch
 from paas.worker.sandbox import BuildSandbox
-from paas.worker.transfer import PROCESS, Transfer, demand_allowed
+from paas.worker.transfer import PROCESS, Transfer, demand_allowed, read_manifest
 from paas.worker.translate import tenant_spec
 from tenants.containers.models import Container
 from tenants.registries import observations
@@ -30,7 +30,6 @@ from tenants.releases.models import Build
 
 log = structlog.get_logger()
 _OURS = HostProblem("the push failed inside Berth", hint="push it again")
-MAX_INDEX = 4 * 1024 * 1024
 
 
 def pull(name: str, transfer: Transfer, sandbox: BuildSandbox) -> str:
@@ -57,11 +56,11 @@ def _demand_digest(reference: Reference, folder: Path, transfer: Transfer) -> No
     """The manifest is the one asked for, or is listed by the index that was asked for."""
     if not reference.digest:
         return
-    raw = _read(folder / "manifest.json")
+    raw = read_manifest(folder)
     if of_bytes(raw) == reference.digest:
         return
     with transfer.fetched(reference, "--multi-arch", "index-only") as only:
-        index = _read(only / "manifest.json")
+        index = read_manifest(only)
     listed = of_bytes(index) == reference.digest and of_bytes(raw) in {
         entry.descriptor.digest for entry in parse_index(index)
     }
@@ -69,13 +68,6 @@ def _demand_digest(reference: Reference, folder: Path, transfer: Transfer) -> No
         raise BadInput(
             f"the registry gave {of_bytes(raw)} for {reference}", hint="do not trust it; check the digest"
         )
-
-
-def _read(path: Path) -> bytes:
-    if path.is_symlink() or not path.is_file():
-        raise BadInput("what was pulled has no manifest", hint="pull it again")
-    with path.open("rb") as file:
-        return file.read(MAX_INDEX + 1)
 
 
 def deploy(
@@ -130,9 +122,12 @@ def _send(push: Push) -> str:
     shutil.rmtree(layout, ignore_errors=True)
     layout.mkdir(mode=0o755)
     try:
+        transfer = Transfer(push.app, release=push.release)
         with room_on_tenants_disk("the image"):
             engine.store().save_layout(push.release.image["digest"], layout, name=str(reference))
-        digest = Transfer(push.app, release=push.release).send(layout, reference)
+            if not reference.digest:  # of the image alone: by that it goes out as it is
+                attested.prepare(layout, push.release, transfer, reference)
+        digest = transfer.send(layout, reference)
     finally:
         shutil.rmtree(layout, ignore_errors=True)
     if not is_digest(digest):

@@ -19,7 +19,7 @@ from pathlib import Path
 from django.conf import settings
 
 from paas.builder import demand_wanted
-from paas.errors import Refused, StepFailed
+from paas.errors import BadInput, Refused, StepFailed
 from paas.images.tools import HOME, USER, tools_layer
 from paas.oci.reference import Reference
 from paas.specs import MIB, BindMount, Limits
@@ -34,6 +34,7 @@ from tenants.releases.models import Build, Release
 
 LIMITS = Limits(memory_bytes=512 * MIB, swap_bytes=512 * MIB, cpu_millis=1000, weight=50, pids=128)
 PROCESS = "transfer"
+MAX_MANIFEST = 4 * 1024 * 1024
 _AUTH, _IMAGE = "/run/auth.json", "/image"
 _MESSAGE = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 
@@ -59,12 +60,22 @@ class Transfer:
     def check(self) -> None:
         demand_wanted(self.cancelled)
 
+    @contextmanager
+    def compressed(self, layout: Path, reference: Reference) -> Iterator[Path]:
+        """An OCI layout's only image as `fetched` gives one, its layers as registries want them."""
+        argv = ["copy", "--dest-compress", f"oci:{_IMAGE}", f"dir:{HOME}/image"]
+        mounts = (BindMount(layout, _IMAGE),)
+        with self._finished(argv, reference, f"compressing what goes to {reference}", mounts) as home:
+            yield home / "image"
+
     def send(self, layout: Path, reference: Reference) -> str:
-        """Push an OCI layout's only image; gives the manifest's digest as it has it there."""
+        """Push what an OCI layout lists, every byte as it is; gives the digest that its name means there."""
         tls = _insecure("--dest-tls-verify", reference)
         digest = f"{HOME}/digest"
         argv = [
             "copy",
+            "--all",
+            "--preserve-digests",
             "--digestfile",
             digest,
             *tls,
@@ -124,6 +135,15 @@ class Transfer:
     def _owner(self) -> int:
         """The host's id of the container's user."""
         return int(settings.UID_BASE + self.app.tenant.range_index * 65_536 + USER)
+
+
+def read_manifest(folder: Path) -> bytes:
+    """Of an image, or the index, in a folder that skopeo wrote."""
+    path = folder / "manifest.json"
+    if path.is_symlink() or not path.is_file():
+        raise BadInput("what skopeo gave has no manifest", hint="try again")
+    with path.open("rb") as file:
+        return file.read(MAX_MANIFEST + 1)
 
 
 def demand_allowed(reference: Reference) -> None:

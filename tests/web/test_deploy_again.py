@@ -170,6 +170,7 @@ def test_of_two_deploys_the_later_wins_though_it_serves_already(cast: Cast, live
 def test_to_see_that_takes_few_queries(cast: Cast, live: Release, django_assert_num_queries: Any) -> None:
     """The token, the app and the role in its tenant, the newest release, its containers, builds under way."""
     client, address = cast.client(cast.developer), "/api/v1/apps/demo/shop/deploys?name=any-name"
+    start(live)
     client.call("GET", "me")
     with django_assert_num_queries(5):
         answer = client.post(address, GZIP, content_type="application/gzip")

@@ -3,6 +3,7 @@ a hostile one."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -82,6 +83,12 @@ class Outside:
         script = str(Path(__file__).with_name("hostile_registry.py"))
         with self.serving(sys.executable, "-I", "-S", script, HOSTILE, behaviour, port=5002):
             yield
+
+
+def listed_first(world: Outside, image: str) -> str:
+    """The digest of the image in an index."""
+    index = json.loads(world("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{image}"))
+    return str(index["manifests"][0]["digest"])
 
 
 @pytest.fixture

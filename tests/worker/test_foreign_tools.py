@@ -22,7 +22,7 @@ from tenants.releases import actions, serial
 from tenants.releases.models import Build, Release
 from tests.runtime.conftest import BASE
 from tests.worker.host import Host
-from tests.worker.registries import OPEN, Outside
+from tests.worker.registries import OPEN, Outside, listed_first
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
 NAME, GREETING = "localhost/foreign/shop:1", "hello from abroad"
@@ -142,7 +142,8 @@ def test_what_berth_pushes_podman_runs_by_tag_and_by_digest(
     host: Host, world: Outside, podman: list[str]
 ) -> None:
     with world.registry(OPEN):
-        for image in (f"{BOAT}:1", f"{BOAT}@{pushed(host, f'{BOAT}:1')}"):
+        digest = pushed(host, f"{BOAT}:1")
+        for image in (f"{BOAT}:1", f"{BOAT}@{digest}", f"{BOAT}@{listed_first(world, f'{BOAT}:1')}"):
             world(*podman, "pull", "-q", "--tls-verify=false", image)
             assert world(*podman, "run", "--rm", *SHUT, image, "echo", "aboard") == "aboard\n"
             run(*podman, "rmi", image)
@@ -152,7 +153,8 @@ def test_docker_runs_what_berth_pushes_and_berth_what_docker_does(
     host: Host, world: Outside, docker: Docker, tmp_path: Path
 ) -> None:
     with world.registry(OPEN), beside(docker, world) as near:
-        for image in (f"{near}/demo/boat:1", f"{near}/demo/boat@{pushed(host, f'{BOAT}:1')}"):
+        boat, digest = f"{near}/demo/boat", pushed(host, f"{BOAT}:1")
+        for image in (f"{boat}:1", f"{boat}@{digest}", f"{boat}@{listed_first(world, f'{BOAT}:1')}"):
             docker("pull", "-q", image)
             assert docker("run", "--rm", "--network=none", image, "echo", "aboard") == "aboard"
             docker("rmi", image)

@@ -6,13 +6,15 @@ import io
 import json
 import re
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 
 from paas.images.tools import tools_layer
-from paas.oci.digest import of_bytes
+from paas.oci.attestation import CYCLONEDX, PROVENANCE
+from paas.oci.digest import hex_of, of_bytes
 from paas.paths import Paths
 from paas.specs import HealthCheck
 from paas.worker import builds, engine, registry, runs
@@ -27,7 +29,7 @@ from tenants.runs.logs import read_run_log
 from tenants.runs.models import Run
 from tests.images.test_store import objects
 from tests.worker.host import Host
-from tests.worker.registries import ADDRESS, CLOSED, HOSTILE, OPEN, PASSWORD, USERNAME, Outside
+from tests.worker.registries import ADDRESS, CLOSED, HOSTILE, OPEN, PASSWORD, USERNAME, Outside, listed_first
 
 CHECK = HealthCheck(command=("/bin/sh", "-c", "test -e /bin/busybox"), timeout=90.0, interval=1.0,
                     attempt_timeout=2.0)  # fmt: skip
@@ -100,27 +102,51 @@ def test_an_image_goes_out_and_comes_back(host: Host, world: Outside) -> None:
         assert push.status == "done", push.error
         inspect = ("skopeo", "inspect", "--tls-verify=false")
         assert json.loads(world(*inspect, f"docker://{name}:v1"))["Digest"] == push.digest
-        for image in (f"{name}:v1", f"{name}@{push.digest}"):
+        digest = listed_first(world, f"{name}:v1")
+        for image in (f"{name}:v1", f"{name}@{push.digest}", f"{name}@{digest}"):
             release = release_of(deployed(host, image))
-            assert release.image["digest"] == push.digest, "the registry's own manifest, byte for byte"
+            assert release.image["digest"] == digest, "the registry's own manifest, byte for byte"
             assert release.image["layers"] == host.release.image["layers"]
             assert serial.health(release) == CHECK
         assert said(host, release, ["echo", "aboard"]) == ["aboard"]
         again = actions.push(actor=host.cast.owner, app=host.cast.app, release=release, image=f"{name}:v2")
         registry.settle_push(again.pk)
         again.refresh_from_db()
-        assert again.digest == push.digest, "what came compressed goes out as it came"
+        assert again.status == "done", again.error
+        assert listed_first(world, f"{name}:v2") == digest, "what came compressed goes out as it came"
         wrong = deployed(host, f"{name}@{of_bytes(b'another')}")
         assert "pulling" in summary(wrong)
         build = built(
             host, f"FROM {name}:v1\nCOPY --from={name}:v1 /bin/busybox /bin/boat\nRUN echo hi > /tmp/hi\n"
         )
         assert build.key == "", "whether its base moved, the registry must be asked again"
-        assert build.bases == [[f"{name}:v1", push.digest]]
+        assert build.bases == [[f"{name}:v1", digest]]
         made = release_of(build)
         assert made.image["layers"][0] == host.release.image["layers"][0]
         assert serial.health(made) == CHECK, "whoever pulls an image and whoever builds on it checks alike"
         assert said(host, made, ["/bin/sh", "-c", "cat /tmp/hi; ls /bin/boat"]) == ["hi", "/bin/boat"]
+    assert host_is_clean(host)
+
+
+def test_what_is_pushed_says_where_it_comes_from_and_what_is_in_it(
+    host: Host, world: Outside, tmp_path: Path
+) -> None:
+    """Of the image as the registry has it, whose layers are compressed."""
+    image = f"{OPEN}/demo/told:v1"
+    with world.registry(OPEN):
+        assert pushed(host, image).status == "done"
+        digest = listed_first(world, image)
+        copy = ("skopeo", "copy", "--src-tls-verify=false", f"docker://{image}")
+        world(*copy, "--all", f"dir:{tmp_path / 'all'}")
+        world(*copy, f"dir:{tmp_path / 'one'}")
+    manifest = json.loads((tmp_path / "one" / "manifest.json").read_text())
+    assert of_bytes((tmp_path / "one" / "manifest.json").read_bytes()) == digest
+    assert {layer["mediaType"].rpartition("+")[2] for layer in manifest["layers"]} == {"gzip"}
+    files = [path.read_bytes() for path in (tmp_path / "all").iterdir()]
+    said = [json.loads(data) for data in files if data.startswith(b'{"_type":')]
+    assert {statement["predicateType"] for statement in said} == {PROVENANCE, CYCLONEDX}
+    for statement in said:
+        assert statement["subject"] == [{"name": image, "digest": {"sha256": hex_of(digest)}}]
     assert host_is_clean(host)
 
 
