@@ -29,6 +29,7 @@ PROVENANCE = {
 CONFIG = {
     "entrypoint": "entrypoint",
     "cmd": "command",
+    "shell": "shell",
     "workdir": "working folder",
     "user": "user",
     "exposed_ports": "ports",

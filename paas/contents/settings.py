@@ -18,6 +18,7 @@ def settings_of(config: ImageConfig, mask: Callable[[str], str] = str) -> dict[s
         "env": _pairs(config.env, mask),
         "entrypoint": [mask(word) for word in config.entrypoint],
         "cmd": [mask(word) for word in config.cmd],
+        "shell": [mask(word) for word in config.shell],
         "workdir": mask(config.workdir),
         "user": mask(config.user),
         "exposed_ports": sorted(config.exposed_ports),

@@ -17,6 +17,7 @@ HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, another one)"
 _IMAGE = {
     "entrypoint": "Entrypoint",
     "cmd": "Command",
+    "shell": "Shell",
     "workdir": "Working folder",
     "user": "User",
     "exposed_ports": "Ports",

@@ -45,7 +45,8 @@ LAYERS = [
 ]  # fmt: skip
 CONFIG = {
     "env": [["PATH", "/usr/local/bin:/usr/bin:/bin"], ["DATABASE_URL", "postgresql://shop:••••••@db/shop"]],
-    "entrypoint": [], "cmd": ["gunicorn", "app:app"], "workdir": "/app", "user": "1000:1000",
+    "entrypoint": [], "cmd": ["gunicorn", "app:app"], "shell": ["/bin/bash", "-o", "pipefail", "-c"],
+    "workdir": "/app", "user": "1000:1000",
     "exposed_ports": ["8000/tcp", "9000/udp"], "volumes": ["/var/lib/shop"], "stop_signal": "SIGTERM",
     "labels": [["org.opencontainers.image.source", "https://example.org/<b>shop</b>"]],
     "healthcheck": {"test": ["CMD-SHELL", "curl -f http://127.0.0.1:8000/"], "interval": 30.0},
