@@ -122,7 +122,7 @@ def _file(file: dict[str, Any]) -> str:
 
 
 def _config(found: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [(name, _text(found[key])) for key, name in CONFIG.items() if found[key]]
+    rows = [(name, _text(found[key])) for key, name in CONFIG.items() if found.get(key)]
     rows += [(f"healthcheck {key}", _text(value)) for key, value in (found["healthcheck"] or {}).items()]
     rows += [(f"LABEL {name}", value) for name, value in found["labels"]]
     return rows + [(f"ENV {name}", value) for name, value in found["env"]]
@@ -136,7 +136,8 @@ def diff(
     before: Annotated[
         str | None,
         typer.Argument(
-            metavar="BEFORE", help="A release, as v3, or blog:v3 of another app; the one before if not given"
+            metavar="BEFORE",
+            help="A release, as v3, or blog:v3 of another app, or base: its base image; else the one before",
         ),
     ] = None,
     after: Annotated[
@@ -151,7 +152,7 @@ def diff(
     app: AppName = None,
     json: Json = False,
 ) -> None:
-    """How two releases differ, or what a running container changed. Exit status 1 only for errors."""
+    """How two releases differ, or what one adds to its base image, or what a running container changed."""
     client, target = connect_to(app)
     if container:
         found = _ask(client, target, f"containers/{_container(client, target, container)}/changes")
@@ -166,6 +167,8 @@ def diff(
 def _compared(client: Client, target: Target, before: str | None, after: str | None) -> dict[str, Any]:
     later_of, later_version = _release(target, after)
     later = _number(client, later_of, later_version)
+    if before == "base":
+        return _ask(client, later_of, f"releases/{later}/compare/base")
     earlier_of, earlier_version = _release(target, before) if before else (later_of, str(later - 1))
     earlier = _number(client, earlier_of, earlier_version)
     if earlier < 1:

@@ -34,7 +34,7 @@ _APPS = 2  # the width of an owner that is an app
 def inspect(inspection_id: str) -> None:
     """Answer a question that waits; a second message for it finds it answered, or somebody at it."""
     with lock.held(f"inspection-{inspection_id}") as mine:
-        related = ("app__tenant", "release", "before", "container")
+        related = ("app__tenant", "release__build__source", "before", "container")
         waiting = Inspection.objects.select_related(*related).filter(status=Inspection.Status.QUEUED)
         found = waiting.filter(pk=inspection_id).first() if mine else None
         if found is not None:
@@ -99,8 +99,19 @@ def _layer(inspection: Inspection) -> Answer:
 def _releases(inspection: Inspection) -> Answer:
     before, after = inspection.before, inspection.release
     assert before is not None and after is not None
-    mask = masking(secrets_of(before, after))
-    one, other = serial.image(before), serial.image(after)
+    return _between(serial.image(before), serial.image(after), masking(secrets_of(before, after)))
+
+
+def _base(inspection: Inspection) -> Answer:
+    release = inspection.release
+    assert release is not None
+    below = provenance(release, ()).base
+    if not below:
+        raise NotFound(f"nothing is known of what the image of {release} stands on", hint="deploy it again")
+    return _between(engine.store().image(below), serial.image(release), masking(secrets_of(release)))
+
+
+def _between(one: ImageSpec, other: ImageSpec, mask: Callable[[str], str]) -> Answer:
     configs = [settings_of(engine.store().config(image.digest), mask) for image in (one, other)]
     with _stack(one) as left, _stack(other) as right:
         return {**_difference(left, right, mask=mask), "configs": configs}
@@ -172,5 +183,6 @@ _ANSWERS: dict[Inspection.Kind, Callable[[Inspection], Answer]] = {
     Inspection.Kind.IMAGE: _image,
     Inspection.Kind.LAYER: _layer,
     Inspection.Kind.RELEASES: _releases,
+    Inspection.Kind.BASE: _base,
     Inspection.Kind.CONTAINER: _container,
 }

@@ -33,6 +33,20 @@ def compare(*, actor: User, app: App, before: Release, release: Release) -> Insp
     return _ask(actor, app, kind=Kind.RELEASES, release=release, before=before)
 
 
+def has_base(release: Release) -> bool:
+    """Whether it is known what its image stands on: of what was built, and of a container's changes."""
+    return bool(release.commit or (release.build and release.build.base))
+
+
+def compare_with_base(*, actor: User, app: App, release: Release) -> Inspection:
+    if not has_base(release):
+        raise NotFound(
+            f"{release}: nothing is known of an image that its own stands on",
+            hint="Compare it with another release.",
+        )
+    return _ask(actor, app, kind=Kind.BASE, release=release)
+
+
 def changes_of(*, actor: User, app: App, container: Container) -> Inspection:
     """A fresh look each time; Conflict when its files are gone."""
     if container.status not in (Container.Status.RUNNING, Container.Status.SLEEPING):

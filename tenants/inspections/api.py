@@ -23,7 +23,7 @@ LATER = "A worker answers: ask `inspections/{id}` until `status` is no longer `q
 
 class InspectionOut(Schema):
     """`answer` holds, by `kind`, image: layers, packages, config, provenance, bill; layer: files, more; else:
-    files, more, packages, and of two releases their configs."""
+    files, more, packages, and of two images their configs."""
 
     id: str
     kind: str
@@ -36,7 +36,7 @@ class InspectionOut(Schema):
     answered_at: datetime | None
     answer: dict[str, Any] | None
     error: dict[str, Any] | None
-    settings: list[dict[str, str | None]]  # how two releases differ else; config vars by name only
+    settings: list[dict[str, str | None]]  # how the two differ else; config vars by name only
 
     @staticmethod
     def of(inspection: Inspection) -> InspectionOut:
@@ -79,6 +79,18 @@ def list_layer(request: HttpRequest, tenant: str, app: str, version: int, layer:
     found = app_for(person(request), tenant, app)
     release = release_for(found, version)
     return _asked(actions.list_layer(actor=person(request), app=found, release=release, layer=layer))
+
+
+@router.post(
+    f"{APP}/releases/{{version}}/compare/base",
+    response={202: InspectionOut, **ERRORS},
+    summary="How a release's image differs from the one that it stands on: files, packages, config",
+    description=LATER,
+)
+def compare_with_base(request: HttpRequest, tenant: str, app: str, version: int) -> object:
+    found = app_for(person(request), tenant, app)
+    release = release_for(found, version)
+    return _asked(actions.compare_with_base(actor=person(request), app=found, release=release))
 
 
 @router.post(

@@ -38,20 +38,21 @@ class Difference:
 
 
 def told(inspection: Inspection) -> list[Difference]:
-    """For the question of how two releases differ; those of the images come with the worker's answer."""
+    """For the question of how two releases differ, or an image from its base; those of the images come with the
+    worker's answer."""
     before, after = inspection.before, inspection.release
-    if before is None or after is None:
-        return []
-    return differences(before, after, (inspection.answer or {}).get("configs", [{}, {}]))
+    configs = (inspection.answer or {}).get("configs", [{}, {}])
+    if inspection.kind == Inspection.Kind.BASE:
+        return list(_of_images(configs))
+    return differences(before, after, configs) if before and after else []
 
 
 def differences(before: Release, after: Release, configs: Sequence[Mapping[str, Any]]) -> list[Difference]:
     """`configs`: of the two images, as `paas.contents.settings_of` gives them."""
-    one, other = configs
     return [
         *_config(before, after),
         *_between("formation", _formation(before), _formation(after)),
-        *_between("image", _image(one), _image(other)),
+        *_of_images(configs),
         *_between("health", _shown(before.health), _shown(after.health)),
     ]
 
@@ -79,6 +80,11 @@ def _between(group: str, before: Mapping[str, str], after: Mapping[str, str]) ->
     for name in [*before, *(name for name in after if name not in before)]:
         if before.get(name) != after.get(name):
             yield Difference(group, name, before.get(name), after.get(name))
+
+
+def _of_images(configs: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
+    one, other = configs
+    return _between("image", _image(one), _image(other))
 
 
 def _formation(release: Release) -> dict[str, str]:

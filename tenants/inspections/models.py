@@ -16,6 +16,7 @@ class Inspection(models.Model):
         IMAGE = "image"  # what is in the image of `release`
         LAYER = "layer"  # the files of one layer of it
         RELEASES = "releases"  # how `release` differs from `before`
+        BASE = "base"  # how the image of `release` differs from the one that it stands on
         CONTAINER = "container"  # what `container` changed since it started
 
     class Status(models.TextChoices):

@@ -45,9 +45,12 @@ def layer(request: SignedInRequest, tenant: str, name: str, version: int, layer:
 @require_GET
 @signed_in
 def compare(request: SignedInRequest, tenant: str, name: str, version: int) -> HttpResponse:
-    """`?with=2`, or `?with=blog:2` of another app of the tenant's; without it the release before."""
+    """`?with=2`, `?with=blog:2` of another app of the tenant's, or `?with=base`; else the release before."""
     app = app_for(request.user, tenant, name)
     release = release_for(app, version)
+    if request.GET.get("with") == "base":
+        asked = actions.compare_with_base(actor=request.user, app=app, release=release)
+        return redirect("inspection", tenant, name, asked.pk)
     other, _, number = (request.GET.get("with") or str(version - 1)).rpartition(":")
     earlier = int(number) if number.isascii() and number.isdecimal() else 0
     before = release_beside(request.user, app, other, earlier)
@@ -84,10 +87,11 @@ def _shown(user: Person, app: App, found: Inspection) -> dict[str, Any]:
     if found.kind == Kind.IMAGE and found.release:
         shown["layers"] = list(reversed(answer.get("layers", [])))
         shown["size"] = sum(layer["size"] for layer in shown["layers"])
-        shown["others"] = releases_beside(user, app, found.release.pk)
-    if found.kind == Kind.RELEASES and found.before and found.release:
+    if found.kind in (Kind.RELEASES, Kind.BASE):
         shown["differences"] = differences.told(found)
+    if found.kind in (Kind.IMAGE, Kind.RELEASES, Kind.BASE) and found.release:
         shown["others"] = releases_beside(user, app, found.release.pk)
+        shown["has_base"] = actions.has_base(found.release)
     return shown
 
 
@@ -99,6 +103,8 @@ def _title(found: Inspection) -> str:
             return f"Layer {found.layer[7:19]} of {found.release}"
         case Kind.RELEASES:
             return f"From {_of_another(found)}{found.before} to {found.release}"
+        case Kind.BASE:
+            return f"From its base image to {found.release}"
     return f"What {found.container} changed"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tenants.apps.actions import create_app
 from tenants.inspections.models import Inspection
+from tenants.releases.models import Build
 from tests.cli.berth import Berth
 from tests.web.cast import LAYER, Cast, released
 from tests.web.seed_inside import ANSWERS, CONFIG, LONG
@@ -55,6 +56,18 @@ def test_the_files_of_each_layer(berth: Berth, cast: Cast) -> None:
     assert told["layer"] == LAYER and len(told["files"]) == 3 and told["more"] == 0
     wrong = berth.run("image", "--layer", "nonsense", *APP)
     assert wrong.returncode == 1 and "no layer begins with 'nonsense'" in wrong.stderr
+
+
+def test_a_release_is_compared_with_its_base(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.viewer)
+    assert "nothing is known of an image that its own stands on" in berth.run("diff", "base", *APP).stderr
+    release = cast.app.releases.get()
+    Build.objects.filter(pk=release.build_id).update(base=LAYER)
+    configs = [{}, {"shell": ["/bin/bash", "-c"]}]
+    same = {"app": cast.app, "release": release, "kind": "base", "status": "answered"}
+    Inspection.objects.create(answer={**NOTHING, "configs": configs}, **same)
+    for words in (("base",), ("base", "v1")):
+        assert berth.run("diff", *words, *APP).stdout == "image: Shell: none -> /bin/bash -c\n"
 
 
 def test_a_release_is_compared_with_one_of_another_app(berth: Berth, cast: Cast) -> None:

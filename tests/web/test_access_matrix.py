@@ -14,6 +14,7 @@ from tenants.accounts.roles import includes
 from tenants.fleet.models import Peak
 from tenants.registries.models import Export, Push
 from tenants.releases.actions import right_size
+from tenants.releases.models import Build
 from tenants.store.models import Upkeep
 from tenants.volumes.models import Volume
 from tests.web.cast import (
@@ -71,6 +72,7 @@ MATRIX = {
     ("GET", f"{APP}/releases/{{version}}"): Row(Role.VIEWER, 200),
     ("POST", f"{APP}/releases/{{version}}/image"): Row(Role.VIEWER, 202, {}),
     ("POST", f"{APP}/releases/{{version}}/layers/{{layer}}"): Row(Role.VIEWER, 202, {}),
+    ("POST", f"{APP}/releases/{{version}}/compare/base"): Row(Role.VIEWER, 202, {}),
     ("POST", f"{APP}/releases/{{version}}/compare/{{before}}"): Row(Role.VIEWER, 202, {}),
     ("POST", f"{APP}/containers/{{container}}/changes"): Row(Role.VIEWER, 202, {}),
     ("POST", f"{APP}/containers/{{container}}/commit"): Row(Role.DEVELOPER, 201, {}),
@@ -152,6 +154,7 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     ids |= {"push": Push.objects.create(app=cast.app, release=first, reference="r/s:1").pk}
     ids |= {"volume": Volume.objects.create(app=cast.app, name="data").name}
     ids |= {"process": "web"}
+    Build.objects.filter(pk=first.build_id).update(base=LAYER)  # what its image stands on
     Peak.objects.create(app=cast.app, process_type="web", days={"2026-11-27": 60 * MIB})
     if method == "DELETE" and "/limits/" in path:
         right_size(actor=cast.owner, app=cast.app, process="web")

@@ -7,7 +7,7 @@ import pytest
 from tenants.accounts.models import Member, Role
 from tenants.apps.actions import create_app
 from tenants.inspections.models import Inspection
-from tenants.releases.models import Release
+from tenants.releases.models import Build, Release
 from tests.web.cast import Cast, released
 from tests.web.pages import Browser, markup
 
@@ -59,6 +59,19 @@ def test_the_only_release_of_an_app_is_compared_from_the_page_of_its_image(
     assert f'action="{PAGE}"' in page and 'value="mill:1"' in page and 'value="shop:' not in page
     neighbour.delete()
     assert PAGE not in markup(Browser(cast.viewer).get("/t/demo/shop/releases/1/image/", follow=True))
+
+
+def test_what_its_image_stands_on_is_the_other_side(cast: Cast) -> None:
+    browser = Browser(cast.viewer)
+    assert browser.get(f"{PAGE}?with=base").status_code == 404, "nothing is known of it"
+    Build.objects.filter(app=cast.app).update(base=f"sha256:{7:064}")
+    page = markup(browser.get("/t/demo/shop/releases/1/image/", follow=True))
+    assert f'action="{PAGE}"' in page and '<option value="base" >Its base image</option>' in page
+    page = markup(browser.get(f"{PAGE}?with=base", follow=True))
+    assert "From its base image to v1" in page and '<option value="base" selected>' in page
+    asked = Inspection.objects.get(kind="base")
+    told = cast.client(cast.viewer).call("POST", "apps/demo/shop/releases/1/compare/base").json()
+    assert (told["id"], told["kind"], told["version"], told["before"]) == (asked.pk, "base", 1, None)
 
 
 @pytest.mark.parametrize("name", ["mill:", "mill", "²", "mill:9", ":x"])

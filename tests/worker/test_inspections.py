@@ -202,6 +202,12 @@ def test_a_commit_is_one_more_layer_and_a_release(host: Host, tmp_path: Path) ->
         "etc/passwd",
         "srv/new/file",
     }
+    added = answer(actions.compare_with_base(actor=host.cast.viewer, app=host.cast.app, release=release))
+    assert {(change["path"], change["what"]) for change in added["files"]} == {
+        ("etc/passwd", "changed"),
+        ("srv/new/file", "added"),
+    }
+    assert "blue-secret" in str(added["files"]) and added["packages"] == []
     assert launch.observe(row).status == "running"
     assert engine.runtime().exec(_spec(row, release), ("true",)).status == 0  # it was thawed
 
