@@ -20,6 +20,7 @@ from tenants.releases.models import Build, Release, Source
 from tests.cli.berth import Berth, Worker
 from tests.web.cast import Cast, make_build
 from tests.web.seed_inside import ANSWERS, PROVENANCE
+from tests.web.test_deploy_again import start
 
 
 @pytest.fixture
@@ -111,6 +112,7 @@ def test_a_deploy_of_what_was_built_says_so_at_once(
     build = Build.objects.latest("created_at")
     key = unchanged.key_of(build.app, build.source)
     Build.objects.filter(pk=build.pk).update(key=key, bases=[])
+    start(build.releases.get())
     serves = "Nothing changed: v2 serves just this already. To start it anew: berth restart"
     assert berth.run("deploy", str(folder)).stdout.splitlines() == [
         serves,
