@@ -242,13 +242,19 @@ def _measure(builders: Sequence[Builder], source: Source, rounds: int) -> Figure
     for scenario, (change, times) in scenarios.items():
         rows = figures[scenario] = {}
         for number in range(times + 1):
-            for build in builders:
+            for build in _turned(builders, number):
                 change()
                 for name, seconds in build(source.app.folder).items():
                     rows.setdefault(name, [])
                     if number:  # the first round warms up
                         rows[name].append(seconds)
     return figures
+
+
+def _turned(builders: Sequence[Builder], number: int) -> Sequence[Builder]:
+    """Another one begins each round: whoever comes after a slow one finds the processors' caches cold."""
+    first = number % len(builders)
+    return (*builders[first:], *builders[:first])
 
 
 def _fifty_of_berth(berth: Berth, source: Source) -> int:
