@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +25,13 @@ from tests.runtime.test_quota import V2, with_traffic, written
 pytestmark = pytest.mark.kernel
 T = TypeVar("T")
 LIMITS = Limits(memory_bytes=64 * MIB, swap_bytes=0, cpu_millis=500, weight=50, pids=16)
+
+
+@pytest.fixture(autouse=True)
+def as_before(bed: Bed) -> Iterator[None]:
+    """The tenant is that of all tests."""
+    yield
+    bed.runtime.apply_quota(bed.tenant)
 
 
 def run(bed: Bed, work: Callable[[], T], tenant: TenantSpec | None = None) -> T:

@@ -62,9 +62,10 @@ def left(build: Build) -> set[str]:
 
 
 def swept(build: Build) -> bool:
-    """Whether a sweep leaves nothing of it."""
+    """Whether a sweep leaves nothing of it, and had it queued again."""
     sweep.sweep()
-    return not left(build)
+    build.refresh_from_db()
+    return build.status == Build.Status.QUEUED and not left(build)
 
 
 def interrupted(build: Build) -> tuple[Container, Path]:
