@@ -125,7 +125,7 @@ def _report(row: Upkeep) -> dict[str, Any]:
     if row.kind in (Upkeep.Kind.LOOK, Upkeep.Kind.PRUNE):
         report = prune(dry_run=row.kind == Upkeep.Kind.LOOK)
     else:
-        report = check(mend_for=row.created_by if row.kind == Upkeep.Kind.MEND else None)
+        report = check(mend=row.kind == Upkeep.Kind.MEND, actor=row.created_by)
     observe()
     return report
 
@@ -160,15 +160,15 @@ def _numbers(report: PruneReport) -> dict[str, Any]:
     return {**found, "layers": len(report.layers), "blobs": len(report.blobs)}
 
 
-def check(*, mend_for: User | None) -> dict[str, Any]:
-    """For whoever has it mended: apps that serve what is lost are built again, in the name of that person."""
-    damage = engine.store().fsck(mend=mend_for is not None)
+def check(*, mend: bool, actor: User | None) -> dict[str, Any]:
+    """Apps that serve what is lost are built again in the name of who asked, if that person is still known."""
+    damage = engine.store().fsck(mend=mend)
     lost = [one for one in damage if one.outcome == "removed"]
     return {
         "damage": [describe(one) for one in damage],
         "mended": sum(one.outcome in ("rebuilt", "fetched") for one in damage),
         "lost": len(lost),
-        "building": _built_again(lost, mend_for) if mend_for else [],
+        "building": _built_again(lost, actor) if actor else [],
     }
 
 

@@ -97,7 +97,8 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     if parent == 0:
         run(work)
         os._exit(0)
-    while not pid_file.exists() or not pid_file.read_text():
+    end = time.monotonic() + 10
+    while (not pid_file.exists() or not pid_file.read_text()) and time.monotonic() < end:
         time.sleep(0.01)
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
