@@ -99,6 +99,10 @@ class Asleep:
         """The pages that it is going to need first (see paas.linux.hot_pages)."""
         return self.folder / f"{address}.pages"
 
+    def parents(self, address: IPv4Address) -> Path:
+        """Those to hold back when it wakes (see paas.sleep.parents)."""
+        return self.folder / f"{address}.parents"
+
     def note_wake(self, address: IPv4Address) -> None:
         """It is about to be woken. What called it has not been answered yet, however long ago that was sent."""
         new = self.folder / f"{address}.{os.getpid()}.new"
@@ -160,6 +164,7 @@ class Asleep:
             self.file(address).unlink(missing_ok=True)
         self.note(address).unlink(missing_ok=True)
         self.hot(address).unlink(missing_ok=True)
+        self.parents(address).unlink(missing_ok=True)
         self._woken(address).unlink(missing_ok=True)
         self._watched(address).unlink(missing_ok=True)
         with suppress(FileNotFoundError):

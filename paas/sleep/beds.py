@@ -6,8 +6,8 @@ who puts to sleep and who wakes, which may be another process:
     to sleep   file, address into `asleep`, freeze, look whether the address is still there: thaw if not; and
                whether anything came just before, which the frozen would never answer: awake if so; have it go
                last when memory runs out, and look for the address again when all is done: undo that if not
-    awake      undo that, thaw, address out of `asleep`, undo it and thaw again; the file is whose who took the
-               address out
+    awake      undo that, hold back who would take its processes for dead (paas.sleep.parents), thaw, address
+               out of `asleep`, undo it and thaw again; the file is whose who took the address out
 
 Whichever way these interleave, the container runs at the end, or its address is in `asleep` and the next packet
 wakes it. A call that nobody heard stays in the set `called`, which the waker reads when it starts and now
@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -29,8 +30,11 @@ from paas.errors import HostProblem
 from paas.linux import hot_pages, oom_order, reclaim
 from paas.linux.cgroups import Cgroup
 from paas.network.asleep import Asleep, Sleeper
+from paas.sleep import parents
 
 log = logging.getLogger("sleep")  # the waker has no library to log with
+_NOT_FETCHED = "what a wake needs cannot be fetched ahead, so that wakes take longer"
+_NOT_HELD = "a server's parent cannot be held back at a wake, and may end workers that slept for long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ class Bed:
 
     asleep: Asleep
     woken: Path
+
+    @property
+    def held(self) -> Path:
+        """Notes of parents that are held back (see paas.sleep.parents)."""
+        return self.woken.with_name("held")
 
     def lay(self, sleeper: Sleeper, quiet: float) -> bool:
         """Put a running container to sleep; False if something was sent to it or by it, or it was woken, in the
@@ -73,6 +82,7 @@ class Bed:
         if self.asleep.idle_of(address) < quiet:
             self._give_up(sleeper)
             return False
+        parents.note(self.asleep.parents(address), cgroup)
         oom_order.go_last(cgroup.direct_pids())
         self._page_out(address, cgroup)
         if self.asleep.holds(address):
@@ -111,18 +121,17 @@ class Bed:
         address, cgroup = IPv4Address(sleeper.address), Cgroup(sleeper.cgroup)
         self.asleep.note_wake(address)
         oom_order.go_with_others(cgroup.direct_pids())  # before it runs: its children inherit that
+        _help(_NOT_HELD, parents.hold, self.asleep.parents(address), self.held)
         cgroup.thaw()
         seconds = time.monotonic() - began
-        try:
-            hot_pages.fetch(self.asleep.hot(address))
-        except (OSError, ValueError, OverflowError) as error:  # a help: what is wrong with it stops no wake
-            _say_once(str(error))
+        _help(_NOT_FETCHED, hot_pages.fetch, self.asleep.hot(address))
         lifted = self.asleep.lift(address)
         oom_order.go_with_others(cgroup.direct_pids())
         cgroup.thaw()
         reclaim.mend(cgroup, self.asleep.note(address))
         if lifted:
             self._tell(Woken(sleeper.container_id, sleeper.since, time.time(), seconds, since is not None))
+            self.asleep.parents(address).unlink(missing_ok=True)
             self.asleep.file(address).unlink(missing_ok=True)
         return lifted
 
@@ -155,10 +164,18 @@ class Bed:
         return found
 
 
+def _help(where_not: str, help_: Callable[..., object], *args: object) -> None:
+    """What is wrong with a note that only helps stops no wake."""
+    try:
+        help_(*args)
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        _say_once(where_not, str(error))
+
+
 @cache
-def _say_once(why: str) -> None:
+def _say_once(what: str, why: str) -> None:
     """Each wake may meet the same."""
-    log.warning("what a wake needs cannot be fetched ahead, so that wakes take longer: %s", why)
+    log.warning("%s: %s", what, why)
 
 
 def wake_up(bed: Bed, address: IPv4Address, since: float) -> bool:

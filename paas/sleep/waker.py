@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
+import math
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -20,9 +22,12 @@ from paas.network import asleep, plan
 from paas.network.asleep import Asleep
 from paas.network.nflog import Calls, Lost
 from paas.paths import Paths
+from paas.sleep import parents
 from paas.sleep.beds import Bed, wake_up
 
 LOOK_SECONDS = 2.0  # a report may be lost, the set of callers is not
+HELD_SECONDS = 0.25  # between two looks at whom it holds back
+LEAVING_SECONDS = 1.0
 URGENT = -15  # see setpriority(2)
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 log = logging.getLogger("waker")
@@ -38,13 +43,14 @@ class Waker:
     def __init__(self, prefix: str, run: Path) -> None:
         self.bed = bed(prefix, run)
         self._calls = Calls(asleep.group(prefix))
-        self._looked = 0.0
+        self._looked = self._let_go_at = 0.0
 
     def turn(self) -> int:
         """Wait for calls, a while at the most, and wake whom they are for; how many that were."""
         lost = False
+        until = min(self._looked + LOOK_SECONDS, self._let_go_at)
         try:
-            called = self._calls.wait(max(0.0, self._looked + LOOK_SECONDS - time.monotonic()))
+            called = self._calls.wait(max(0.0, until - time.monotonic()))
         except Lost:
             called, lost = set(), True
         since = time.monotonic()
@@ -52,7 +58,26 @@ class Waker:
         if lost or since >= self._looked + LOOK_SECONDS:
             self._looked = since
             woken += sum(self._wake(address, since) for address in self.bed.asleep.called())
+            self._let_go_at = since  # those as well who were woken by somebody else
+        if since >= self._let_go_at:
+            self._let_go_at = since + HELD_SECONDS if self._let_go() else math.inf
+        if woken:
+            self._let_go_at = min(self._let_go_at, since + HELD_SECONDS)
         return woken
+
+    def leave(self) -> None:
+        """Nobody is held while there is no waker."""
+        end = time.monotonic() + LEAVING_SECONDS
+        while time.monotonic() < end and self._let_go():
+            time.sleep(HELD_SECONDS)
+        self._let_go(most=0.0)
+
+    def _let_go(self, most: float = math.inf) -> int:
+        try:
+            return parents.let_go(self.bed.held, most)
+        except OSError as error:
+            log.warning("cannot let go of a server's parent: %s", error)
+            return 1
 
     def _wake(self, address: IPv4Address, since: float) -> bool:
         try:
@@ -78,9 +103,13 @@ def main(prefix: str, run: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     waker = Waker(prefix, Path(run))
     shield()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.info("waits for calls of group %d", asleep.group(prefix))
-    while True:
-        waker.turn()
+    try:
+        while True:
+            waker.turn()
+    finally:
+        waker.leave()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Run as `python -I -S peer.py`. It tries what a tenant with root inside its conta
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -186,6 +187,12 @@ def run(*argv: str) -> str:
     return done.stdout + done.stderr
 
 
+def start(*argv: str) -> int:
+    """A process of its own, which nobody waits for: its id, as it is here."""
+    # Popen would wait for those whose objects are gone, whenever it starts another.
+    return os.spawnv(os.P_NOWAIT, argv[0], argv)
+
+
 def write(path: str, text: str) -> None:
     Path(path).write_text(text)
 
@@ -209,6 +216,7 @@ ACTIONS: dict[str, Callable[..., object]] = {
     "spray": spray,
     "has_heard": has_heard,
     "run": run,
+    "start": start,
     "write": write,
     "read": read,
 }
