@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from django.conf import settings
+from django.utils import timezone
 
 from bench import machine
 from bench.answers import body, tcp
@@ -226,7 +227,7 @@ def _load(apps: Sequence[App], client: Client, dashboard: Dashboard, seconds: fl
     failures: list[str] = []
     pages: list[float] = []
     answers: list[float] = []
-    begin = time.monotonic()
+    begin, now = time.monotonic(), timezone.now()
 
     def ask(app: App, due: float, slept: bool) -> None:
         try:
@@ -263,6 +264,9 @@ def _load(apps: Sequence[App], client: Client, dashboard: Dashboard, seconds: fl
             due += random.expovariate(a_second)
             asleep = _asleep(apps)
     _say(_quantiles("that slept", [one.took for one in asked if one.slept]))
+    woken = Container.objects.filter(app__in=[app.pk for app in apps], woken_at__gte=now)
+    wakes = [usec / 1_000_000 for usec in woken.values_list("wake_usec", flat=True)]
+    _say(_quantiles("  of which until it ran, its last time", wakes))
     _say(_quantiles("awake", [one.took for one in asked if not one.slept]))
     _say(_quantiles("dashboard's pages", pages))
     _say(_quantiles("dashboard's API", answers))

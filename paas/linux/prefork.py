@@ -22,8 +22,11 @@ _UNIX_LISTENS = 0x10000  # __SO_ACCEPTCON in include/uapi/linux/net.h
 # A tenant's processes may have any number of either. Servers open their listeners first, TCP's come first.
 _FILES, _TABLE = 64, 1 << 20  # the latter in characters
 _AT_REST = frozenset("STtZX")
-# Calls by their numbers: in which unit their fifth argument tells a time beside seconds.
-_SELECT = {"x86_64": {23: 1e-6, 270: 1e-9}, "aarch64": {72: 1e-9}}.get(os.uname().machine, {})
+# select, pselect6 and ppoll by their numbers: which argument tells the time, in which unit beside seconds.
+_WAITING = {
+    "x86_64": {23: (4, 1e-6), 270: (4, 1e-9), 271: (2, 1e-9)},
+    "aarch64": {72: (4, 1e-9), 73: (2, 1e-9)},
+}.get(os.uname().machine, {})
 _STOP = 1 << signal.SIGSTOP - 1
 _TIME = struct.Struct("qq")
 
@@ -47,14 +50,14 @@ def is_at_rest(pid: int) -> bool:
     return True
 
 
-def longest_select(pid: int) -> float:
-    """Seconds that its threads, which stand still, will go on waiting in select(2) when they run on.
+def longest_wait(pid: int) -> float:
+    """Seconds that its threads, which stand still, will go on waiting in select(2) or ppoll(2) when they run.
 
-    Other calls wait until a moment, which comes while a process is frozen. This one is told for how long: when
-    it is interrupted the kernel notes what is left of that, and begins with it again.
+    Other calls wait until a moment, which comes while a process is frozen. These are told for how long: when
+    one is interrupted the kernel notes what is left of that, and begins with it again.
     """
     with suppress(OSError):
-        return max(map(_select_left, Path(f"/proc/{pid}/task").iterdir()), default=0.0)
+        return max(map(_left, Path(f"/proc/{pid}/task").iterdir()), default=0.0)
     return 0.0
 
 
@@ -113,11 +116,11 @@ def _listening_of(pid: int, name: str) -> Iterator[str]:
                 yield fields[9]
 
 
-def _select_left(task: Path) -> float:
+def _left(task: Path) -> float:
     call, *arguments = (task / "syscall").read_text().split()
-    unit = _SELECT.get(int(call)) if call.isdecimal() else None
-    where = int(arguments[4], 16) if unit else 0
-    if not unit or not where:
+    argument, unit = _WAITING.get(int(call) if call.isdecimal() else -1, (0, 0.0))
+    where = int(arguments[argument], 16) if unit else 0
+    if not where:
         return 0.0
     with (task / "mem").open("rb", buffering=0) as memory:
         seconds, rest = map(int, _TIME.unpack(os.pread(memory.fileno(), _TIME.size, where)))

@@ -22,7 +22,7 @@ from paas.linux import prefork
 from paas.linux.cgroups import Cgroup
 
 LEAST, MOST = 0.2, 10.0  # seconds that children have to run
-MOST_OF_A_CALL = 60.0  # gunicorn's, of 30 seconds, waits for half of them
+MOST_OF_A_CALL = 60.0  # gunicorn's workers wait for half of its 30 seconds, Puma's for 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def note(file: Path, cgroup: Cgroup) -> None:
     families = prefork.families(cgroup.direct_pids())
     if families:
         children = {child for family in families.values() for child in family} - families.keys()
-        call = min(max(map(prefork.longest_select, children)), MOST_OF_A_CALL)
+        call = min(max(map(prefork.longest_wait, children)), MOST_OF_A_CALL)
         _write(file, Held(cgroup.name, sorted(families), sorted(children), call))
     else:
         file.unlink(missing_ok=True)
