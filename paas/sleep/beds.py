@@ -49,12 +49,18 @@ class Woken:
     called: bool  # by a packet
 
 
+def _at_once(what: Callable[[], object]) -> object:
+    return what()
+
+
 @dataclass(frozen=True, slots=True)
 class Bed:
-    """Where sleepers are known: in the network's sets and files, and the folder that tells of wakes."""
+    """Where sleepers are known: in the network's sets and files, and the folder that tells of wakes. `aside`
+    does what a wake need not wait for: reading from a disk."""
 
     asleep: Asleep
     woken: Path
+    aside: Callable[[Callable[[], object]], object] = _at_once
 
     @property
     def held(self) -> Path:
@@ -124,7 +130,7 @@ class Bed:
         _help(_NOT_HELD, parents.hold, self.asleep.parents(address), self.held)
         cgroup.thaw()
         seconds = time.monotonic() - began
-        _help(_NOT_FETCHED, hot_pages.fetch, self.asleep.hot(address))
+        self.aside(partial(_help, _NOT_FETCHED, hot_pages.fetch, self.asleep.hot(address)))
         lifted = self.asleep.lift(address)
         oom_order.go_with_others(cgroup.direct_pids())
         cgroup.thaw()

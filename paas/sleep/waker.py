@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -28,6 +29,7 @@ from paas.sleep.beds import Bed, wake_up
 LOOK_SECONDS = 2.0  # a report may be lost, the set of callers is not
 HELD_SECONDS = 0.25  # between two looks at whom it holds back
 LEAVING_SECONDS = 1.0
+READERS = 4  # of what so many wakes need from the disk, at a time
 URGENT = -15  # see setpriority(2)
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 log = logging.getLogger("waker")
@@ -35,8 +37,8 @@ log = logging.getLogger("waker")
 
 def bed(prefix: str, run: Path) -> Bed:
     """As paas.worker.engine makes it from the settings, which are not for this process."""
-    paths = Paths(state=run, run=run)
-    return Bed(Asleep(plan.table(prefix), run / "asleep", run / "network.lock"), paths.woken)
+    paths, readers = Paths(state=run, run=run), ThreadPoolExecutor(READERS)
+    return Bed(Asleep(plan.table(prefix), run / "asleep", run / "network.lock"), paths.woken, readers.submit)
 
 
 class Waker:
