@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 import sys
 
@@ -23,7 +22,6 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is removed on the way out
     django.setup()
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
     from bench import build, density, deploy, launch, thousand  # noqa: PLC0415 - need Django
 
     try:

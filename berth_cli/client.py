@@ -5,42 +5,32 @@ from __future__ import annotations
 import ipaddress
 import json
 import ssl
-from collections.abc import Iterator
+from codecs import getincrementaldecoder
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import urllib3
+from urllib3 import BaseHTTPResponse as Response
+from urllib3.exceptions import HTTPError
 
 from berth_cli.errors import CliError, NotHere, Unreachable
 from berth_cli.login import Login
 
-TIMEOUT = httpx.Timeout(30.0, write=300.0)
+SECONDS = 30.0  # to connect, and for an answer to begin
+UPLOAD_SECONDS = 300.0  # for the server to take a piece
+STREAM_SECONDS = 45.0  # the server says something every 15 seconds
+AT_ONCE = 8  # connections that are kept, for those who share a client
+PIECE = 64 * 1024
 _KINDS: dict[int, type[CliError]] = {404: NotHere, **dict.fromkeys((502, 503, 504), Unreachable)}
-STREAM_TIMEOUT = httpx.Timeout(30.0, read=45.0)  # the server says something every 15 seconds
-
-
-class LocalhostTransport(httpx.HTTPTransport):
-    """Names below .localhost are this machine (RFC 6761, 6.3), whether the resolver knows them or not."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if is_localhost(request.url.host):
-            request.extensions = {**request.extensions, "sni_hostname": request.url.host}
-            request.url = request.url.copy_with(host="127.0.0.1")  # the Host header stays
-        return super().handle_request(request)
 
 
 def is_localhost(host: str) -> bool:
+    """Names below .localhost are this machine (RFC 6761, 6.3), whether the resolver knows them or not."""
     return host.rstrip(".").lower().endswith(".localhost")
-
-
-def _trust(scheme: str) -> ssl.SSLContext | bool:
-    """Plain HTTP needs no certificates, and reading them would take longer than all else that is done here.
-
-    What it gets instead trusts nobody.
-    """
-    return True if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _is_this_machine(host: str) -> bool:
@@ -48,6 +38,28 @@ def _is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or is_localhost(host)
+
+
+def _trusted() -> ssl.SSLContext:
+    """Whom the machine trusts, and Mozilla: Python has no list of its own, and not every machine one for it."""
+    import certifi  # noqa: PLC0415  plain HTTP needs none
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+def _connections(scheme: str, host: str) -> urllib3.PoolManager:
+    """To one server; through a proxy where one is to be used. None is on the way to this machine."""
+    options: dict[str, Any] = {"maxsize": AT_ONCE, "retries": False}
+    if scheme == "https":
+        options["ssl_context"] = _trusted()
+        if is_localhost(host):
+            options |= {"server_hostname": host, "assert_hostname": host}
+    proxy = getproxies().get(scheme)
+    if proxy and not _is_this_machine(host) and not proxy_bypass(host):
+        return urllib3.ProxyManager(proxy if "//" in proxy else f"http://{proxy}", **options)
+    return urllib3.PoolManager(**options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +96,16 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise CliError(f"{login.url!r} is not an address", "Give one such as http://berth.localhost:8080.")
         self.url = login.url
-        self._http = httpx.Client(
-            base_url=f"{login.url}/api/v1/",
-            headers={"Authorization": f"Bearer {login.token}", "Accept": "application/json"},
-            transport=LocalhostTransport(verify=_trust(parts.scheme)),
-            timeout=TIMEOUT,
-            trust_env=not _is_this_machine(parts.hostname),  # no proxy on the way to this machine
-        )
+        port = f":{parts.port}" if parts.port else ""
+        here = parts._replace(netloc=f"127.0.0.1{port}")
+        self._where = (here if is_localhost(parts.hostname) else parts).geturl()
+        self._connections = _connections(parts.scheme, parts.hostname)
+        self._headers = {
+            "Host": parts.netloc,
+            "Authorization": f"Bearer {login.token}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        }
 
     def get(self, path: str, **params: Any) -> Any:
         return self.send("GET", path, params={k: v for k, v in params.items() if v is not None}).json()
@@ -102,31 +117,27 @@ class Client:
         Broken says that the connection did not last: ask again with the id that came last.
         """
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": after} if after else {})}
-        url = f"{self.url}/streams/t/{path}"
+        address = f"/streams/t/{path}?{urlencode(params)}"
         try:
-            with self._http.stream(
-                "GET", url, params=params, headers=headers, timeout=STREAM_TIMEOUT
-            ) as response:
-                if response.status_code in (502, 503, 504):
-                    raise Broken(f"the server answered {response.status_code}")
-                if not response.is_success:
-                    response.read()
-                    raise _error_of(response)
-                yield parse_events(response.iter_lines())
-        except httpx.HTTPError as error:
-            raise Broken(str(error) or type(error).__name__) from None
+            with self._stream(address, headers, STREAM_SECONDS) as response:
+                if response.status in (502, 503, 504):
+                    raise Broken(f"the server answered {response.status}")
+                if not _is_fine(response):
+                    raise _error_of(response, "GET", f"/streams/t/{path}")
+                yield parse_events(_lines(response))
+        except HTTPError as error:
+            raise Broken(_why(error)) from None
 
     @contextmanager
     def download(self, address: str) -> Iterator[Iterator[bytes]]:
         """What is at an address of this server that the API gave."""
         try:
-            with self._http.stream("GET", f"{self.url}{address}") as response:
-                if not response.is_success:
-                    response.read()
-                    raise _error_of(response)
-                yield response.iter_raw()
-        except httpx.HTTPError as error:
-            raise Unreachable(f"the download broke: {error or type(error).__name__}", "Try again.") from None
+            with self._stream(address, {}, SECONDS) as response:
+                if not _is_fine(response):
+                    raise _error_of(response, "GET", address)
+                yield response.stream(PIECE)
+        except HTTPError as error:
+            raise Unreachable(f"the download broke: {_why(error)}", "Try again.") from None
 
     def post(self, path: str, body: Any = None) -> Any:
         return self.send("POST", path, json={} if body is None else body).json()
@@ -137,25 +148,77 @@ class Client:
     def patch(self, path: str, body: Any) -> Any:
         return self.send("PATCH", path, json=body).json()
 
-    def delete(self, path: str, body: Any) -> None:
+    def delete(self, path: str, body: Any = None) -> None:
         self.send("DELETE", path, json=body)
 
-    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | Iterable[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        """`json` or `content` as the body; pieces need a Content-Length among the headers."""
+        address = f"/api/v1/{path}?{urlencode(params)}" if params else f"/api/v1/{path}"
+        options = {"json": json} if json is not None else {"body": content}
         try:
-            response = self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
+            response = self._connections.request(
+                method,
+                self._where + address,
+                headers=self._headers | (headers or {}),
+                timeout=urllib3.Timeout(connect=UPLOAD_SECONDS if content else SECONDS, read=SECONDS),
+                redirect=False,
+                **options,
+            )
+        except HTTPError as error:
             hint = "Check the address, and that Berth is running there."
-            raise Unreachable(f"cannot reach {self.url}: {error or type(error).__name__}", hint) from None
-        if response.is_success:
+            raise Unreachable(f"cannot reach {self.url}: {_why(error)}", hint) from None
+        if _is_fine(response):
             return response
-        raise _error_of(response)
+        raise _error_of(response, method, f"/api/v1/{path}")
+
+    @contextmanager
+    def _stream(self, address: str, headers: dict[str, str], seconds: float) -> Iterator[Response]:
+        """An answer that is read as it comes, as it was sent."""
+        response = self._connections.request(
+            "GET",
+            self._where + address,
+            headers=self._headers | {"Accept-Encoding": "identity"} | headers,
+            timeout=urllib3.Timeout(connect=SECONDS, read=seconds),
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            yield response
+        finally:
+            response.close()
 
 
-def _error_of(response: httpx.Response) -> CliError:
-    kind = _KINDS.get(response.status_code, CliError)
+def _is_fine(response: Response) -> bool:
+    return 200 <= response.status < 300
+
+
+def _lines(response: Response) -> Iterator[str]:
+    """Each as soon as it is there."""
+    decoder, rest = getincrementaldecoder("utf-8")("replace"), ""
+    while piece := response.read1(PIECE):
+        *lines, rest = (rest + decoder.decode(piece)).split("\n")
+        yield from (line.removesuffix("\r") for line in lines)
+
+
+def _why(error: HTTPError) -> str:
+    """What the system said, without where in the library."""
+    return str(error.__cause__ or error) or type(error).__name__
+
+
+def _error_of(response: Response, method: str, path: str) -> CliError:
+    kind = _KINDS.get(response.status, CliError)
     try:
         error = response.json()["error"]
         return kind(str(error["summary"]), str(error["hint"]))
     except (ValueError, KeyError, TypeError):
-        where = f"{response.request.method} {response.request.url.path}"
-        return kind(f"{where}: the server answered {response.status_code}", "Is this the address of a Berth?")
+        where = f"{method} {path}"
+        return kind(f"{where}: the server answered {response.status}", "Is this the address of a Berth?")

@@ -43,13 +43,13 @@ def _log(client: Client, target: Target, build_id: str) -> Any:
         response = client.send("GET", target.path(f"builds/{build_id}/log"), params={"offset": offset})
         offset = int(response.headers["X-Berth-Next-Offset"])
         done = response.headers["X-Berth-Done"] == "1"
-        *lines, rest = (rest + decoder.decode(response.content, final=done)).split("\n")
+        *lines, rest = (rest + decoder.decode(response.data, final=done)).split("\n")
         yield from lines
         if done:
             if rest:
                 yield rest
             return
-        if not response.content:
+        if not response.data:
             pause(began)
 
 

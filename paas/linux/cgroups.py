@@ -21,6 +21,7 @@ from typing import Literal
 from paas.errors import HostProblem
 from paas.linux import cgroup_limits
 from paas.linux.cgroup_limits import deepest_first, patiently, read_field, read_int, write
+from paas.linux.processes import is_of_the_kernel
 from paas.specs import Effective, Limits, Usage
 
 MOUNT_POINT = Path("/sys/fs/cgroup")
@@ -266,7 +267,8 @@ class Cgroup:
         return _read_pids(self.io) if self.io is not None else []
 
     def kill(self, timeout: float = 10.0) -> None:
-        """SIGKILL everything in it, frozen or not, and wait until it is empty."""
+        """SIGKILL everything in it, frozen or not, and wait until it is empty. The kernel's own threads go to
+        the root."""
         end = time.monotonic() + timeout
         pause = 0.001
         while self.pids():
@@ -288,6 +290,8 @@ class Cgroup:
         for pid in self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+            if is_of_the_kernel(pid):
+                Cgroup("/", self.tree).attach(pid)
         if self.exists():
             self.thaw()  # on v1 a frozen process takes no signal
 

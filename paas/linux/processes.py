@@ -12,6 +12,7 @@ from pathlib import Path
 PROC = Path("/proc")
 NAME = "SUPERVISOR_PROCESS_NAME="
 _ARGUMENTS, _ENVIRONMENT = 45, 47  # after the program's name in /proc/PID/stat: arg_start, env_start (proc(5))
+_FLAGS, _PF_KTHREAD = 6, 0x00200000  # include/linux/sched.h
 
 
 def of_installation(state: Path) -> dict[int, str]:
@@ -57,6 +58,15 @@ def wait_for_end(pid: int, end: float) -> bool:
         return bool(poll.poll(max(0.0, end - time.monotonic()) * 1000))
     finally:
         os.close(fd)
+
+
+def is_of_the_kernel(pid: int) -> bool:
+    """Whether it is a thread that has no memory of its own and takes no signal. One that has ended is not."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return False
+    return bool(int(stat.rpartition(") ")[2].split()[_FLAGS]) & _PF_KTHREAD)
 
 
 def _overwrite(start: int, end: int, text: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from paas.linux import disks, mounts, namespaces, trees, writeback
+from paas.linux import disks, journal, mounts, namespaces, trees, writeback
 from paas.linux.cgroups import LIMITING, Cgroup
 from paas.linux.command import run
 from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
@@ -113,10 +113,11 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
 
 
 def _limit_writeback(space: Space, tenant: TenantSpec) -> None:
-    """All that the kernel writes back for the tenant's containers, where it charges none of them for it."""
+    """What the kernel writes for the tenant's containers, where it charges none of them for it."""
     device = disks.holding(space.disk)
     if device is not None:
         writeback.limit(device, *_writeback_of(tenant))
+        journal.charge(device, space.slice)
 
 
 def _writeback_of(tenant: TenantSpec) -> tuple[int, int]:
@@ -127,7 +128,9 @@ def _writeback_of(tenant: TenantSpec) -> tuple[int, int]:
 def holds_writeback(space: Space, tenant: TenantSpec) -> bool:
     """Whether that limit is in force; True where there is no disk to limit yet."""
     device = disks.holding(space.disk) if mounts.is_mounted(space.disk) else None
-    return device is None or writeback.is_limited(device, *_writeback_of(tenant))
+    if device is None:
+        return True
+    return writeback.is_limited(device, *_writeback_of(tenant)) and journal.is_charged(device, space.slice)
 
 
 def _was_prepared_for(space: Space, tenant: TenantSpec) -> bool:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from paas.linux import disks, writeback
+from paas.linux import disks, journal, writeback
 from paas.linux.cgroups import Cgroup, host_tree, io_throttling
 from paas.runtime.space import disk_of
 from paas.specs import BYTES_PER_INODE, MIB, Effective, Limits, TenantSpec
 from tests.runtime.conftest import CGROUP_ROOT, Bed
 from tests.runtime.test_limits import holding
+from tests.runtime.test_volumes import DATA
 
 pytestmark = pytest.mark.kernel
 V2 = host_tree().version == 2
@@ -173,6 +174,48 @@ def test_what_the_kernel_writes_back_later_is_held_too(bed: Bed) -> None:
     subprocess.run(["sync", "--file-system", mount], check=True, timeout=60)
     seconds, bytes_ = time.monotonic() - begin, written_to(own) - before
     assert bytes_ >= 24 * MIB and bytes_ < 1.4 * rate * seconds + 2 * MIB, f"{bytes_:,} in {seconds:.1f} s"
+
+
+STORM = """cd /srv/data; i=0
+while :; do i=$((i+1)); dd if=/dev/zero of=$i bs=512 count=1 conv=fsync 2>/dev/null; done"""
+
+
+def test_a_storm_of_fsync_is_held_with_what_it_does_to_the_journal(bed: Bed) -> None:
+    """Of small new files the journal is most: its thread is the kernel's, and in the root cgroup by itself."""
+    mine = Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}")
+    if not io_throttling(host_tree()) or not journal.belongs_to_owner(mine):
+        return  # nothing is limited, or not by the quota
+    mount, rate = bed.paths.disks / bed.tenant.id, 40
+    tenant, own = with_traffic(bed, 0, rate), disks.holding(mount)
+    assert own is not None
+    spec = bed.launch(bed.spec(STORM, mounts=(DATA,), limits=LIMITED, tenant=tenant))
+    time.sleep(1)
+    before, begin = writes_to(own), time.monotonic()
+    time.sleep(6)
+    done, most = writes_to(own) - before, rate * (time.monotonic() - begin)
+    bed.runtime.delete(spec.id)
+    assert most / 4 < done < 1.3 * most, f"{done} of {most:.0f}"
+    # Anybody's sync(2) waits for what is written back later: that pays for nothing that the journal took.
+    subprocess.run(["sync", "--file-system", mount], check=True, timeout=20)
+    bed.runtime.remove_volume(bed.tenant, DATA.volume)
+
+
+def test_a_journal_that_was_moved_away_is_brought_back(bed: Bed) -> None:
+    mine, own = Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}"), disks.holding(bed.paths.disks / bed.tenant.id)
+    assert own is not None and journal.is_charged(own, mine)
+    if not journal.belongs_to_owner(mine):
+        return  # the root cgroup's limit on this disk holds it, or nothing does
+    place = Cgroup(f"{mine.name}/journal") if V2 else mine
+    (thread,) = place.pids_of_io()
+    Cgroup("/").attach(thread)
+    assert place.pids_of_io() == [] and not bed.runtime.holds_writeback(bed.tenant)
+    bed.runtime.apply_quota(bed.tenant)
+    assert place.pids_of_io() == [thread] and bed.runtime.holds_writeback(bed.tenant)
+
+
+def writes_to(disk: Path) -> int:
+    """Requests so far (Documentation/block/stat.rst: the fifth)."""
+    return int((disk / "stat").read_text().split()[4])
 
 
 def test_no_limit_of_a_tenants_disk_outlives_its_quota(bed: Bed) -> None:
