@@ -3,8 +3,8 @@
 On v1 such requests, and the file system's journal (see paas.linux.journal), are the root cgroup's, whoever made
 the pages dirty (inode_cgwb_enabled in the kernel's include/linux/backing-dev.h). A loop device that is one
 owner's alone has them apart from all others': a limit of the root cgroup's on that device is that owner's. What
-waits for it is bounded too (Documentation/ABI/testing/sysfs-class-bdi), else anybody's sync(2) waits for all that
-fits into memory: before Linux 6.2, which cannot do that, nothing is limited here.
+waits for it is bounded too (Documentation/ABI/testing/sysfs-class-bdi), else anybody's sync(2) waits for all
+that fits into memory: before Linux 6.2, which cannot do that, nothing is limited here.
 """
 
 from __future__ import annotations
