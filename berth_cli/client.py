@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -21,7 +21,7 @@ from berth_cli.errors import CliError, NotHere, Unreachable
 from berth_cli.login import Login
 
 SECONDS = 30.0  # to connect, and for an answer to begin
-UPLOAD_SECONDS = 300.0  # for the server to take a piece
+UPLOAD_SECONDS = 60.0  # for the server to take a piece
 STREAM_SECONDS = 45.0  # the server says something every 15 seconds
 AT_ONCE = 8  # connections that are kept, for those who share a client
 PIECE = 64 * 1024
@@ -49,17 +49,27 @@ def _trusted() -> ssl.SSLContext:
     return context
 
 
-def _connections(scheme: str, host: str) -> urllib3.PoolManager:
+def _connections(server: SplitResult) -> urllib3.PoolManager:
     """To one server; through a proxy where one is to be used. None is on the way to this machine."""
+    host = server.hostname or ""
     options: dict[str, Any] = {"maxsize": AT_ONCE, "retries": False}
-    if scheme == "https":
+    if server.scheme == "https":
         options["ssl_context"] = _trusted()
         if is_localhost(host):
             options |= {"server_hostname": host, "assert_hostname": host}
-    proxy = getproxies().get(scheme)
-    if proxy and not _is_this_machine(host) and not proxy_bypass(host):
-        return urllib3.ProxyManager(proxy if "//" in proxy else f"http://{proxy}", **options)
-    return urllib3.PoolManager(**options)
+    proxies = getproxies()
+    proxy = proxies.get(server.scheme) or proxies.get("all")
+    if not proxy or _is_this_machine(host) or proxy_bypass(host) or proxy_bypass(server.netloc):
+        return urllib3.PoolManager(**options)
+    way = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+    if way.username:
+        who = f"{unquote(way.username)}:{unquote(way.password or '')}"
+        options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=who)
+    try:
+        return urllib3.ProxyManager(way.geturl(), **options)
+    except (HTTPError, ValueError) as error:
+        hint = "Give an http:// or https:// one in http_proxy and https_proxy, or name the server in no_proxy."
+        raise CliError(f"{way.scheme}://{way.hostname} cannot be used as a proxy: {error}", hint) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +103,16 @@ class Client:
 
     def __init__(self, login: Login) -> None:
         parts = urlsplit(login.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:  # it is none
+            port = None
+        if parts.scheme not in ("http", "https") or not parts.hostname or port is None:
             raise CliError(f"{login.url!r} is not an address", "Give one such as http://berth.localhost:8080.")
         self.url = login.url
-        port = f":{parts.port}" if parts.port else ""
         here = parts._replace(netloc=f"127.0.0.1{port}")
         self._where = (here if is_localhost(parts.hostname) else parts).geturl()
-        self._connections = _connections(parts.scheme, parts.hostname)
+        self._connections = _connections(parts)
         self._headers = {
             "Host": parts.netloc,
             "Authorization": f"Bearer {login.token}",
@@ -211,7 +224,10 @@ def _lines(response: Response) -> Iterator[str]:
 
 def _why(error: HTTPError) -> str:
     """What the system said, without where in the library."""
-    return str(error.__cause__ or error) or type(error).__name__
+    reasons = (error.__cause__, *reversed(error.args), error)
+    return next(
+        (str(each) for each in reasons if isinstance(each, Exception) and str(each)), type(error).__name__
+    )
 
 
 def _error_of(response: Response, method: str, path: str) -> CliError:

@@ -25,7 +25,7 @@ def tear_down() -> list[str]:
     slices = Cgroup(settings.CGROUP_ROOT)
     own = Cgroup(settings.CONTROL_CGROUP)  # empty by now
     disks = partial(writeback.release, settings.PATHS.tenants)
-    for work in (slices.kill, slices.remove, own.remove, engine.network().remove_all, disks):
+    for work in (disks, slices.kill, slices.remove, own.remove, engine.network().remove_all):
         try:
             work()
         except (BerthError, OSError) as error:

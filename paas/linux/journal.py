@@ -20,6 +20,7 @@ from pathlib import Path
 
 from paas.linux import io_group
 from paas.linux.cgroups import Cgroup
+from paas.linux.processes import is_of_the_kernel
 
 METADATA_PASSES = (6, 12)
 _THREADS = Path("/proc/2/task/2/children")  # of the kernel, as its first one has made them all
@@ -67,8 +68,9 @@ def _threads(disk: Path) -> list[int]:
 
 
 def _writes(pid: int, disk: Path) -> bool:
-    """A thread has the device's name in its own."""
+    """A thread has the device's name in its own. A tenant's process may call itself so."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n") == f"jbd2/{disk.name}-{_INODE}"[:_COMM]
+        name = Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n")
     except OSError:  # it ended
         return False
+    return name == f"jbd2/{disk.name}-{_INODE}"[:_COMM].encode() and is_of_the_kernel(pid)

@@ -10,44 +10,74 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from paas.linux.cgroups import Cgroup
 
-_TCP_LISTEN = "0A"  # as in include/net/tcp_states.h
+_TCP_LISTEN = b"0A"  # as in include/net/tcp_states.h
 _UNIX_LISTENS = 0x10000  # __SO_ACCEPTCON in include/uapi/linux/net.h
-# A tenant's processes may have any number of either. Servers open their listeners first, TCP's come first.
-_FILES, _TABLE = 64, 1 << 20  # the latter in characters
-_AT_REST = frozenset("STtZX")
+# A tenant's processes may have any number of all this. Servers open their listeners first, and a table begins
+# with those of TCP; of who has more processes nobody is a parent.
+_PROCESSES, _FILES, _TASKS, _TABLE = 128, 64, 64, 1 << 18  # the latter in bytes
+_AT_REST = frozenset(b"STtZX")
 # select, pselect6 and ppoll by their numbers: which argument tells the time, in which unit beside seconds.
 _WAITING = {
     "x86_64": {23: (4, 1e-6), 270: (4, 1e-9), 271: (2, 1e-9)},
     "aarch64": {72: (4, 1e-9), 73: (2, 1e-9)},
 }.get(os.uname().machine, {})
+_TCP, _UNIX = 10, 7  # fields of a line, at least
+_ADDRESSES = 1 << 47
 _STOP = 1 << signal.SIGSTOP - 1
 _TIME = struct.Struct("qq")
 
 
-def families(pids: Iterable[int]) -> dict[int, list[int]]:
-    """Each parent among them, with its children that listen as it does."""
+class Family(NamedTuple):
+    """A parent, those children that listen as it does, and where, by inode."""
+
+    parent: int
+    children: list[int]
+    sockets: list[str]
+
+
+def families(pids: Sequence[int]) -> list[Family]:
+    """Of these processes. None where they are very many."""
+    if len(pids) > _PROCESSES:
+        return []
     sockets = {pid: _sockets(pid) for pid in pids}
-    found: dict[int, list[int]] = {}
+    children: dict[int, dict[int, frozenset[str]]] = {}
     for child, its in sockets.items():
         parent = _parent(child)
-        shared = its & sockets.get(parent, frozenset())
-        if shared and shared & _listening(parent):
-            found.setdefault(parent, []).append(child)
+        if shared := its & sockets.get(parent, frozenset()):
+            children.setdefault(parent, {})[child] = shared
+    found = []
+    for parent, theirs in children.items():
+        listening = _listening(parent)
+        family = sorted(child for child, shared in theirs.items() if shared & listening)
+        if family:
+            found.append(Family(parent, family, sorted(listening & sockets[parent])))
     return found
 
 
 def is_at_rest(pid: int) -> bool:
-    """Whether none of its threads runs, wants to, or waits for a disk. One that has ended is."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return all(_state(task) in _AT_REST for task in Path(f"/proc/{pid}/task").iterdir())
+    """Whether none of its threads, of the first, runs, wants to, or waits for a disk. One that has ended is."""
+    with suppress(FileNotFoundError, ProcessLookupError), os.scandir(f"/proc/{pid}/task") as tasks:
+        return all(_state(Path(task)) in _AT_REST for task in islice(tasks, _TASKS))
     return True
+
+
+def has_callers(pid: int, sockets: Collection[str]) -> bool:
+    """Whether somebody waits to be accepted at one of these of TCP, in its network namespace."""
+    for name in ("tcp", "tcp6"):
+        for fields in _table(pid, name):
+            if fields[3] == _TCP_LISTEN and fields[9].decode() in sockets:
+                _, _, waiting = fields[4].partition(b":")
+                if waiting.strip(b"0"):
+                    return True
+    return False
 
 
 def longest_wait(pid: int) -> float:
@@ -64,27 +94,28 @@ def longest_wait(pid: int) -> float:
 def has_signals(pid: int) -> bool:
     """Whether any wait for it, but the one that stops it."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            name, _, mask = line.partition(":")
-            if name in ("SigPnd", "ShdPnd") and int(mask, 16) & ~_STOP:
+        for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
+            name, _, mask = line.partition(b":\t")
+            if name in (b"SigPnd", b"ShdPnd") and int(mask, 16) & ~_STOP:
                 return True
     return False
 
 
-def send(number: signal.Signals, pids: Iterable[int], cgroup: Cgroup) -> None:
+def send(number: signal.Signals, pids: Sequence[int], cgroup: Cgroup) -> None:
     """A signal to each that is still one of the cgroup's own. OSError."""
-    for pid in pids:
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            # Asked when the number cannot become another's any more, or what is sent goes nowhere.
-            if pid in cgroup.direct_pids():
-                signal.pidfd_send_signal(fd, number)
-        except ProcessLookupError:
-            pass
-        finally:
+    fds: dict[int, int] = {}
+    try:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                fds[pid] = os.pidfd_open(pid)
+        # Asked when no number can become another's any more, or what is sent goes nowhere.
+        own = set(cgroup.direct_pids())
+        for pid, fd in fds.items():
+            if pid in own:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fd, number)
+    finally:
+        for fd in fds.values():
             os.close(fd)
 
 
@@ -102,28 +133,36 @@ def _sockets(pid: int) -> frozenset[str]:
 
 def _listening(pid: int) -> set[str]:
     """Of all sockets in its network namespace, by inode."""
-    return {inode for name in ("tcp", "tcp6", "unix") for inode in _listening_of(pid, name)}
+    tcp = (fields[9] for name in ("tcp", "tcp6") for fields in _table(pid, name) if fields[3] == _TCP_LISTEN)
+    unix = (fields[6] for fields in _table(pid, "unix") if _flags(fields[3]) & _UNIX_LISTENS)
+    return {inode.decode("ascii", "replace") for inode in (*tcp, *unix)}
 
 
-def _listening_of(pid: int, name: str) -> Iterator[str]:
-    with suppress(FileNotFoundError, ProcessLookupError), Path(f"/proc/{pid}/net/{name}").open() as table:
-        for line in table.read(_TABLE).rpartition("\n")[0].splitlines()[1:]:
-            fields = line.split()
-            if name == "unix":
-                if int(fields[3], 16) & _UNIX_LISTENS:
-                    yield fields[6]
-            elif fields[3] == _TCP_LISTEN:
-                yield fields[9]
+def _table(pid: int, name: str) -> Iterator[list[bytes]]:
+    """Lines of such a file in /proc/PID/net. What a socket is called stands there as it is, even line ends."""
+    with suppress(FileNotFoundError, ProcessLookupError), Path(f"/proc/{pid}/net/{name}").open("rb") as file:
+        lines = (line.split() for line in file.read(_TABLE).split(b"\n")[1:])
+        yield from (fields for fields in lines if len(fields) >= (_UNIX if name == "unix" else _TCP))
+
+
+def _flags(field: bytes) -> int:
+    try:
+        return int(field, 16)
+    except ValueError:
+        return 0
 
 
 def _left(task: Path) -> float:
     call, *arguments = (task / "syscall").read_text().split()
     argument, unit = _WAITING.get(int(call) if call.isdecimal() else -1, (0, 0.0))
     where = int(arguments[argument], 16) if unit else 0
-    if not where:
+    if not 0 < where < _ADDRESSES:
         return 0.0
     with (task / "mem").open("rb", buffering=0) as memory:
-        seconds, rest = map(int, _TIME.unpack(os.pread(memory.fileno(), _TIME.size, where)))
+        found = os.pread(memory.fileno(), _TIME.size, where)
+    if len(found) < _TIME.size:
+        return 0.0
+    seconds, rest = map(int, _TIME.unpack(found))
     return max(0.0, seconds + rest * unit)
 
 
@@ -133,12 +172,12 @@ def _parent(pid: int) -> int:
     return 0
 
 
-def _state(task: Path) -> str:
+def _state(task: Path) -> int:
     with suppress(FileNotFoundError, ProcessLookupError):
-        return _after_name(task / "stat")[0]
-    return "X"
+        return _after_name(task / "stat")[0][0]
+    return ord("X")
 
 
-def _after_name(stat: Path) -> list[str]:
-    """State, parent and what follows: the name before may have spaces and parentheses in it."""
-    return stat.read_text().rpartition(") ")[2].split()
+def _after_name(stat: Path) -> list[bytes]:
+    """State, parent and what follows. The name before may be any bytes, spaces and parentheses too."""
+    return stat.read_bytes().rpartition(b") ")[2].split()

@@ -63,10 +63,10 @@ def wait_for_end(pid: int, end: float) -> bool:
 def is_of_the_kernel(pid: int) -> bool:
     """Whether it is a thread that has no memory of its own and takes no signal. One that has ended is not."""
     try:
-        stat = (PROC / str(pid) / "stat").read_text()
+        stat = (PROC / str(pid) / "stat").read_bytes()  # a process may call itself by any bytes
     except OSError:
         return False
-    return bool(int(stat.rpartition(") ")[2].split()[_FLAGS]) & _PF_KTHREAD)
+    return bool(int(stat.rpartition(b") ")[2].split()[_FLAGS]) & _PF_KTHREAD)
 
 
 def _overwrite(start: int, end: int, text: str) -> None:

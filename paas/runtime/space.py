@@ -219,10 +219,10 @@ def remove(space: Space) -> None:
     """Leave nothing of the tenant on this host: processes, cgroups, mounts, disk."""
     with _alone(space):
         space.prepared.unlink(missing_ok=True)
+        writeback.release(space.image.parent)  # first: who is to end may wait for what has to wait
         for cgroup in (space.slice, space.conmons):
             cgroup.kill()
             cgroup.remove()
-        writeback.release(space.image.parent)
         for place in (space.layers, space.disk_view, space.disk):
             mounts.remove_mount_point(place)
         namespaces.unpin_user_namespace(space.users)

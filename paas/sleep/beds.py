@@ -88,7 +88,7 @@ class Bed:
         if self.asleep.idle_of(address) < quiet:
             self._give_up(sleeper)
             return False
-        parents.note(self.asleep.parents(address), cgroup)
+        _help(_NOT_HELD, parents.note, self.asleep.parents(address), cgroup)
         oom_order.go_last(cgroup.direct_pids())
         self._page_out(address, cgroup)
         if self.asleep.holds(address):

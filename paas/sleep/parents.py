@@ -11,73 +11,103 @@ the waker has let them go, or who comes after it.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import signal
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from paas.linux import prefork
 from paas.linux.cgroups import Cgroup
 
+log = logging.getLogger("sleep")
 LEAST, MOST = 0.2, 10.0  # seconds that children have to run
 MOST_OF_A_CALL = 60.0  # gunicorn's workers wait for half of its 30 seconds, Puma's for 5
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Whose cgroup, which parents, which other processes they watch over, and how many seconds these will wait
-    in a call first; held since (time.monotonic)."""
+    """Whose cgroup, which parents, which other processes they watch over, where all of them listen, by inode,
+    how many seconds the children will wait in a call first; held since (time.monotonic)."""
 
     cgroup: str
     parents: list[int]
     children: list[int]
+    sockets: list[str]
     call: float
     since: float = 0.0
 
 
 def note(file: Path, cgroup: Cgroup) -> None:
     """Of a container that has just been frozen: whom to hold when it wakes, if anybody. OSError."""
+    file.unlink(missing_ok=True)
     families = prefork.families(cgroup.direct_pids())
     if families:
-        children = {child for family in families.values() for child in family} - families.keys()
-        call = min(max(map(prefork.longest_wait, children)), MOST_OF_A_CALL)
-        _write(file, Held(cgroup.name, sorted(families), sorted(children), call))
-    else:
-        file.unlink(missing_ok=True)
+        parents = sorted(family.parent for family in families)
+        children = sorted({child for family in families for child in family.children}.difference(parents))
+        sockets = sorted({socket for family in families for socket in family.sockets})
+        call = min(max(map(prefork.longest_wait, children), default=0.0), MOST_OF_A_CALL)
+        _write(file, Held(cgroup.name, parents, children, sockets, call))
 
 
 def hold(file: Path, held: Path) -> None:
     """Before the thaw, by what was noted. OSError."""
     noted = _read(file)
-    if noted:
-        held.mkdir(mode=0o700, exist_ok=True)
-        _write(held / file.name, replace(noted, since=time.monotonic()))
-        prefork.send(signal.SIGSTOP, noted.parents, Cgroup(noted.cgroup))
+    if noted is None:
+        return
+    held.mkdir(mode=0o700, exist_ok=True)
+    now, cgroup = held / file.name, Cgroup(noted.cgroup)
+    before = _read(now)
+    parents = sorted({*noted.parents, *(before.parents if before else ())})
+    _write(now, replace(noted, parents=parents, since=time.monotonic()))
+    prefork.send(signal.SIGSTOP, parents, cgroup)
+    if not now.exists():  # somebody else woke it, and let them go meanwhile
+        prefork.send(signal.SIGCONT, parents, cgroup)
 
 
 def let_go(held: Path, most: float = math.inf) -> int:
     """Those whose children have run, or had `most` seconds to, and those who are wanted: to whom a signal was
-    sent, as of a child that ended. How many there are to look at again. OSError."""
+    sent, as of a child that ended, or a caller whom no child takes. How many there are to look at again."""
     files = list(held.iterdir()) if held.is_dir() else []
     return sum(_let_go(file, most) for file in files if not file.name.startswith("."))
 
 
 def _let_go(file: Path, most: float) -> bool:
     """Whether it is to be looked at again."""
-    held = _read(file)
-    if held is None:
-        return False
-    cgroup, seconds = Cgroup(held.cgroup), time.monotonic() - held.since
-    if cgroup.exists() and cgroup.is_frozen():
-        return False  # it sleeps again: its next wake holds them anew
-    have_run = seconds >= held.call + LEAST and all(map(prefork.is_at_rest, held.children))
-    if not (have_run or seconds >= min(held.call + MOST, most) or any(map(prefork.has_signals, held.parents))):
+    try:
+        held = _read(file)
+        if held is None or _stays(held, most):
+            return held is not None and not _sleeps(held)
+        prefork.send(signal.SIGCONT, held.parents, Cgroup(held.cgroup))
+        file.unlink(missing_ok=True)
+    except (OSError, ValueError, TypeError) as error:  # the others wait to be let go, too
+        _say_once(str(error))
         return True
-    prefork.send(signal.SIGCONT, held.parents, cgroup)
-    file.unlink(missing_ok=True)
     return False
+
+
+def _stays(held: Held, most: float) -> bool:
+    seconds = time.monotonic() - held.since
+    if _sleeps(held):
+        return True  # its next wake holds them anew
+    if seconds >= min(held.call + MOST, most) or any(map(prefork.has_signals, held.parents)):
+        return False
+    if seconds < LEAST or not all(map(prefork.is_at_rest, held.children)):
+        return True
+    return seconds < held.call + LEAST and not prefork.has_callers(held.parents[0], held.sockets)
+
+
+def _sleeps(held: Held) -> bool:
+    cgroup = Cgroup(held.cgroup)
+    return cgroup.exists() and cgroup.is_frozen()
+
+
+@cache
+def _say_once(why: str) -> None:
+    log.warning("cannot let go of a server's parent: %s", why)
 
 
 def _write(file: Path, held: Held) -> None:

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -35,15 +35,16 @@ _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 log = logging.getLogger("waker")
 
 
-def bed(prefix: str, run: Path) -> Bed:
+def bed(prefix: str, run: Path, readers: Executor) -> Bed:
     """As paas.worker.engine makes it from the settings, which are not for this process."""
-    paths, readers = Paths(state=run, run=run), ThreadPoolExecutor(READERS)
+    paths = Paths(state=run, run=run)
     return Bed(Asleep(plan.table(prefix), run / "asleep", run / "network.lock"), paths.woken, readers.submit)
 
 
 class Waker:
     def __init__(self, prefix: str, run: Path) -> None:
-        self.bed = bed(prefix, run)
+        self._readers = ThreadPoolExecutor(READERS)
+        self.bed = bed(prefix, run, self._readers)
         self._calls = Calls(asleep.group(prefix))
         self._looked = self._let_go_at = 0.0
 
@@ -62,24 +63,18 @@ class Waker:
             woken += sum(self._wake(address, since) for address in self.bed.asleep.called())
             self._let_go_at = since  # those as well who were woken by somebody else
         if since >= self._let_go_at:
-            self._let_go_at = since + HELD_SECONDS if self._let_go() else math.inf
+            self._let_go_at = since + HELD_SECONDS if parents.let_go(self.bed.held) else math.inf
         if woken:
             self._let_go_at = min(self._let_go_at, since + HELD_SECONDS)
         return woken
 
     def leave(self) -> None:
         """Nobody is held while there is no waker."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
         end = time.monotonic() + LEAVING_SECONDS
-        while time.monotonic() < end and self._let_go():
+        while time.monotonic() < end and parents.let_go(self.bed.held):
             time.sleep(HELD_SECONDS)
-        self._let_go(most=0.0)
-
-    def _let_go(self, most: float = math.inf) -> int:
-        try:
-            return parents.let_go(self.bed.held, most)
-        except OSError as error:
-            log.warning("cannot let go of a server's parent: %s", error)
-            return 1
+        parents.let_go(self.bed.held, most=0.0)
 
     def _wake(self, address: IPv4Address, since: float) -> bool:
         try:

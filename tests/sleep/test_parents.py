@@ -62,8 +62,8 @@ def post() -> int:
 
 
 def family(house: House) -> tuple[int, list[int]]:
-    ((parent, children),) = prefork.families(house.cgroup.pids()).items()
-    return parent, children
+    (found,) = prefork.families(house.cgroup.pids())
+    return found.parent, found.children
 
 
 def nobody_is_held(house: House) -> bool:
@@ -71,7 +71,7 @@ def nobody_is_held(house: House) -> bool:
 
 
 def is_held(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].startswith(b"T")
 
 
 def sleep_for(house: House, seconds: float) -> None:
@@ -82,8 +82,10 @@ def sleep_for(house: House, seconds: float) -> None:
 def test_a_parent_is_known_by_where_its_child_listens(watched: House) -> None:
     parent, (child,) = family(watched)
     assert str(child).encode() == answer()
-    assert prefork.families([child, watched.ours.pid]) == {}
-    assert prefork.families([parent, child, 0x7FFFFFFF]) == {parent: [child]}
+    assert prefork.families([child, watched.ours.pid]) == []
+    (found,) = prefork.families([parent, child, 0x7FFFFFFF])
+    assert found[:2] == (parent, [child]) and found.sockets
+    assert prefork.families([parent, child, *range(1, 129)]) == [], "too many to look through at each sleep"
 
 
 def test_a_worker_that_slept_for_long_is_not_taken_for_dead(watched: House) -> None:
@@ -180,3 +182,32 @@ def test_a_note_that_makes_no_sense_stops_no_wake(watched: House) -> None:
     assert answer()
     watched.until(watched.runs)
     assert b"cannot be held back" in watched.kill_waker()
+
+
+def test_a_caller_whom_no_child_takes_has_the_parent_let_go(house: House) -> None:
+    """As with a server that makes a child for each connection, one of which is open and waits for long."""
+    house.ours("start", sys.executable, "-I", "-S", str(HERE / "forking.py"), str(PORT))
+    house.until(lambda: bool(answer()))
+    with socket.create_connection((str(OURS), PORT), timeout=20) as held:
+        held.recv(100)
+        parent, children = family(house)
+        assert len(children) == 1
+        house.start_waker()
+        sleep_for(house, 0.0)
+        noted = house.bed.asleep.parents(OURS).read_text()
+        assert '"call": 2' in noted or '"call": 3' in noted, noted  # of 30 seconds
+        began = time.monotonic()
+        assert answer()
+        assert time.monotonic() - began < 5
+    assert not is_held(parent)
+
+
+def test_one_note_that_cannot_be_read_keeps_nobody_else_held(watched: House) -> None:
+    parent, _ = family(watched)
+    sleep_for(watched, 0.0)
+    watched.bed.rouse(watched.sleeper)
+    (watched.bed.held / "10.208.0.1").write_text("{")
+    (watched.bed.held / "10.208.255.1").write_text('{"of": "another version"}')
+    watched.start_waker()
+    watched.until(lambda: not is_held(parent))
+    assert watched.waker and watched.waker.poll() is None

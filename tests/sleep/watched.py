@@ -1,9 +1,11 @@
 """A pre-forked server whose parent ends a worker that it has not heard of for PATIENCE, by the clock.
 
-Run as `python -I -S watched.py PORT`. Its worker answers with its process id, and works for a while before it
+Both have names that are no text, and listen where no line ends where it seems to. Run as
+`python -I -S watched.py PORT`. Its worker answers with its process id, and works for a while before it
 says that it lives: where both may run at the same moment, the parent is the first to look.
 """
 
+import ctypes
 import mmap
 import os
 import select
@@ -16,6 +18,10 @@ import time
 PATIENCE, WORK = 0.6, 0.03  # seconds
 server = socket.create_server(("", int(sys.argv[1])))
 server.setblocking(False)
+odd = socket.socket(socket.AF_UNIX)
+odd.bind(b"\0a\nb c\xff\x1c d")
+odd.listen()
+ctypes.CDLL(None).prctl(15, b"\xff) S (\n")  # PR_SET_NAME: its children have it from it
 beat = mmap.mmap(-1, 8)
 
 
