@@ -91,7 +91,7 @@ def _programs(found: Mapping[int, str], sockets: Mapping[int, tuple[Listener, ..
     for pid, name in sorted(found.items()):
         with suppress(FileNotFoundError, ProcessLookupError):
             proc = PROC / str(pid)
-            status = Status.parse((proc / "status").read_text())
+            status = Status.parse((proc / "status").read_text(errors="replace"))
             yield Program(name, pid, status, str((proc / "ns" / "mnt").readlink()), sockets[pid])
 
 

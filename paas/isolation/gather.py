@@ -147,7 +147,7 @@ def _processes() -> dict[str, tuple[int, ...]]:
 
 def _process(pid: int) -> Process:
     proc = PROC / str(pid)
-    status = Status.parse((proc / "status").read_text())
+    status = Status.parse((proc / "status").read_text(errors="replace"))
     return Process(pid, status, _namespaces(pid), facts.cgroups((proc / "cgroup").read_text(), limiting()))
 
 

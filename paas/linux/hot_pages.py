@@ -48,7 +48,7 @@ def used(pids: Iterable[int]) -> int:
     found = 0
     for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):
-            found += _used(Path(f"/proc/{pid}/smaps").read_text())
+            found += _used(_text(pid, "smaps"))
     return found
 
 
@@ -149,9 +149,14 @@ def _will_need(pid: int, ranges: Iterable[Range]) -> None:
 def _resident(pid: int) -> Iterator[tuple[int, int]]:
     """(begin, end) of each run of pages that are in memory and no file's."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        maps = Path(f"/proc/{pid}/maps").read_text()
+        maps = _text(pid, "maps")
         for begin, end in _writable(maps):
             yield from _runs(begin, _entries(pid, begin, end))
+
+
+def _text(pid: int, name: str) -> str:
+    """What is mapped may be called anything: line feeds alone are escaped (show_map_vma, fs/proc/task_mmu.c)."""
+    return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
 
 
 def _entries(pid: int, begin: int, end: int) -> array.array[int]:
@@ -163,7 +168,7 @@ def _entries(pid: int, begin: int, end: int) -> array.array[int]:
 
 def _writable(maps: str) -> Iterator[tuple[int, int]]:
     """Where memory of no file's may be, of a /proc/PID/maps (proc(5))."""
-    for line in maps.splitlines():
+    for line in maps.split("\n")[:-1]:
         where, rights, *_ = line.split(maxsplit=2)
         if rights[1] == "w" and rights[3] == "p":
             begin, _, end = where.partition("-")

@@ -117,7 +117,7 @@ def demand_shielded_null() -> None:
 def is_first_of_its_own(pid: int) -> bool:
     """Whether the process lives, is the first of a pid namespace, and has not our network or mounts."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
         is_apart = not any(
             os.path.samestat(*(Path(f"/proc/{of}/ns/{kind}").stat() for of in (pid, "thread-self")))
             for kind in ("net", "mnt")

@@ -86,7 +86,7 @@ def page_out_process(pid: int) -> None:
     """Ask for the pages that one process alone has: those that it shares with a parent are left alone. One that
     has ended is fine."""
     with suppress(OSError):
-        ranges = list(_private(Path(f"/proc/{pid}/maps").read_text()))
+        ranges = list(_private(Path(f"/proc/{pid}/maps").read_bytes().decode(errors="replace")))
         fd = os.pidfd_open(pid)
         try:
             for at in range(0, len(ranges), _IOV_MAX):
@@ -107,7 +107,7 @@ def page_out_process(pid: int) -> None:
 def _private(maps: str) -> Iterator[tuple[int, int]]:
     """Of a /proc/PID/maps (proc(5)): memory of no file, and what was written to a private copy of one. What the
     dynamic linker wrote and then protected lies before what is still written to (ld(1), -z relro)."""
-    lines = [line.split(maxsplit=5) for line in maps.splitlines()]
+    lines = [line.split(maxsplit=5) for line in maps.split("\n")[:-1]]
     for (where, rights, _, _, inode, *name), following in zip_longest(lines, lines[1:]):
         is_relro = rights == "r--p" and following is not None and following[1::3] == ["rw-p", inode]
         own = inode == "0" or "w" in rights or is_relro

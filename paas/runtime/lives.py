@@ -161,7 +161,7 @@ def _wait_pid(pid: int | None, end: float) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat").read_text()
+    stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     return stat.rpartition(")")[2].split()[0] in ("Z", "X")
 
 

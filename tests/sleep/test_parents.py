@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.linux import prefork
+from paas.linux import hot_pages, prefork, reclaim
 from paas.sleep import parents
 from tests.sleep.conftest import OURS, House
 from tests.sleep.test_wake import tcp
@@ -83,6 +83,8 @@ def test_a_parent_is_known_by_where_its_child_listens(watched: House) -> None:
     parent, (child,) = family(watched)
     assert str(child).encode() == answer()
     assert prefork.families([child, watched.ours.pid]) == []
+    assert hot_pages.used([parent, child]) > 0
+    reclaim.page_out_process(child)
     (found,) = prefork.families([parent, child, 0x7FFFFFFF])
     assert found[:2] == (parent, [child]) and found.sockets
     assert prefork.families([parent, child, *range(1, 129)]) == [], "too many to look through at each sleep"

@@ -1,6 +1,6 @@
 """A pre-forked server whose parent ends a worker that it has not heard of for PATIENCE, by the clock.
 
-Both have names that are no text, and listen where no line ends where it seems to. Run as
+Both have names that are no text, as has what they map, and listen where no line ends where it seems to. Run as
 `python -I -S watched.py PORT`. Its worker answers with its process id, and works for a while before it
 says that it lives: where both may run at the same moment, the parent is the first to look.
 """
@@ -18,6 +18,9 @@ import time
 PATIENCE, WORK = 0.6, 0.03  # seconds
 server = socket.create_server(("", int(sys.argv[1])))
 server.setblocking(False)
+file = os.memfd_create("a\udcff\r\x1c b")
+os.truncate(file, 4096)
+mapped = mmap.mmap(file, 4096, mmap.MAP_PRIVATE)
 odd = socket.socket(socket.AF_UNIX)
 odd.bind(b"\0a\nb c\xff\x1c d")
 odd.listen()
