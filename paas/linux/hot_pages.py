@@ -155,7 +155,7 @@ def _resident(pid: int) -> Iterator[tuple[int, int]]:
 
 
 def _text(pid: int, name: str) -> str:
-    """What is mapped may be called anything: line feeds alone are escaped (show_map_vma, fs/proc/task_mmu.c)."""
+    """What is mapped may be called anything; line feeds alone are escaped (show_map_vma, task_mmu.c)."""
     return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
 
 
