@@ -1,7 +1,8 @@
 """Parents of pre-forked servers: processes with children of their own that listen at the same socket.
 
-Such a parent (gunicorn's arbiter, the master of Unicorn and Puma, uvicorn's supervisor) answers nobody itself.
-It watches over its children, and many end one that they have not heard of for a while.
+Such a parent (gunicorn's arbiter, the master of Unicorn and Puma, uvicorn's supervisor) mostly answers nobody
+itself. It watches over its children, and many end one that they have not heard of for a while. One that accepts
+for its children looks the same from outside.
 Sources: proc(5), pidfd_send_signal(2), select(2), fs/select.c, Documentation/networking/proc_net_tcp.rst.
 """
 

@@ -25,7 +25,7 @@ from paas.linux.cgroups import Cgroup
 
 log = logging.getLogger("sleep")
 LEAST, MOST = 0.2, 10.0  # seconds that children have to run
-MOST_OF_A_CALL = 60.0  # gunicorn's workers wait for half of its 30 seconds, Puma's for 5
+MOST_OF_A_CALL = 60.0  # gunicorn's workers wait for half of its 30 seconds
 
 
 @dataclass(frozen=True, slots=True)
