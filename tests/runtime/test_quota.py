@@ -12,7 +12,6 @@ import pytest
 
 from paas.linux import disks, journal, writeback
 from paas.linux.cgroups import Cgroup, host_tree, io_throttling
-from paas.linux.processes import is_of_the_kernel
 from paas.runtime.space import disk_of
 from paas.specs import BYTES_PER_INODE, MIB, Effective, Limits, TenantSpec
 from tests.runtime.conftest import CGROUP_ROOT, Bed
@@ -207,16 +206,16 @@ def test_a_journal_that_was_moved_away_is_brought_back(bed: Bed) -> None:
     if not journal.belongs_to_owner(mine):
         return  # the root cgroup's limit on this disk holds it, or nothing does
     place = Cgroup(f"{mine.name}/journal") if V2 else mine
-    (thread,) = threads_in(place)
+    (thread,) = threads_of(own, place)
     Cgroup("/").attach(thread)
-    assert threads_in(place) == [] and not bed.runtime.holds_writeback(bed.tenant)
+    assert threads_of(own, place) == [] and not bed.runtime.holds_writeback(bed.tenant)
     bed.runtime.apply_quota(bed.tenant)
-    assert threads_in(place) == [thread] and bed.runtime.holds_writeback(bed.tenant)
+    assert threads_of(own, place) == [thread] and bed.runtime.holds_writeback(bed.tenant)
 
 
-def threads_in(cgroup: Cgroup) -> list[int]:
-    """The kernel's own."""
-    return [pid for pid in cgroup.pids_of_io() if is_of_the_kernel(pid)]
+def threads_of(disk: Path, cgroup: Cgroup) -> list[int]:
+    """Which write the journal there, in the cgroup. A disk that was mounted before may still have one, too."""
+    return [pid for pid in cgroup.pids_of_io() if journal._writes(pid, disk)]
 
 
 def writes_to(disk: Path) -> int:
