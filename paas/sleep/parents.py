@@ -25,6 +25,7 @@ from paas.linux.cgroups import Cgroup
 
 log = logging.getLogger("sleep")
 LEAST, MOST = 0.2, 10.0  # seconds that children have to run
+MARGIN = 1.0  # until who waits in a call does so again, on a busy machine
 MOST_OF_A_CALL = 60.0  # gunicorn's workers wait for half of its 30 seconds
 
 
@@ -97,7 +98,9 @@ def _stays(held: Held, most: float) -> bool:
         return False
     if seconds < LEAST or not all(map(prefork.is_at_rest, held.children)):
         return True
-    return seconds < held.call + LEAST and not prefork.has_callers(held.parents[0], held.sockets)
+    if not held.call or seconds >= held.call + MARGIN:
+        return False
+    return not prefork.has_callers(held.parents[0], held.sockets)
 
 
 def _sleeps(held: Held) -> bool:
