@@ -84,9 +84,12 @@ def _let_go(file: Path, most: float) -> bool:
             return held is not None and not _sleeps(held)
         prefork.send(signal.SIGCONT, held.parents, Cgroup(held.cgroup))
         file.unlink(missing_ok=True)
-    except (OSError, ValueError, TypeError) as error:  # the others wait to be let go, too
+    except OSError as error:  # the others wait to be let go, too
         _say_once(str(error))
         return True
+    except (ValueError, TypeError) as error:  # no later look will understand it either
+        _say_once(f"{file} makes no sense: {error}")
+        file.unlink(missing_ok=True)
     return False
 
 

@@ -211,5 +211,5 @@ def test_one_note_that_cannot_be_read_keeps_nobody_else_held(watched: House) -> 
     (watched.bed.held / "10.208.0.1").write_text("{")
     (watched.bed.held / "10.208.255.1").write_text('{"of": "another version"}')
     watched.start_waker()
-    watched.until(lambda: not is_held(parent))
+    watched.until(lambda: not is_held(parent) and nobody_is_held(watched))
     assert watched.waker and watched.waker.poll() is None
