@@ -1,13 +1,13 @@
 """What a cgroup uses, read in one go: few files, each once, as text that is never parsed twice.
 
 Sources: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst, accounting/psi.rst,
-scheduler/sched-stats.rst.
+scheduler/sched-stats.rst, accounting/delay-accounting.rst.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,9 @@ from paas.linux.cgroups import Cgroup
 from paas.specs import Reading
 
 PRESSURES = ("cpu", "memory", "io")
-MOST_THREADS = 64  # a look at each takes 5 µs
+MOST_THREADS = 64  # a look at each takes 5 µs, and 15 where it says how long it waited for a disk
+DELAYS = Path("/proc/sys/kernel/task_delayacct")
+TICK_USEC = 1_000_000 // os.sysconf("SC_CLK_TCK")
 T = TypeVar("T")
 N = TypeVar("N")
 
@@ -59,7 +61,7 @@ def _read_v1(cgroup: Cgroup) -> Reading:
         cpu_usec=_or_nothing(cgroup.folder("cpuacct") / "cpuacct.usage", int, 0) // 1000,
         throttled_usec=_fields(_text(cgroup.folder("cpu") / "cpu.stat"))["throttled_time"] // 1000,
         io_bytes=_or_nothing(io, io_total_v1, None),
-        stalled_usec=(waited(cgroup.folder("cpu") / "tasks"), None, None),
+        stalled_usec=_waited(cgroup.folder("cpu") / "tasks"),
     )
 
 
@@ -84,13 +86,19 @@ def stalled_total(text: str) -> int:
     return next((int(value) for value in _some(text, "total")), 0)
 
 
-def _stalled(folder: Path, threads: Path) -> tuple[int | None, int | None, int | None]:
-    """By processor, memory and disk; None where the kernel keeps no pressure of cgroups (psi=0)."""
-    cpu, memory, io = (_or_nothing(folder / f"{name}.pressure", stalled_total, None) for name in PRESSURES)
-    return waited(threads) if cpu is None else cpu, memory, io
+Stalled = tuple[int | None, int | None, int | None]  # microseconds: for a processor, memory, a disk
 
 
-def machine_stalled(folder: Path = Path("/proc/pressure")) -> tuple[int | None, int | None, int | None]:
+def _stalled(folder: Path, threads: Path) -> Stalled:
+    """None where the kernel keeps no pressure of cgroups (psi=0), and threads do not tell either."""
+    told = [_or_nothing(folder / f"{name}.pressure", stalled_total, None) for name in PRESSURES]
+    if None in told:
+        told = [one if psi is None else psi for psi, one in zip(told, _waited(threads), strict=True)]
+    cpu, memory, io = told
+    return cpu, memory, io
+
+
+def machine_stalled(folder: Path = Path("/proc/pressure")) -> Stalled:
     """Thousandths of the last minute in which some process here waited for a processor, memory, a disk."""
     cpu, memory, io = (_or_nothing(folder / name, stalled_lately, None) for name in PRESSURES)
     return cpu, memory, io
@@ -101,14 +109,34 @@ def stalled_lately(text: str) -> int:
     return next((round(float(value) * 10) for value in _some(text, "avg60")), 0)
 
 
-def waited(threads: Path) -> int | None:
-    """Microseconds that the threads that `threads` lists waited for a processor, each for itself (the second
-    number of schedstat); None where no thread tells. Of an app that has very many, the first are asked."""
+def _waited(threads: Path) -> Stalled:
+    """What the threads that `threads` lists waited, each for itself; None where no thread tells, as none does
+    for memory. Of an app that has very many, the first are asked."""
+    some = _text(threads).split()[:MOST_THREADS]
+    return _sum(some, _for_processor), None, _sum(some, _for_disk) if delays_are_counted() else None
+
+
+def delays_are_counted() -> bool:
+    """Whether the kernel notes how long each thread waited for a disk."""
+    return _or_nothing(DELAYS, int, 0) == 1
+
+
+def _sum(threads: Iterable[str], waited: Callable[[str], int]) -> int | None:
     told = []
-    for thread in _text(threads).split()[:MOST_THREADS]:
+    for thread in threads:
         with suppress(OSError, IndexError):  # it has ended, or the kernel keeps no such count
-            told.append(int(_text(Path(f"/proc/{thread}/schedstat")).split()[1]) // 1000)
+            told.append(waited(thread))
     return sum(told) if told else None
+
+
+def _for_processor(thread: str) -> int:
+    """The second number of schedstat, in ns."""
+    return int(_bytes(Path(f"/proc/{thread}/schedstat")).split()[1]) // 1000
+
+
+def _for_disk(thread: str) -> int:
+    """delayacct_blkio_ticks of stat (proc(5)), what comes from swap among it. A name may hold any bytes."""
+    return int(_bytes(Path(f"/proc/{thread}/stat")).rpartition(b")")[2].split()[39]) * TICK_USEC
 
 
 def _some(text: str, name: str) -> list[str]:
@@ -140,9 +168,13 @@ def _number(file: Path) -> int:
 
 
 def _text(file: Path) -> str:
-    """A third of the time that Path.read_text takes, which counts for thousands of them."""
+    return _bytes(file).decode()
+
+
+def _bytes(file: Path) -> bytes:
+    """A third of the time that Path.read_bytes takes, which counts for thousands of them."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(fd, 1 << 16).decode()
+        return os.read(fd, 1 << 16)
     finally:
         os.close(fd)

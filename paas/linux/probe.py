@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from paas.errors import BerthError
 from paas.linux import disks, trials
+from paas.linux.cgroup_use import delays_are_counted
 from paas.linux.cgroups import Tree, host_tree, io_throttling, swap_accounting, unified_beside_v1
 from paas.linux.command import CLEAN_ENV, run
 
@@ -21,6 +22,7 @@ GIB = 1024**3
 DISK_LEAST = 5 * GIB
 NOFILE_LEAST = 65_536
 CAP_SYS_RESOURCE = 24
+PRESSURE = Path("/proc/pressure/io")
 PATH = CLEAN_ENV["PATH"]
 
 
@@ -73,7 +75,38 @@ def cgroups(tree: Tree) -> list[Capability]:
             required=True,
         ),
         *(_controller(tree, name, cost, required) for name, cost, required in _controllers(tree.version)),
+        *_version_two(tree),
+        _delays(tree),
     ]
+
+
+def _version_two(tree: Tree) -> list[Capability]:
+    """On v1, what it cannot do."""
+    if tree.version == 2:
+        return []
+    return [
+        Capability(
+            "cgroup v2",
+            present=False,
+            found="v1 is in use",
+            cost="While a tenant has a quota of disk traffic, its containers have no lower limits beneath it; "
+            "nobody tells which app waits for memory; each container takes more of the kernel's.",
+            remedy="Boot with systemd.unified_cgroup_hierarchy=1, as Debian and Ubuntu do by themselves.",
+        )
+    ]
+
+
+def _delays(tree: Tree) -> Capability:
+    psi = tree.version == 2 and PRESSURE.exists()
+    counted = delays_are_counted()
+    return Capability(
+        "waits for disks",
+        psi or counted,
+        "by pressure" if psi else "by thread" if counted else "not counted for each app",
+        "Nobody tells which app waits for the disk.",
+        "sysctl kernel.task_delayacct=1, and a file in /etc/sysctl.d for each boot"
+        + ("." if tree.version == 1 else "; or boot with psi=1."),
+    )
 
 
 def _controllers(version: int) -> list[tuple[str, str, bool]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.linux import probe, trials
+from paas.linux import cgroup_use, probe, trials
 from paas.linux.cgroups import Tree, host_tree
 from paas.linux.command import run
 
@@ -59,3 +59,10 @@ def test_files_without_a_disk_are_said() -> None:
     row = probe.disk_limits(host_tree(), Path("/dev/shm"))
     assert (row.present, row.found) == (False, "no disk is known to hold /dev/shm")
     assert probe.disk_shares(host_tree(), Path("/dev/shm")) == []
+
+
+def test_what_cgroup_v1_cannot_do_is_said() -> None:
+    rows = {version: {row.name: row for row in probe.cgroups(Tree(version, ()))} for version in (1, 2)}
+    assert "cgroup v2" not in rows[2] and not rows[1]["cgroup v2"].present
+    assert "no lower limits" in rows[1]["cgroup v2"].cost
+    assert rows[1]["waits for disks"].present == cgroup_use.delays_are_counted()
