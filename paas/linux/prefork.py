@@ -3,7 +3,7 @@
 Such a parent (gunicorn's arbiter, the master of Unicorn and Puma, uvicorn's supervisor) mostly answers nobody
 itself. It watches over its children, and many end one that they have not heard of for a while. One that accepts
 for its children looks the same from outside.
-Sources: proc(5), pidfd_send_signal(2), select(2), fs/select.c, Documentation/networking/proc_net_tcp.rst.
+Sources: proc(5), pidfd_send_signal(2), select(2), fs/select.c.
 """
 
 from __future__ import annotations
@@ -11,26 +11,24 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from paas.linux import sockets
 from paas.linux.cgroups import Cgroup
 
-_TCP_LISTEN = b"0A"  # as in include/net/tcp_states.h
-_UNIX_LISTENS = 0x10000  # __SO_ACCEPTCON in include/uapi/linux/net.h
-# A tenant's processes may have any number of all this. Servers open their listeners first, and a table begins
-# with those of TCP; of who has more processes nobody is a parent.
-_PROCESSES, _FILES, _TASKS, _TABLE = 128, 64, 64, 1 << 18  # the latter in bytes
+# A tenant's processes may have any number of all this. Servers open their listeners first; of who has more
+# processes nobody is a parent.
+_PROCESSES, _FILES, _TASKS = 128, 64, 64
 _AT_REST = frozenset(b"STtZX")
 # select, pselect6 and ppoll by their numbers: which argument tells the time, in which unit beside seconds.
 _WAITING = {
     "x86_64": {23: (4, 1e-6), 270: (4, 1e-9), 271: (2, 1e-9)},
     "aarch64": {72: (4, 1e-9), 73: (2, 1e-9)},
 }.get(os.uname().machine, {})
-_TCP, _UNIX = 10, 7  # fields of a line, at least
 _ADDRESSES = 1 << 47
 _STOP = 1 << signal.SIGSTOP - 1
 _TIME = struct.Struct("qq")
@@ -48,18 +46,18 @@ def families(pids: Sequence[int]) -> list[Family]:
     """Of these processes. None where they are very many."""
     if len(pids) > _PROCESSES:
         return []
-    sockets = {pid: _sockets(pid) for pid in pids}
+    open_by = {pid: _sockets(pid) for pid in pids}
     children: dict[int, dict[int, frozenset[str]]] = {}
-    for child, its in sockets.items():
+    for child, its in open_by.items():
         parent = _parent(child)
-        if shared := its & sockets.get(parent, frozenset()):
+        if shared := its & open_by.get(parent, frozenset()):
             children.setdefault(parent, {})[child] = shared
     found = []
     for parent, theirs in children.items():
-        listening = _listening(parent)
+        listening = sockets.listening(parent)
         family = sorted(child for child, shared in theirs.items() if shared & listening)
         if family:
-            found.append(Family(parent, family, sorted(listening & sockets[parent])))
+            found.append(Family(parent, family, sorted(listening & open_by[parent])))
     return found
 
 
@@ -68,17 +66,6 @@ def is_at_rest(pid: int) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError), os.scandir(f"/proc/{pid}/task") as tasks:
         return all(_state(Path(task)) in _AT_REST for task in islice(tasks, _TASKS))
     return True
-
-
-def has_callers(pid: int, sockets: Collection[str]) -> bool:
-    """Whether somebody waits to be accepted at one of these of TCP, in its network namespace."""
-    for name in ("tcp", "tcp6"):
-        for fields in _table(pid, name):
-            if fields[3] == _TCP_LISTEN and fields[9].decode() in sockets:
-                _, _, waiting = fields[4].partition(b":")
-                if waiting.strip(b"0"):
-                    return True
-    return False
 
 
 def longest_wait(pid: int) -> float:
@@ -130,27 +117,6 @@ def _sockets(pid: int) -> frozenset[str]:
                 if kind == "socket":
                     found.add(inode.strip("[]"))
     return frozenset(found)
-
-
-def _listening(pid: int) -> set[str]:
-    """Of all sockets in its network namespace, by inode."""
-    tcp = (fields[9] for name in ("tcp", "tcp6") for fields in _table(pid, name) if fields[3] == _TCP_LISTEN)
-    unix = (fields[6] for fields in _table(pid, "unix") if _flags(fields[3]) & _UNIX_LISTENS)
-    return {inode.decode("ascii", "replace") for inode in (*tcp, *unix)}
-
-
-def _table(pid: int, name: str) -> Iterator[list[bytes]]:
-    """Lines of such a file in /proc/PID/net. What a socket is called stands there as it is, even line ends."""
-    with suppress(FileNotFoundError, ProcessLookupError), Path(f"/proc/{pid}/net/{name}").open("rb") as file:
-        lines = (line.split() for line in file.read(_TABLE).split(b"\n")[1:])
-        yield from (fields for fields in lines if len(fields) >= (_UNIX if name == "unix" else _TCP))
-
-
-def _flags(field: bytes) -> int:
-    try:
-        return int(field, 16)
-    except ValueError:
-        return 0
 
 
 def _left(task: Path) -> float:

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from paas.linux import prefork
+from paas.linux import prefork, sockets
 from paas.linux.cgroups import Cgroup
 
 log = logging.getLogger("sleep")
@@ -103,7 +103,7 @@ def _stays(held: Held, most: float) -> bool:
         return True
     if not held.call or seconds >= held.call + MARGIN:
         return False
-    return not prefork.has_callers(held.parents[0], held.sockets)
+    return not sockets.has_callers(held.parents[0], held.sockets)
 
 
 def _sleeps(held: Held) -> bool:
