@@ -6,15 +6,18 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Address
 
 from paas.errors import CommandFailed
+from paas.linux import sockets
 from paas.linux.command import Completed
 from paas.specs import HealthCheck
 
 ATTEMPT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.02
 LISTENS_SECONDS = 0.002
+DEFERRED_SECONDS = 0.2
 LINE_MAX = 1024
 _REQUEST = "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: berth-readiness\r\nConnection: close\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r\n]")
@@ -45,18 +48,20 @@ def _listens(address: IPv4Address, port: int, seconds: float) -> bool:
         return False
 
 
-def answers(address: IPv4Address, port: int, check: HealthCheck) -> tuple[bool, str]:
-    """One attempt: (ready, what was seen). A path must answer 2xx or 3xx; without one an open port will do."""
+def answers(address: IPv4Address, port: int, check: HealthCheck, pid: int) -> tuple[bool, str]:
+    """One attempt: (ready, what was seen), of an app with this process among its own. A path must answer 2xx or
+    3xx; without one it will do that a connection is taken."""
     try:
-        status = _ask(address, port, check.path)
+        status = _ask(address, port, check.path, pid)
     except ConnectionRefusedError:
         return False, f"nothing listens on port {port} ($PORT)"
     except TimeoutError:
-        return False, f"no answer on port {port} within {ATTEMPT_SECONDS:g} s"
+        missing = "no answer" if check.path else "nobody takes a connection"
+        return False, f"{missing} on port {port} within {ATTEMPT_SECONDS:g} s"
     except (OSError, ValueError) as error:
         return False, f"port {port}: {error or type(error).__name__}"
     if status is None:
-        return True, f"port {port} is open"
+        return True, f"connections to port {port} are taken"
     return 200 <= status < 400, f"GET {check.path} answered {status}"
 
 
@@ -72,8 +77,8 @@ def succeeds(execute: Callable[[HealthCheck], Completed], check: HealthCheck) ->
     return False, f"the image's health check exited with {done.status}{': ' if last else ''}{last}"
 
 
-def _ask(address: IPv4Address, port: int, path: str | None) -> int | None:
-    """The status of the answer, None where only the port is asked for.
+def _ask(address: IPv4Address, port: int, path: str | None, pid: int) -> int | None:
+    """The status of the answer, None where no more is wanted than that somebody takes the connection.
 
     The app is a tenant's: its answer may come a byte at a time, or never end. So all of it together has one
     limit in time, and no more than the first line is read. Errors: OSError, ValueError for what is not HTTP.
@@ -81,6 +86,7 @@ def _ask(address: IPv4Address, port: int, path: str | None) -> int | None:
     end = time.monotonic() + ATTEMPT_SECONDS
     with socket.create_connection((str(address), port), timeout=ATTEMPT_SECONDS) as connection:
         if path is None:
+            _wait_until_taken(connection, port, pid, end)
             return None
         connection.sendall(_REQUEST.format(path=path).encode())
         line = b""
@@ -93,6 +99,20 @@ def _ask(address: IPv4Address, port: int, path: str | None) -> int | None:
     if found is None:
         raise ValueError("it hung up without an answer" if not line else "its answer is not HTTP")
     return int(found[1])
+
+
+def _wait_until_taken(connection: socket.socket, port: int, pid: int, end: float) -> None:
+    """The kernel lets a connection in as soon as somebody listens. That may be a parent whose children are yet
+    to load the app, and will fail: it is ready when one of them takes what waits."""
+    caller, began = connection.getsockname()[1], time.monotonic()
+    while not (taken := sockets.is_accepted(pid, port, caller)):
+        waited = time.monotonic() - began
+        if taken is None and waited > DEFERRED_SECONDS:  # who is handed none before it says something (tcp(7))
+            return
+        connection.settimeout(min(max(LISTENS_SECONDS, waited / 20), _left(end)))
+        with suppress(TimeoutError):
+            connection.recv(1)  # somebody took it who speaks first, or hangs up; one that is gone resets it
+            return
 
 
 def _left(end: float) -> float:

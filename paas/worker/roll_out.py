@@ -143,7 +143,7 @@ def _look(row: Container, release: Release) -> str | None:
     assert row.address is not None
     address = address_of(settings.CONTAINER_PREFIX, row.address)
     check = serial.health(release)
-    ready, seen = answers(address, port_of(release, "web"), check)
+    ready, seen = answers(address, port_of(release, "web"), check, state.pid or 0)
     if ready and check.command:  # asked of what listens only: a process for nothing costs more than a packet
         ready, seen = succeeds(lambda check: _executed(row, release, check), check)
     return None if ready else seen

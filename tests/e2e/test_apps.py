@@ -112,6 +112,20 @@ def test_a_broken_release_leaves_the_old_one_serving(platform: Platform) -> None
     assert platform.app("steady").status == 200
 
 
+def test_gunicorn_whose_workers_cannot_load_the_app_replaces_nothing(platform: Platform) -> None:
+    """Its parent listens before they try."""
+    platform.create("prefork")
+    files = {"berth.toml": "", "Procfile": "web: gunicorn app:app\n", "requirements.txt": "gunicorn\n"}
+    hello = "def app(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n"
+    source = EXAMPLES / "hello-python"
+    live = platform.deploy("prefork", packed(source, **files, **{"app.py": hello}))
+    assert live["status"] == "live", live["error"]
+    broken = platform.deploy("prefork", packed(source, **files, **{"app.py": f"import nothere\n{hello}"}))
+    assert broken["status"] == "failed"
+    assert "No module named 'nothere'" in json.dumps(broken["error"])
+    assert platform.app("prefork").body == b"hello"
+
+
 SLOW = """
 import http.server, os, time
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from paas.specs import HealthCheck
 from paas.worker import readiness
 from paas.worker.readiness import answers, pause, succeeds, until_it_listens
 
-HERE = IPv4Address("127.0.0.1")
+HERE, US = IPv4Address("127.0.0.1"), os.getpid()
 
 
 class App(BaseHTTPRequestHandler):
@@ -42,14 +43,14 @@ def port() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("path", "ready", "seen"),
     [
-        (None, True, "is open"),
+        (None, True, "are taken"),
         ("/ok", True, "GET /ok answered 200"),
         ("/moved", True, "GET /moved answered 302"),
         ("/broken", False, "GET /broken answered 500"),
     ],
 )
 def test_what_counts_as_ready(port: int, path: str | None, ready: bool, seen: str) -> None:
-    got, why = answers(HERE, port, HealthCheck(path=path))
+    got, why = answers(HERE, port, HealthCheck(path=path), US)
     assert got is ready and seen in why
 
 
@@ -63,7 +64,7 @@ def test_looks_are_frequent_at_first_and_late_by_a_twentieth_at_most() -> None:
 def test_nothing_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        assert answers(HERE, taken.getsockname()[1], HealthCheck()) == (
+        assert answers(HERE, taken.getsockname()[1], HealthCheck(), US) == (
             False,
             f"nothing listens on port {taken.getsockname()[1]} ($PORT)",
         )
@@ -79,13 +80,48 @@ def test_a_pause_ends_when_something_listens() -> None:
         until_it_listens(HERE, port, 60)
         timer.join()
         assert time.monotonic() < end
-        assert answers(HERE, port, HealthCheck())[0]
 
 
 def test_a_pause_is_one_where_something_listened_before(port: int) -> None:
     begin = time.monotonic()
     until_it_listens(HERE, port, 0.1)
     assert time.monotonic() - begin >= 0.1
+
+
+def test_who_listens_is_ready_when_somebody_takes_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "ATTEMPT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        nobody = f"nobody takes a connection on port {port} within 0.5 s"
+        assert answers(HERE, port, HealthCheck(), US) == (False, nobody)
+        server.accept()[0].close()  # that attempt's
+        monkeypatch.undo()
+        taken = list[socket.socket]()
+        timer = threading.Timer(0.1, lambda: taken.append(server.accept()[0]))
+        begin = time.monotonic()
+        timer.start()
+        ready, _ = answers(HERE, port, HealthCheck(), US)
+        assert ready and time.monotonic() - begin >= 0.1
+        timer.join()
+        taken[0].close()
+
+
+def test_who_listens_and_ends_is_not_ready() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        timer = threading.Timer(0.1, lambda: server.shutdown(socket.SHUT_RDWR))
+        timer.start()
+        ready, seen = answers(HERE, port, HealthCheck(), US)
+        timer.join()
+    assert not ready and "reset" in seen
+
+
+def test_who_is_handed_connections_that_say_something_is_ready_when_it_listens() -> None:
+    with socket.socket() as server:
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        assert answers(HERE, server.getsockname()[1], HealthCheck(), US)[0]
 
 
 def _never_ends(connection: socket.socket, gone: threading.Event) -> None:
@@ -128,7 +164,7 @@ def test_no_app_can_hold_up_who_asks_it(
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            assert answers(HERE, port, HealthCheck(path="/")) == (False, seen.format(port=port))
+            assert answers(HERE, port, HealthCheck(path="/"), US) == (False, seen.format(port=port))
         finally:
             gone.set()
             thread.join()
