@@ -1,13 +1,14 @@
 """Finding what is damaged, and mending it: from what was kept, from elsewhere, or by taking it out of use.
 
-Damaged is what no longer has the content that its digest says. A layer is compared by its canonical stream,
-whose digest was noted when it was made (`LayerInfo.content`); everything is read, so it takes a while.
+Damaged is what no longer has the content that its digest says, and what an image that is needed lacks. A layer
+is compared by its canonical stream, whose digest was noted when it was made (`LayerInfo.content`); everything
+is read, so it takes a while.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from paas.oci.digest import hex_of
 from paas.oci.manifest import parse_manifest
 
 _CHUNK = 1024 * 1024
+_MISSING = "it is not there"
 Kind = Literal["layer", "blob", "tag"]
 # A stream of the content with this digest (a blob, or a layer's plain tar by its DiffID), or None.
 Fetch = Callable[[str], BinaryIO | None]
@@ -55,10 +57,13 @@ class Checker:
     steps: Steps
     fetch: Fetch
 
-    def run(self, *, mend: bool) -> tuple[Damage, ...]:
+    def run(self, needed: Set[str], *, mend: bool) -> tuple[Damage, ...]:
+        """`needed` are manifests' digests of images that are to be here in full."""
         known = tuple(images(self.blobs))
         bad_layers = [damage for d in self.layers.known() if (damage := self._layer(d, known))]
+        bad_layers += self._missing_layers(known, needed)
         bad_blobs = [damage for d in all_blobs(self.blobs) if (damage := self._blob(d, known))]
+        bad_blobs += self._missing_documents(needed)
         if mend:  # layers first: a blob may be all that is left of one
             broken = {damage.id for damage in bad_blobs}
             bad_layers = [self._mend_layer(damage, known, broken) for damage in bad_layers]
@@ -83,6 +88,28 @@ class Checker:
             )
         concerned = tuple(image.digest for image in known if diff_id in image.diff_ids)
         return Damage("layer", diff_id, what, concerned)
+
+    def _missing_layers(self, known: tuple[Image, ...], needed: Set[str]) -> Iterator[Damage]:
+        """Those of images that are needed, and those that can be made from what was kept of any."""
+        concerned: dict[str, list[Image]] = {}
+        for image in known:
+            for diff_id in image.diff_ids:
+                if not self.layers.has(diff_id):
+                    concerned.setdefault(diff_id, []).append(image)
+        for diff_id, found in sorted(concerned.items()):
+            digests = tuple(image.digest for image in found)
+            if not needed.isdisjoint(digests) or self._kept(diff_id, known):
+                yield Damage("layer", diff_id, _MISSING, digests)
+
+    def _missing_documents(self, needed: Set[str]) -> Iterator[Damage]:
+        for digest in sorted(needed):
+            if not self.blobs.has(digest):
+                yield Damage("blob", digest, _MISSING, (digest,))
+                continue
+            with suppress(BerthError):  # a manifest that is damaged is told of already
+                config = parse_manifest(self.blobs.get(digest)).config.digest
+                if not self.blobs.has(config):
+                    yield Damage("blob", config, _MISSING, (digest,))
 
     def _blob(self, digest: str, known: tuple[Image, ...]) -> Damage | None:
         with suppress(FileNotFoundError):
@@ -119,16 +146,16 @@ class Checker:
     def _mend_layer(self, damage: Damage, known: tuple[Image, ...], broken: set[str]) -> Damage:
         diff_id = damage.id
         facts = self.layers.facts(diff_id)
-        named = [b for image in known for b, d in image.layers if d == diff_id]
-        kept = [b for b in (facts.blob if facts else "", *named) if b and self.blobs.has(b) and b not in broken]
         if facts is None and _content(self.layers.path(diff_id)) == diff_id:
             self._put_facts(diff_id)
             return replace(damage, outcome="rebuilt")
-        for digest in dict.fromkeys(kept):
+        for digest in self._kept(diff_id, known):
+            if digest in broken:
+                continue
             with self.blobs.path(digest).open("rb") as file:
                 if self._rebuild(diff_id, cast(BinaryIO, file), digest):
                     return replace(damage, outcome="rebuilt")
-        for digest in dict.fromkeys((diff_id, *named)):
+        for digest in dict.fromkeys((diff_id, *_named(diff_id, known))):
             stream = self.fetch(digest)
             if stream is None:
                 continue
@@ -137,6 +164,12 @@ class Checker:
                     return replace(damage, outcome="fetched")
         self._set_aside(diff_id)
         return replace(damage, outcome="removed")
+
+    def _kept(self, diff_id: str, known: tuple[Image, ...]) -> list[str]:
+        """Blobs that are here of the layer as it came."""
+        facts = self.layers.facts(diff_id)
+        wanted = (facts.blob if facts else "", *_named(diff_id, known))
+        return [digest for digest in dict.fromkeys(wanted) if digest and self.blobs.has(digest)]
 
     def _put_facts(self, diff_id: str) -> None:
         """The folder is sound and its facts are not."""
@@ -152,7 +185,10 @@ class Checker:
                 if streamed.diff_id != diff_id:
                     return False
                 info = made_elsewhere(streamed, changeset.describe(folder), blob=blob)
-                self.layers.replace(folder, info, self._aside(diff_id))
+                if self.layers.has(diff_id):
+                    self.layers.replace(folder, info, self._aside(diff_id))
+                else:
+                    self.layers.keep(folder, info)
                 return True
         except BadInput:
             return False
@@ -198,6 +234,11 @@ def from_layout(folder: Path) -> Fetch:
         return cast(BinaryIO, path.open("rb")) if path.is_file() else None
 
     return fetch
+
+
+def _named(diff_id: str, known: tuple[Image, ...]) -> list[str]:
+    """The digests of blobs by which images name the layer."""
+    return [blob for image in known for blob, layer in image.layers if layer == diff_id]
 
 
 def _content(folder: Path) -> str:

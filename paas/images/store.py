@@ -16,7 +16,7 @@ Every write is idempotent and atomic; what is half-written has a temporary name 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -267,11 +267,14 @@ class Store:
         blobs = [self._blobs.path(digest).stat().st_size for digest in all_blobs(self._blobs)]
         return Sizes({d: facts.size for d, facts in known if facts}, len(blobs), sum(blobs))
 
-    def fsck(self, *, mend: bool = False, fetch: Fetch = lambda digest: None) -> tuple[Damage, ...]:
-        """What no longer has the content that its digest says, and tags that lead nowhere. Reads everything.
+    def fsck(
+        self, needed: Set[str] = frozenset(), *, mend: bool = False, fetch: Fetch = lambda digest: None
+    ) -> tuple[Damage, ...]:
+        """What no longer has the content that its digest says, what is missing of images that are needed (by
+        their manifests' digests), and tags that lead nowhere. Reads everything.
 
         With `mend` a layer is unpacked again from a blob that was kept, or from what `fetch` gives by digest;
         what can be had from nowhere is taken out of use, so that the next build makes it anew.
         """
         checker = Checker(self.root, self._blobs, self._layers, self._tags, self._steps, fetch)
-        return checker.run(mend=mend)
+        return checker.run(needed, mend=mend)

@@ -59,6 +59,15 @@ def kept() -> Kept:
     return Kept(frozenset(row.image["digest"] for row in rows), frozenset(layers))
 
 
+def to_be_whole() -> frozenset[str]:
+    """Images of which nothing may be missing: of what serves, and of releases that may run again. One whose
+    layers are lost was told of once."""
+    rows = [(app, row) for app, found in kept_of_all() for row in found]
+    return frozenset(
+        row.image["digest"] for app, row in rows if row.pk == app.serving_release_id or not row.image_gone
+    )
+
+
 def owned_layers() -> dict[Owner, Iterable[str]]:
     """Of each release that is kept, by (tenant, app, release)."""
     return {
@@ -162,7 +171,7 @@ def _numbers(report: PruneReport) -> dict[str, Any]:
 
 def check(*, mend: bool, actor: User | None) -> dict[str, Any]:
     """Apps that serve what is lost are built again in the name of who asked, if that person is still known."""
-    damage = engine.store().fsck(mend=mend)
+    damage = engine.store().fsck(to_be_whole(), mend=mend)
     lost = [one for one in damage if one.outcome == "removed"]
     return {
         "damage": [describe(one) for one in damage],

@@ -11,7 +11,7 @@ from tenants.apps.models import App
 from tenants.releases.models import Release
 
 _UNDER_WAY = (Release.Status.PENDING, Release.Status.STARTING)
-_LOOKED_AT = ("pk", "app_id", "version", "image", "status", "live_at", "build_id")
+_LOOKED_AT = ("pk", "app_id", "version", "image", "image_gone", "status", "live_at", "build_id")
 
 
 def kept_releases(app: App) -> list[Release]:

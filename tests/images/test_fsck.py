@@ -11,6 +11,7 @@ from paas.errors import HostProblem, NotFound
 from paas.images import Damage, Store, from_layout
 from paas.images.tags import names_of
 from paas.oci.digest import of_bytes
+from paas.oci.manifest import parse_manifest
 from tests.images.foreign import Foreign, layout, packed, unpacked, written
 from tests.images.test_load import our_image, saved
 from tests.images.test_store import ABSENT, KEY, OTHER_KEY, age, image, layer, objects
@@ -159,6 +160,33 @@ def test_a_damaged_document_is_named_with_its_image(store: Store, which: str) ->
     assert found.images == ((foreign.digest,) if which == "config" else ())
     loaded(store)
     assert store.is_complete(foreign.digest) and store.fsck() == ()
+
+
+def test_a_layer_that_is_missing_is_made_from_the_blob_that_was_kept(store: Store) -> None:
+    foreign = loaded(store)
+    diff_id = foreign.diff_ids[1]
+    store.layer_path(diff_id).rename(store.root / "lost+found")
+    found = only(store.fsck())
+    assert (found.kind, found.id, found.what) == ("layer", diff_id, "it is not there")
+    assert found.images == (foreign.digest,)
+    assert only(store.fsck(mend=True)).outcome == "rebuilt"
+    assert store.is_complete(foreign.digest) and store.fsck({foreign.digest}) == ()
+
+
+def test_what_an_image_that_is_needed_lacks_is_found(store: Store) -> None:
+    lower = layer(store, "1")
+    digest = image(store, lower, layer(store, "2"))
+    config = parse_manifest(blob_path(store, digest).read_bytes()).config.digest
+    store.layer_path(lower).rename(store.root / "lost+found")
+    assert store.fsck() == ()  # nothing that anybody needs
+    found = only(store.fsck({digest}, mend=True))
+    assert (found.id, found.outcome, found.images) == (lower, "removed", (digest,))
+    assert layer(store, "1") == lower and store.fsck({digest}) == ()
+    for document in (config, digest):
+        blob_path(store, document).unlink()
+        found = only(store.fsck({digest}))
+        assert (found.kind, found.id, found.what) == ("blob", document, "it is not there")
+        assert found.images == (digest,)
 
 
 def test_facts_that_cannot_be_read_are_written_again(store: Store) -> None:

@@ -178,6 +178,7 @@ def test_only_an_administrator_may_ask(cast: Cast) -> None:
 # --- fsck
 def test_damage_is_told_with_the_releases_that_it_concerns(cast: Cast, store: Store) -> None:
     release = deploy(cast, store, cast.app, "base", "app")
+    Release.objects.exclude(pk=release.pk).delete()  # their images are in no store
     (store.layer_path(release.image["layers"][1]) / "file").write_text("bad")
     (found,) = done(ask(actor=cast.admin, kind="check")).report["damage"]
     assert found["id"] == release.image["layers"][1] and found["outcome"] == ""
@@ -187,7 +188,21 @@ def test_damage_is_told_with_the_releases_that_it_concerns(cast: Cast, store: St
     assert report["damage"] == [{**found, "outcome": "removed"}]
     release.refresh_from_db()
     assert release.image_gone
+    (still,) = done(ask(actor=cast.admin, kind="check")).report["damage"]  # it serves, and is not built yet
+    assert (still["id"], still["what"]) == (found["id"], "it is not there")
+    App.objects.update(serving_release_id="")
     assert done(ask(actor=cast.admin, kind="check")).report["damage"] == []
+
+
+def test_a_layer_that_is_missing_is_told_and_what_serves_it_is_built_again(cast: Cast, store: Store) -> None:
+    release = deploy(cast, store, cast.app, "base", "app")
+    Release.objects.exclude(pk=release.pk).delete()  # their images are in no store
+    lost = release.image["layers"][1]
+    store.layer_path(lost).rename(store.root / "lost+found")
+    (found,) = done(ask(actor=cast.admin, kind="check")).report["damage"]
+    assert (found["id"], found["what"]) == (lost, "it is not there")
+    report = done(ask(actor=cast.admin, kind="mend")).report
+    assert (report["lost"], report["building"]) == (1, [f"demo/shop v{release.version}"])
 
 
 # --- whose bytes

@@ -65,7 +65,8 @@ class Command(BaseCommand):
 
     def fsck(self, options: dict[str, Any]) -> None:
         fetch = from_layout(options["layout"]) if options["layout"] else lambda digest: None
-        found = [upkeep.describe(one) for one in engine.store().fsck(mend=options["mend"], fetch=fetch)]
+        damage = engine.store().fsck(upkeep.to_be_whole(), mend=options["mend"], fetch=fetch)
+        found = [upkeep.describe(one) for one in damage]
         for one in found:
             concerns = f"; concerns {', '.join(one['releases'])}" if one["releases"] else ""
             became = _OUTCOMES[one["outcome"]]
