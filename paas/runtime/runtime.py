@@ -251,7 +251,7 @@ class Runtime:
         """
         _, facts = self._known(container_id)
         upper = self._space(facts.tenant_id).scratch(container_id) / rootfs.UPPER
-        return upper, stubs.untouched(upper, facts.stubs)
+        return upper, stubs.untouched(upper, facts.stubs, facts.holders)
 
     @contextmanager
     def frozen(self, container_id: str) -> Iterator[None]:

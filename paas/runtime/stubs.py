@@ -50,13 +50,16 @@ def remove(upper: Path, stubs: Iterable[str], holders: Iterable[Holder] = ()) ->
         os.close(root)
 
 
-def untouched(upper: Path, stubs: Iterable[str]) -> tuple[str, ...]:
-    """Those that are still as the runtime made them ("srv/x"): empty, or with nothing but each other inside."""
+def untouched(upper: Path, stubs: Iterable[str], holders: Iterable[Holder] = ()) -> tuple[str, ...]:
+    """Those that are still as the runtime made them ("srv/x"): empty, or with nothing but each other inside. So
+    are folders that only hold them, and are otherwise as in the image."""
+    statuses = {holder[0]: holder[1:] for holder in holders}
     root = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     found: set[str] = set()
     try:
-        for stub in _deepest_first(stubs):
-            if _at(root, stub, partial(_holds_only, path=str(stub), known=found)):
+        for stub in _deepest_first((*stubs, *statuses)):
+            look = partial(_holds_only, path=str(stub), known=found, status=statuses.get(str(stub)))
+            if _at(root, stub, look):
                 found.add(str(stub))
     finally:
         os.close(root)
@@ -95,21 +98,29 @@ def _let_go(folder: int, name: str, *, status: tuple[int, int, int]) -> bool:
     """Remove a folder that says nothing but what the one below it says."""
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        found = os.fstat(fd)
-        is_the_same = (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == status
-        if is_the_same and _OPAQUE not in os.listxattr(fd):
+        if _is_as_below(fd, status):
             os.rmdir(name, dir_fd=folder)
     finally:
         os.close(fd)
     return True
 
 
-def _holds_only(folder: int, name: str, *, path: str, known: set[str]) -> bool:
+def _is_as_below(fd: int, status: tuple[int, int, int]) -> bool:
+    found = os.fstat(fd)
+    is_the_same = (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == status
+    return is_the_same and _OPAQUE not in os.listxattr(fd)
+
+
+def _holds_only(
+    folder: int, name: str, *, path: str, known: set[str], status: tuple[int, int, int] | None
+) -> bool:
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode):
         return stat.S_ISREG(found.st_mode) and found.st_size == 0
     inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
+        if status is not None and not _is_as_below(inside, status):
+            return False
         return all(f"{path}/{child}" in known for child in _names(inside))
     finally:
         os.close(inside)

@@ -181,7 +181,7 @@ def test_an_image_that_is_gone_is_an_answer_too(host: Host) -> None:
 
 def test_a_commit_is_one_more_layer_and_a_release(host: Host, tmp_path: Path) -> None:
     script = "mkdir /srv/new; echo kept > /srv/new/file; echo blue-secret >> /etc/passwd; sleep 60"
-    host.release.image = {**_image_of_busybox(host), "user": "0:0"}
+    host.release.image = {**_image_of_busybox(), "user": "0:0"}
     host.release.save()
     row = _running(host, script)
     made = commit(actor=host.cast.owner, app=host.cast.app, container=row)
@@ -222,10 +222,22 @@ def test_a_commit_of_what_ended_says_so(host: Host) -> None:
         commits.make_image(release)
 
 
-def _image_of_busybox(host: Host) -> dict[str, Any]:
+def test_a_container_that_changed_nothing_makes_no_commit(host: Host) -> None:
+    """What the runtime made is not its own: /etc/hosts, and that overlayfs copied /etc up for it."""
+    host.release.image = _image_of_busybox(without=("etc/hostname",))
+    host.release.save()
+    process = ProcessSpec(name="web", args=("/bin/sleep", "60"), memory_bytes=64 << 20)
+    row = start_process(host.cast.app, host.release, process, 1)
+    row.refresh_from_db()
+    release = commit(actor=host.cast.owner, app=host.cast.app, container=row)
+    with pytest.raises(StepFailed, match="files are those of its image"):
+        commits.make_image(release)
+
+
+def _image_of_busybox(without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The base layer as the store knows one, so that an image can be made on top of it."""
     store = engine.store()
-    info = store.commit_changeset(store.layer_path(BASE))
+    info = store.commit_changeset(store.layer_path(BASE), exclude=without)
     return to_json(store.put_image(ImageConfig().with_layer(info.diff_id, History("busybox"))))
 
 
