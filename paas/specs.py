@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 MIB = 1024 * 1024
 ID_RANGE_SIZE = 65_536
 BYTES_PER_INODE = 16_384  # of a tenant's disk, whatever mke2fs.conf says: 65,536 files for each GiB
+DEFAULT_PORT = 8000
 MOST_OF_A_TYPE = 50  # containers of one process type
 
 

@@ -19,6 +19,7 @@ from paas.builder.names import Names
 from paas.builder.plan import Plan
 from paas.builder.processes import formation, release_command
 from paas.builder.procfile import Procfile
+from paas.builder.runnable import runnable
 from paas.builder.sandbox import Sandbox, demand_wanted
 from paas.builder.tree import Tree
 from paas.errors import BadInput
@@ -70,6 +71,7 @@ def build(
         bases = Bases(store.shared, suite, lines.line, names, check=partial(demand_wanted, cancelled))
         plan = make_plan(inputs, tree, bases, lines)
         processes = formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
+        plan = runnable(plan, processes)
         execution = Execution(
             tree,
             tenant_id=tenant_id,

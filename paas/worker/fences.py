@@ -13,9 +13,9 @@ from django.conf import settings
 
 from paas.errors import BerthError
 from paas.network import Endpoint, address_of, service_address
-from paas.specs import MOST_OF_A_TYPE, Fence, Held, Service
+from paas.specs import DEFAULT_PORT, MOST_OF_A_TYPE, Fence, Held, Service
 from paas.worker import engine, lock
-from paas.worker.translate import DEFAULT_PORT, port_of, uid_base
+from paas.worker.translate import port_of, uid_base
 from tenants.accounts import observations
 from tenants.accounts.egress import destinations
 from tenants.accounts.models import Tenant

@@ -10,6 +10,7 @@ from django.conf import settings
 from paas.errors import HostProblem
 from paas.network import address_of, host_resolvers, resolv_conf
 from paas.specs import (
+    DEFAULT_PORT,
     ID_RANGE_SIZE,
     ContainerSpec,
     ImageSpec,
@@ -26,7 +27,6 @@ from tenants.containers.models import Container
 from tenants.releases import serial
 from tenants.releases.models import Release
 
-DEFAULT_PORT = 8000
 APP_PIDS = 256
 
 
