@@ -210,6 +210,11 @@ def _check(found: _Found) -> ImageConfig:
     config = parse_config(found.config)
     if config.os not in ("", "linux"):
         raise BadInput(f"it is an image for {shown(config.os)}", hint="choose one for linux")
+    if config.architecture not in ("", this_architecture()):
+        raise BadInput(
+            f"it is an image for {shown(config.architecture)}, and this machine is {this_architecture()}",
+            hint=f"build it for linux/{this_architecture()}",
+        )
     if len(config.diff_ids) != len(found.manifest.layers):
         raise BadInput(
             f"its config names {len(config.diff_ids)} layers, its manifest {len(found.manifest.layers)}"

@@ -285,6 +285,7 @@ HOSTILE: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
     "no layers": (lambda: layout(Foreign(layers=())), "has no layers"),
     "layer elsewhere": (lambda: layout(Foreign(media_type="x.foreign.tar.gzip")), "which cannot be unpacked"),
     "for Windows": (lambda: _config(os="windows"), "an image for windows"),
+    "for another machine": (lambda: _config(architecture="s390x"), "an image for s390x, and this machine is"),
     "a list of parts": (lambda: _listed(descriptor("example.sbom", Foreign().document)), "is no image"),
     "path": (lambda: layout(Foreign(plain=[foreign.gnu_tar({"../evil": b"x"})])), "points outside the layer"),
     "device": (_device, "'disk' is a device"),
