@@ -24,6 +24,7 @@ from paas.worker.translate import process_container
 from tenants.apps.models import App
 from tenants.containers import observations
 from tenants.containers.models import Container
+from tenants.containers.selectors import RELEASE
 from tenants.releases import serial
 from tenants.releases.models import Release
 
@@ -102,7 +103,7 @@ def _until_ended(row: Container, log: Callable[[bytes], None], cancelled: Callab
 
 def run_command(app: App, release: Release) -> None:
     """The release command, before any container of the release starts; StepFailed if it fails."""
-    wanted = process(release, "release", release.release_command)
+    wanted = process(release, RELEASE, release.release_command)
     row = observations.new_container(
         app=app,
         release=release,

@@ -112,12 +112,15 @@ def wait_until_ready(app: App, release: Release, rows: Sequence[Container]) -> N
                 waiting.remove(row)
             elif time.monotonic() - began > check.timeout:
                 launch.take_down(row, reason=f"not ready within {check.timeout:g} s: {seen}")
-                raise StepFailed(
-                    f"{row} was not ready within {check.timeout:g} s: {seen}",
-                    hint="listen on 0.0.0.0 and the port in $PORT, or set [health] in berth.toml",
-                )
+                raise StepFailed(f"{row} was not ready within {check.timeout:g} s: {seen}", hint=_hint(check))
         if waiting:
             _pause(waiting, release, pause(time.monotonic() - began, check))
+
+
+def _hint(check: HealthCheck) -> str:
+    if check.command or check.path:
+        return "read its log for why the check fails, or give it longer: [health] timeout in berth.toml"
+    return "listen on 0.0.0.0 and the port in $PORT, or set [health] in berth.toml"
 
 
 def _pause(waiting: Sequence[Container], release: Release, seconds: float) -> None:

@@ -20,7 +20,7 @@ from paas.log_places import Piece, read_end, read_on
 from tenants.apps.models import App
 from tenants.containers.logs import AppLine, shown
 from tenants.containers.models import Container
-from tenants.containers.selectors import LIVE, containers_to_read
+from tenants.containers.selectors import LIVE, containers_to_read, logged
 
 # A container's end is written down a little after it. Those that ended longer ago and were read are forgotten.
 REMEMBERED = timedelta(minutes=2)
@@ -110,8 +110,7 @@ class Following:
 
     def _rows(self) -> list[Container]:
         """Live ones, and those that ended meanwhile, also if they lived between two looks."""
-        rows = self.app.containers.filter(kind=Container.Kind.PROCESS)
-        rows = rows.filter(Q(status__in=LIVE) | Q(stopped_at__gte=self.since))
+        rows = logged(self.app).filter(Q(status__in=LIVE) | Q(stopped_at__gte=self.since))
         if self.process:
             rows = rows.filter(process_type=self.process)
         return list(rows.order_by("-created_at")[:MOST_ROWS])

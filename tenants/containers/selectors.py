@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from paas.errors import NotFound
 from tenants.apps.models import App
 from tenants.containers.models import Container
 
+RELEASE = "release"  # the process type of a release command
 LIVE = (
     Container.Status.CREATING,
     Container.Status.CREATED,
@@ -34,8 +35,16 @@ def container_for(app: App, container_id: str) -> Container:
 
 
 def containers_to_read(app: App) -> list[Container]:
-    """Whose logs tell of the app now: the live ones, or else the last that ended."""
-    return list(live_containers(app)) or list(past_containers(app, 1))
+    """Whose logs tell of the app now: the live ones, or else the last that ended, and their release commands."""
+    rows = list(live_containers(app)) or list(past_containers(app, 1))
+    begun_with = Q(release__in={row.release_id for row in rows}) | Q(status__in=LIVE)
+    return [*rows, *logged(app).filter(begun_with, kind=Container.Kind.COMMAND)]
+
+
+def logged(app: App) -> QuerySet[Container]:
+    """Those whose output is the app's log. That of one-off commands is read with them."""
+    is_release_command = Q(kind=Container.Kind.COMMAND, process_type=RELEASE, run=None)
+    return app.containers.filter(Q(kind=Container.Kind.PROCESS) | is_release_command).select_related("release")
 
 
 def serving_containers() -> QuerySet[Container]:

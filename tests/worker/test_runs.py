@@ -11,6 +11,8 @@ from paas.errors import Conflict, StepFailed
 from paas.worker import commands, engine, launch, runs
 from paas.worker.sweep import due_runs, forgotten_runs
 from tenants.containers import observations as containers
+from tenants.containers.following import Following
+from tenants.containers.logs import read_app_log
 from tenants.containers.models import Container
 from tenants.runs import observations
 from tenants.runs.actions import cancel_run, start_run
@@ -196,6 +198,21 @@ def test_a_release_command_goes_the_same_way(host: Host) -> None:
     host.release.release_command = ["true"]
     commands.run_command(host.cast.app, host.release)
     assert host.is_clean()
+
+
+def test_what_a_release_command_prints_is_in_the_apps_log(host: Host) -> None:
+    app, release = host.cast.app, host.release
+    process = containers.new_container(
+        app=app, release=release, build=None, kind=Container.Kind.PROCESS, process_type="web", index=1,
+        memory_limit=MIB,
+    )  # fmt: skip
+    follower, _ = Following.begin(app, "", 10)
+    release.release_command = ["echo", "made tables"]
+    commands.run_command(app, release)
+    told = [("release.1", "made tables")]
+    assert [(line.container, line.text) for line in follower.read()[0]] == told
+    assert [(line.container, line.text) for line in read_app_log(app, 10)] == told
+    process.delete()
 
 
 def test_a_release_command_has_a_time_limit(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
