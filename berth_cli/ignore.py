@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from pathspec import GitIgnoreSpec
 
 ALWAYS_OUT = frozenset({".git", ".berth"})
-# As with Docker, the files that steer the build come along even when they are ignored.
-ALWAYS_IN = frozenset({"Dockerfile", ".dockerignore", "berth.toml"})
+CONFIG, DOCKERFILE, DOCKERIGNORE = "berth.toml", "Dockerfile", ".dockerignore"
+# What may name another Dockerfile, and a folder that it sees: the server reads these.
+OTHERS = ("heroku.yml", "captain-definition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,25 @@ class Rules:
         return self.spec.check_file(name).include
 
 
-def files(root: Path) -> Iterator[PurePosixPath]:
-    """Files and links below `root`, sorted, relative to it. Sockets, devices and pipes are left out."""
-    docker = _docker_rules(root)
-    yield from _walk(root, PurePosixPath(), (), docker)
+@dataclass(frozen=True, slots=True)
+class Docker:
+    """As with Docker, the files that steer the build come along even when they are ignored (`wanted`)."""
+
+    ignored: GitIgnoreSpec | None
+    wanted: frozenset[str]
+
+    def ignores(self, path: PurePosixPath) -> bool:
+        return self.ignored is not None and self.ignored.match_file(str(path))
+
+
+def entries(root: Path) -> Iterator[PurePosixPath]:
+    """Files, links and folders below `root`, sorted, relative to it; a folder comes before what is in it, and not
+    if all of that is ignored. Sockets, devices and pipes are left out."""
+    yield from _walk(root, PurePosixPath(), (), _docker(root))
 
 
 def _walk(
-    root: Path, folder: PurePosixPath, above: tuple[Rules, ...], docker: GitIgnoreSpec | None
+    root: Path, folder: PurePosixPath, above: tuple[Rules, ...], docker: Docker
 ) -> Iterator[PurePosixPath]:
     rules = (*above, *_rules_in(root, folder))
     for entry in sorted((root / folder).iterdir()):
@@ -46,15 +59,28 @@ def _walk(
         if stat.S_ISDIR(mode):
             # .dockerignore's `!` can bring back what is below an ignored folder, .gitignore's cannot.
             if not _git_ignores(path, rules, is_folder=True):
-                yield from _walk(root, path, rules, docker)
+                yield from _folder(root, path, rules, docker)
         elif (stat.S_ISREG(mode) or stat.S_ISLNK(mode)) and (
-            str(path) in ALWAYS_IN or not _ignored(path, rules, docker)
+            str(path) in docker.wanted or not _ignored(path, rules, docker)
         ):
             yield path
 
 
-def _ignored(path: PurePosixPath, rules: tuple[Rules, ...], docker: GitIgnoreSpec | None) -> bool:
-    return _git_ignores(path, rules, is_folder=False) or (docker is not None and docker.match_file(str(path)))
+def _folder(
+    root: Path, folder: PurePosixPath, rules: tuple[Rules, ...], docker: Docker
+) -> Iterator[PurePosixPath]:
+    inside = _walk(root, folder, rules, docker)
+    first = next(inside, None)
+    if first is not None:
+        yield folder
+        yield first
+        yield from inside
+    elif not any((root / folder).iterdir()) and not docker.ignores(folder):
+        yield folder
+
+
+def _ignored(path: PurePosixPath, rules: tuple[Rules, ...], docker: Docker) -> bool:
+    return _git_ignores(path, rules, is_folder=False) or docker.ignores(path)
 
 
 def _git_ignores(path: PurePosixPath, rules: tuple[Rules, ...], *, is_folder: bool) -> bool:
@@ -68,10 +94,26 @@ def _rules_in(root: Path, folder: PurePosixPath) -> tuple[Rules, ...]:
     return (Rules(folder, GitIgnoreSpec.from_lines(lines)),) if lines else ()
 
 
-def _docker_rules(root: Path) -> GitIgnoreSpec | None:
-    """Docker's patterns all start from the root, so each is anchored there."""
-    patterns = [_anchored(line.strip()) for line in _lines(root / ".dockerignore")]
-    return GitIgnoreSpec.from_lines([p for p in patterns if p]) if any(patterns) else None
+def _docker(root: Path) -> Docker:
+    """Docker's patterns all start from the root, so each is anchored there. Where it is not certain here which
+    Dockerfile counts, the server alone leaves out what is ignored."""
+    named = _dockerfile(root)
+    wanted = frozenset({named or DOCKERFILE, DOCKERFILE, DOCKERIGNORE, CONFIG})
+    if not named and any((root / name).exists() for name in OTHERS):
+        return Docker(None, wanted)
+    own = f"{named or DOCKERFILE}{DOCKERIGNORE}"  # takes the place of the root's
+    lines = _lines(root / own) if (root / own).exists() else _lines(root / DOCKERIGNORE)
+    patterns = [pattern for line in lines if (pattern := _anchored(line.strip()))]
+    return Docker(GitIgnoreSpec.from_lines(patterns) if patterns else None, wanted | {own})
+
+
+def _dockerfile(root: Path) -> str:
+    """What berth.toml names; "" where it names none, or cannot be read: the server says what is wrong with it."""
+    try:
+        named = tomllib.loads("\n".join(_lines(root / CONFIG)))["build"]["dockerfile"]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+        return ""
+    return os.path.normpath(named) if isinstance(named, str) and named else ""
 
 
 def _anchored(line: str) -> str:

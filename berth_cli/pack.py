@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from berth_cli.errors import CliError
-from berth_cli.ignore import files
+from berth_cli.ignore import entries
 
 CHUNK = 256 * 1024
 LEVEL = 6  # 9 takes twice the time for a hundredth less
@@ -33,9 +33,8 @@ def pack(root: Path, out: BinaryIO) -> Packed:
         gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0, compresslevel=LEVEL) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for path in files(root):
-            _add(archive, root / path, str(path))
-            count += 1
+        for path in entries(root):
+            count += _add(archive, root / path, str(path))
     if count == 0:
         raise CliError(f"{root} has no files to deploy", "Look at .gitignore and .dockerignore.")
     size = out.tell()
@@ -47,10 +46,15 @@ def pack(root: Path, out: BinaryIO) -> Packed:
     return Packed(count, size, f"sha256:{digest.hexdigest()}")
 
 
-def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
-    """By its name, rights and time alone; a second name of a file is a file of its own."""
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> int:
+    """By its name, rights and time alone; a second name of a file is a file of its own. How many files it is: a
+    folder is none, and its time is left out, which changes with whatever comes and goes in it."""
     found, info = path.lstat(), tarfile.TarInfo(name)
     info.mode, info.mtime = stat.S_IMODE(found.st_mode), int(found.st_mtime)
+    if stat.S_ISDIR(found.st_mode):
+        info.type, info.mtime = tarfile.DIRTYPE, 0
+        archive.addfile(info)
+        return 0
     if stat.S_ISLNK(found.st_mode):
         info.type, info.linkname = tarfile.SYMTYPE, str(path.readlink())
         archive.addfile(info)
@@ -58,3 +62,4 @@ def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
         info.size = found.st_size
         with path.open("rb") as file:
             archive.addfile(info, file)
+    return 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from berth_cli.errors import CliError
-from berth_cli.ignore import files
+from berth_cli.ignore import entries
 from berth_cli.output import inert
 from berth_cli.pack import pack
 
@@ -26,7 +26,7 @@ def tree(root: Path, **content: str) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    return [str(path) for path in files(root)]
+    return [str(path) for path in entries(root) if (root / path).is_symlink() or not (root / path).is_dir()]
 
 
 def test_git_and_the_link_file_never_go_along(tmp_path: Path) -> None:
@@ -95,6 +95,51 @@ def test_dockerignore_starts_from_the_root_and_can_bring_back(tmp_path: Path) ->
         xDOTbak="",
     )
     assert names(tmp_path) == [".dockerignore", "Dockerfile", "docs/keep.md", "lib/docs/b.md", "lib/secret"]
+
+
+def test_the_dockerfile_that_berth_toml_names_comes_along_and_its_own_file_says_what_is_ignored(
+    tmp_path: Path,
+) -> None:
+    tree(
+        tmp_path,
+        berthDOTtoml='[build]\ndockerfile = "./ops/Prod.Dockerfile"\n',
+        DOTdockerignore="a*\n",
+        **{"ops__Prod.Dockerfile": "FROM x", "ops__other": "", "a1": "", "b1": ""},
+    )
+    assert names(tmp_path) == [".dockerignore", "b1", "berth.toml", "ops/Prod.Dockerfile", "ops/other"]
+    (tmp_path / "ops/Prod.Dockerfile.dockerignore").write_text("b*\nops\n")
+    wanted = ["ops/Prod.Dockerfile", "ops/Prod.Dockerfile.dockerignore"]
+    assert names(tmp_path) == [".dockerignore", "a1", "berth.toml", *wanted]
+
+
+@pytest.mark.parametrize("name", ["heroku.yml", "captain-definition"])
+def test_where_another_file_may_name_the_dockerfile_the_server_leaves_out(tmp_path: Path, name: str) -> None:
+    tree(tmp_path, DOTdockerignore="*\n", a="", **{name.replace(".", "DOT"): ""})
+    assert names(tmp_path) == sorted([".dockerignore", "a", name])
+
+
+@pytest.mark.parametrize(
+    "text", ["[build", "build = 1", "[build]\ndockerfile = 2\n", '[build]\ndockerfile = ""']
+)
+def test_a_berth_toml_that_is_wrong_is_the_servers_to_refuse(tmp_path: Path, text: str) -> None:
+    tree(tmp_path, DOTdockerignore="Dockerfile\nberth.toml\n", Dockerfile="", berthDOTtoml=text)
+    assert names(tmp_path) == [".dockerignore", "Dockerfile", "berth.toml"]
+
+
+def test_folders_keep_their_rights_and_empty_ones_come_along(tmp_path: Path) -> None:
+    tree(tmp_path, DOTgitignore="*.pyc\n", DOTdockerignore="out\n", lib__DOTkeep="", lib__cache__xDOTpyc="")
+    for folder in ("logs/deep", "out/empty"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "lib").chmod(0o750)
+    out = io.BytesIO()
+    assert pack(tmp_path, out).files == 3
+    with tarfile.open(fileobj=out) as archive:
+        folders = {m.name: (oct(m.mode), m.mtime) for m in archive.getmembers() if m.isdir()}
+    assert set(folders) == {"lib", "logs", "logs/deep"} and folders["lib"] == ("0o750", 0)
+    (tmp_path / "logs/new.pyc").touch()  # another time of the folder, and nothing of it goes along
+    again = io.BytesIO()
+    pack(tmp_path, again)
+    assert again.getvalue() == out.getvalue()
 
 
 def test_links_stay_links_and_devices_stay_behind(tmp_path: Path) -> None:
