@@ -55,7 +55,7 @@ class Deployer:
         this process. The build, as the API tells of it."""
         with tempfile.TemporaryFile() as archive:
             packed = pack(folder, archive)
-            build = build_known(self.client, self.target, packed)
+            build = build_known(self.client, self.target, packed.archive)
             if build is None:
                 sent = self.client.send(
                     "POST",

@@ -11,19 +11,21 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from berth_cli import follow, output
+from berth_cli.archive import CHUNK, Archive, opened
 from berth_cli.client import Client
 from berth_cli.errors import CliError, NotHere
 from berth_cli.options import AppName, Json, NoWait, connect, connect_to
-from berth_cli.pack import Packed, pack
+from berth_cli.pack import pack
 from berth_cli.target import Target, find
 
 builds = typer.Typer(help="Builds of an app.", no_args_is_help=True)
-CHUNK = 256 * 1024
 ASK_FROM = 1024 * 1024  # bytes of an archive
 
 
 def deploy(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The app's folder")] = Path(),
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The app's folder, or an archive of it or of its image")
+    ] = Path(),
     app: AppName = None,
     image: Annotated[
         str | None, typer.Option(help="An image in a registry instead: registry.example/shop:v1")
@@ -31,13 +33,16 @@ def deploy(
     json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
-    """Pack a folder, build it, and wait until it is live. .gitignore and .dockerignore are honoured."""
+    """Pack a folder, build it, and wait until it is live. .gitignore and .dockerignore are honoured.
+
+    An archive (.tar.gz, .tar, .zip) is sent as it is; one of an image, as docker save writes it, is not built.
+    """
     client = connect()
-    target = find(client, app, path)
+    target = find(client, app, path if path.is_dir() else None)
     if image is not None:
         build = client.post(target.path("deploys/image"), {"image": image})
     else:
-        build = _pack_and_upload(client, target, path)
+        build = _send(client, target, path)
     if no_wait:
         _tell(json, {"build": build}, _begun(build))
         return
@@ -56,24 +61,32 @@ def _nothing_to_do(build: dict[str, Any]) -> str:
     return f"Nothing changed: v{build['serving']} serves just this already. To start it anew: berth restart"
 
 
-def _pack_and_upload(client: Client, target: Target, path: Path) -> dict[str, Any]:
-    with tempfile.TemporaryFile() as archive:
-        packed = pack(path, archive)
-        output.note(f"Packed {packed.files} files of {path.resolve()} ({packed.size:,} bytes).")
-        known = build_known(client, target, packed)
-        if known is not None:
-            output.note("The server has them already: they are not sent.")
-            return known
-        return _upload(client, target, path, archive, packed)
+def _send(client: Client, target: Target, path: Path) -> dict[str, Any]:
+    """A folder is packed first."""
+    if path.is_file():
+        with opened(path) as (file, archive):
+            return _build(client, target, path, file, archive)
+    with tempfile.TemporaryFile() as file:
+        packed = pack(path, file)
+        output.note(f"Packed {packed.files} files of {path.resolve()} ({packed.archive.size:,} bytes).")
+        return _build(client, target, path, file, packed.archive)
 
 
-def build_known(client: Client, target: Target, packed: Packed) -> dict[str, Any] | None:
+def _build(client: Client, target: Target, path: Path, file: BinaryIO, archive: Archive) -> dict[str, Any]:
+    known = build_known(client, target, archive)
+    if known is not None:
+        output.note("The server has this already: it is not sent.")
+        return known
+    return _upload(client, target, path, file, archive)
+
+
+def build_known(client: Client, target: Target, archive: Archive) -> dict[str, Any] | None:
     """A build of the archive that the server has of a deploy before; None where it has to be sent, or is sent
     as soon as asked for: the server knows it by itself then."""
-    if packed.size < ASK_FROM:
+    if archive.size < ASK_FROM:
         return None
     try:
-        build: dict[str, Any] = client.post(target.path("deploys/source"), {"digest": packed.digest})
+        build: dict[str, Any] = client.post(target.path("deploys/source"), {"digest": archive.digest})
     except NotHere:
         return None
     return build
@@ -129,13 +142,13 @@ def _newest(client: Client, target: Target) -> str:
     return str(found[0]["id"])
 
 
-def _upload(client: Client, target: Target, path: Path, archive: BinaryIO, packed: Packed) -> dict[str, Any]:
+def _upload(client: Client, target: Target, path: Path, file: BinaryIO, archive: Archive) -> dict[str, Any]:
     columns = (TextColumn("Uploading"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=output.err, transient=True) as progress:
-        task = progress.add_task("upload", total=packed.size)
+        task = progress.add_task("upload", total=archive.size)
 
         def chunks() -> Iterator[bytes]:
-            while chunk := archive.read(CHUNK):
+            while chunk := file.read(CHUNK):
                 yield chunk
                 progress.advance(task, len(chunk))
 
@@ -144,7 +157,7 @@ def _upload(client: Client, target: Target, path: Path, archive: BinaryIO, packe
             target.path("deploys"),
             params={"name": path.resolve().name},
             content=chunks(),
-            headers={"Content-Type": "application/gzip", "Content-Length": str(packed.size)},
+            headers={"Content-Type": archive.media_type, "Content-Length": str(archive.size)},
         )
     build: dict[str, Any] = response.json()
     return build

@@ -174,7 +174,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
 def test_what_cannot_be_packed_says_why(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="no files to deploy"):
         pack(tmp_path, io.BytesIO())
-    with pytest.raises(CliError, match="not a folder"):
+    with pytest.raises(CliError, match="neither a folder nor a file"):
         pack(tmp_path / "none", io.BytesIO())
 
 
