@@ -38,17 +38,17 @@ def density(
         LOAD if load else MEMORY, [(*_name(row), *(_load(row) if load else _memory(row))) for row in rows]
     )
     output.note(
-        f"Promised {output.mib(found['reserved'])} of {output.mib(found['memory'])} "
-        f"({found['overcommit']:.2f} times), {output.mib(found['available'])} can still be given. "
+        f"Promised {output.size(found['reserved'])} of {output.size(found['memory'])} "
+        f"({found['overcommit']:.2f} times), {output.size(found['available'])} can still be given. "
         f"{found['asleep']:,} of {found['containers']:,} containers sleep, "
-        f"which saves {output.mib(found['saved'])}. "
+        f"which saves {output.size(found['saved'])}. "
         f"{found['fits']:,} more apps of {size} MiB fit, if {asleep}% of them sleep. "
-        f"As virtual machines of {machine} MiB those that run would take {output.mib(found['as_machines'])}."
+        f"As virtual machines of {machine} MiB those that run would take {output.size(found['as_machines'])}."
     )
     if found["disk"]:  # else not measured yet
         output.note(
-            f"All tenants' disks may grow to {output.gib(found['disk_promised'])} of the machine's "
-            f"{output.gib(found['disk'])} ({found['disk_promised'] / found['disk']:.2f} times)."
+            f"All tenants' disks may grow to {output.size(found['disk_promised'])} of the machine's "
+            f"{output.size(found['disk'])} ({found['disk_promised'] / found['disk']:.2f} times)."
         )
 
 
@@ -59,16 +59,16 @@ def _name(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _memory(row: dict[str, Any]) -> tuple[str, ...]:
     return (
-        output.mib(row["used"]),
-        output.mib(row["reserved"]),
-        "-" if row["unshared"] is None else output.mib(row["unshared"]),
-        output.mib(row["swap"]),
-        output.mib(row["advice"]) if row["advice"] else "-",
+        output.size(row["used"]),
+        output.size(row["reserved"]),
+        "-" if row["unshared"] is None else output.size(row["unshared"]),
+        output.size(row["swap"]),
+        output.exact(row["advice"]) if row["advice"] else "-",
     )
 
 
 def _load(row: dict[str, Any]) -> tuple[str, ...]:
-    disk = "-" if row["io_bytes"] is None else f"{row['io_bytes'] / 1024:.0f} KiB/s"
+    disk = "-" if row["io_bytes"] is None else f"{output.size(row['io_bytes'])}/s"
     return f"{row['cpu_millis'] / 1000:.2f}", disk, _waits(row)
 
 

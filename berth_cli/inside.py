@@ -76,7 +76,7 @@ def image(
         output.table(("KIND", "PACKAGE", "VERSION", "PLACE"), rows)
     else:
         layers = [
-            (y["diff_id"][7:19], output.mib(y["size"]), y["files"], y["others"], y["instruction"][:80])
+            (y["diff_id"][7:19], output.size(y["size"]), y["files"], y["others"], y["instruction"][:80])
             for y in reversed(found["answer"]["layers"])
         ]
         output.table(("LAYER", "SIZE", "FILES", "OTHER APPS", "MADE BY"), layers)

@@ -51,15 +51,15 @@ def _change(method: str, process: str, app: str | None, machine: bool, json: boo
     if json:
         output.as_json(size)
         return
-    instead = f" instead of {output.mib(size['asked'])}" if size["limit"] != size["asked"] else ""
-    output.line(f"{size['process']} may have {output.mib(size['limit'])}{instead}. Nothing is restarted.")
+    instead = f" instead of {output.exact(size['asked'])}" if size["limit"] != size["asked"] else ""
+    output.line(f"{size['process']} may have {output.exact(size['limit'])}{instead}. Nothing is restarted.")
 
 
 def _row(size: dict[str, Any]) -> tuple[str, ...]:
     return (
         size["process"],
-        output.mib(size["limit"]),
-        output.mib(size["asked"]),
-        output.mib(size["needed"]) if size["needed"] else "-",
-        output.mib(size["advice"]) if size["advice"] else "-",
+        output.exact(size["limit"]),
+        output.exact(size["asked"]),
+        output.size(size["needed"]) if size["needed"] else "-",
+        output.exact(size["advice"]) if size["advice"] else "-",
     )

@@ -52,12 +52,20 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     out.print(shown)
 
 
-def mib(count: int) -> str:
-    return f"{count / 1048576:.0f} MiB"
+def size(count: int) -> str:
+    """What was measured, in the words of the dashboard: 512 MiB, 1.5 GiB."""
+    for unit, of in (("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20)):
+        if count < of << 10:
+            return f"{count / of:.0f} {unit}"
+    return f"{count / (1 << 30):.1f} GiB".replace(".0 ", " ")
 
 
-def gib(count: int) -> str:
-    return f"{count / 1073741824:.1f} GiB"
+def exact(count: int) -> str:
+    """What somebody chose, in the largest unit of which it is a whole number: 2 GiB, 1100 MiB."""
+    for unit, of in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count and count % of == 0:
+            return f"{count // of} {unit}"
+    return f"{count} B"
 
 
 def when(timestamp: str | None) -> str:

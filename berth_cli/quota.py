@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -66,16 +67,16 @@ def _show(found: dict[str, Any], json: bool) -> None:
 def _row(limit: dict[str, Any]) -> tuple[str, ...]:
     unit = limit["unit"]
     effective = _amount(limit["effective"], unit) if limit["known"] else "-"
-    used = "-" if limit["used"] is None else _amount(limit["used"], unit)
+    used = "-" if limit["used"] is None else _amount(limit["used"], unit, output.size)
     return limit["name"], _amount(limit["asked"], unit), effective, used, limit["why"]
 
 
-def _amount(value: int | None, unit: str) -> str:
+def _amount(value: int | None, unit: str, of_bytes: Callable[[int], str] = output.exact) -> str:
     if unit == "idle seconds":
         return "default" if value is None else f"{value:,} s" if value else "never"
     if value is None:
         return "no limit"
     if unit == "cpu":
         return f"{value / 1000:g} cores"
-    text = output.mib(value) if unit.startswith("bytes") else f"{value:,}"
+    text = of_bytes(value) if unit.startswith("bytes") else f"{value:,}"
     return f"{text}/s" if unit.endswith("a second") else text

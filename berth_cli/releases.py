@@ -95,7 +95,7 @@ def ps(app: AppName = None, json: Json = False) -> None:
             f"{c['process']}.{c['index']}",
             _state(c),
             f"v{c['version']}" if c["version"] else "",
-            f"{output.mib(c['memory_bytes'])} of {_limit(c)}",
+            f"{output.size(c['memory_bytes'])} of {_limit(c)}",
             f"{c['cpu_millis'] / 10:.0f} %",
             c["reason"],
         )
@@ -113,7 +113,9 @@ def _state(container: dict[str, Any]) -> str:
 def _limit(container: dict[str, Any]) -> str:
     """In force, and what its release asks for, if that is another."""
     limit, asked = container["memory_limit"], container["memory_asked"]
-    return output.mib(limit) if asked in (None, limit) else f"{output.mib(limit)} (was {output.mib(asked)})"
+    return (
+        output.exact(limit) if asked in (None, limit) else f"{output.exact(limit)} (was {output.exact(asked)})"
+    )
 
 
 def logs(

@@ -24,6 +24,7 @@ OUTCOMES = {
     "fetched": "mended, from elsewhere",
     "removed": "lost: taken out of use",
 }
+SPARED = "What was made within the last two hours is spared (less of it where the disk is almost full)."
 SHARES = ("IMAGES", "SHARED", "NOBODY ELSE HAS")
 
 
@@ -35,11 +36,12 @@ def show(json: Json = False) -> None:
         output.as_json(found)
         return
     output.line(
-        f"{found['layers']} layers, {output.mib(found['layer_bytes'])} "
-        f"({output.mib(found['unshared_bytes'])} if nothing were shared); "
-        f"{found['blobs']} blobs, {output.mib(found['blob_bytes'])}"
+        f"{found['layers']} layers, {output.size(found['layer_bytes'])} "
+        f"({output.size(found['unshared_bytes'])} if nothing were shared); "
+        f"{found['blobs']} blobs, {output.size(found['blob_bytes'])}"
     )
     output.table(("TENANT", *SHARES), [_shares(tenant) for tenant in found["tenants"]])
+    _note_when(found)
 
 
 @store.command("app")
@@ -51,11 +53,21 @@ def show_app(app: AppName = None, json: Json = False) -> None:
         output.as_json(found)
         return
     output.table(("OWNER", *SHARES), [_shares(owner) for owner in (found, *found["releases"])])
+    _note_when(found)
 
 
 def _shares(owner: dict[str, Any]) -> tuple[str, str, str, str]:
     size, unique = owner["bytes"], owner["unique_bytes"]
-    return owner["name"], output.mib(size), output.mib(size - unique), output.mib(unique)
+    if size is None:
+        return owner["name"], "not measured yet", "", ""
+    return owner["name"], output.size(size), output.size(size - unique), output.size(unique)
+
+
+def _note_when(found: dict[str, Any]) -> None:
+    if found["seen_at"]:
+        output.note(f"As of {output.when(found['seen_at'])} UTC; it is measured every few minutes.")
+    else:
+        output.note("Nothing has been measured yet: figures appear within minutes of the agent's start.")
 
 
 @store.command("prune")
@@ -68,7 +80,7 @@ def prune(
     client = connect()
     told = _done(client, "look")
     if not json or not dry_run:
-        output.note(f"A prune would free {_freed(told['report'])}.")
+        output.note(f"A prune would free {_freed(told['report'])}. {SPARED}")
     if not dry_run:
         if not yes and not typer.confirm("Prune?", err=True):
             raise CliError("nothing was pruned")
@@ -87,10 +99,14 @@ def check(
     json: Json = False,
 ) -> None:
     """Read everything and look for damage. Exit status 1 where some is not mended, or could not be."""
-    told = _done(connect(), "mend" if mend else "check")
+    client = connect()
+    told = _done(client, "mend" if mend else "check")
     damage = told["report"]["damage"]
     if json:
         output.as_json(told)
+    elif not damage:
+        read = client.get("machine/store")
+        output.line(f"No damage: {read['layers']:,} layers and {read['blobs']:,} blobs read.")
     else:
         rows = [
             (d["kind"], d["id"][:19], d["what"], OUTCOMES[d["outcome"]], ", ".join(d["releases"]))
@@ -129,8 +145,8 @@ def _done(client: Client, kind: str) -> dict[str, Any]:
 
 def _freed(report: dict[str, Any]) -> str:
     return (
-        f"{output.mib(report['bytes'])}: {report['layers']} layers ({output.mib(report['layer_bytes'])}), "
-        f"{report['blobs']} blobs ({output.mib(report['blob_bytes'])}), "
-        f"{report['abandoned']} left by interrupted work ({output.mib(report['abandoned_bytes'])}), "
+        f"{output.size(report['bytes'])}: {report['layers']} layers ({output.size(report['layer_bytes'])}), "
+        f"{report['blobs']} blobs ({output.size(report['blob_bytes'])}), "
+        f"{report['abandoned']} left by interrupted work ({output.size(report['abandoned_bytes'])}), "
         f"{report['steps']} build steps"
     )

@@ -32,7 +32,7 @@ def list_volumes(context: typer.Context, app: AppName = None, json: Json = False
 def _row(volume: dict[str, Any]) -> tuple[str, str, str]:
     size = volume["size_bytes"]
     place = volume["path"] if volume["mounted"] else f"not by the present release (was {volume['path']})"
-    return volume["name"], "not counted yet" if size is None else output.mib(size), place
+    return volume["name"], "not counted yet" if size is None else output.size(size), place
 
 
 def names(client: Client, target: Target) -> str:

@@ -12,20 +12,27 @@ from tenants.apps.access import app_for
 from tenants.schemas import ERRORS, Input, Limit
 from tenants.store import actions, selectors
 from tenants.store.access import upkeep_for
-from tenants.store.models import Upkeep
+from tenants.store.models import Upkeep, Use
 
 router = Router(tags=["image store"])
 
 
 class UseOut(Schema):
-    """Bytes of content. `unique_bytes` is what nobody else has."""
+    """Bytes of content; `unique_bytes` is what nobody else has. Null of what is newer than `seen_at`."""
 
     name: str
-    bytes: int
-    unique_bytes: int
+    bytes: int | None
+    unique_bytes: int | None
+
+    @staticmethod
+    def of(name: str, use: Use | None) -> UseOut:
+        return UseOut(
+            name=name, bytes=use.bytes if use else None, unique_bytes=use.unique_bytes if use else None
+        )
 
 
 class AppUseOut(UseOut):
+    seen_at: datetime | None
     releases: list[UseOut]
 
 
@@ -76,10 +83,7 @@ def store(request: HttpRequest) -> object:
     return StoreOut(
         **{name: getattr(size, name, 0) for name in names},
         seen_at=size.seen_at if size else None,
-        tenants=[
-            UseOut(name=tenant.slug, bytes=use.bytes, unique_bytes=use.unique_bytes)
-            for tenant, use in selectors.largest(200)
-        ],
+        tenants=[UseOut.of(tenant.slug, use) for tenant, use in selectors.largest(200)],
     )
 
 
@@ -108,11 +112,9 @@ def one(request: HttpRequest, upkeep: str) -> object:
 )
 def app_store(request: HttpRequest, tenant: str, app: str) -> object:
     found = app_for(person(request), tenant, app)
-    use = selectors.use_of(found)
-    rows = selectors.releases_of(found)
+    size = selectors.size()
     return AppUseOut(
-        name=str(found),
-        bytes=use.bytes if use else 0,
-        unique_bytes=use.unique_bytes if use else 0,
-        releases=[UseOut(name=f"v{v}", bytes=row.bytes, unique_bytes=row.unique_bytes) for v, row in rows],
+        **dict(UseOut.of(str(found), selectors.use_of(found))),
+        seen_at=size.seen_at if size else None,
+        releases=[UseOut.of(f"v{version}", use) for version, use in selectors.kept_of(found)],
     )

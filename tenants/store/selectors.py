@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
+from tenants.releases.kept import kept_releases
 from tenants.store.models import GOING, Size, Upkeep, Use
 
 
@@ -33,8 +34,14 @@ def use_of(app: App) -> Use | None:
     return Use.objects.filter(kind=Use.Kind.APP, owner_id=app.pk).first()
 
 
+def kept_of(app: App) -> list[tuple[int, Use | None]]:
+    """(version, use) of the releases whose images are kept, newest first; None until the worker has looked."""
+    unseen: dict[int, Use | None] = {release.version: None for release in kept_releases(app)}
+    return sorted((unseen | dict(releases_of(app))).items(), reverse=True)
+
+
 def releases_of(app: App) -> list[tuple[int, Use]]:
-    """(version, use) of the releases whose images are kept, newest first."""
+    """(version, use) of the releases whose images were kept when the worker looked, newest first."""
     versions = dict(app.releases.values_list("pk", "version"))
     rows = Use.objects.filter(kind=Use.Kind.RELEASE, owner_id__in=versions)
     return sorted(((versions[row.owner_id], row) for row in rows), key=lambda found: -found[0])

@@ -27,10 +27,11 @@ _ASKED = {
 @require_GET
 @signed_in
 def store(request: SignedInRequest) -> HttpResponse:
-    """The section by itself, for htmx and for a browser without it."""
+    """The section, for htmx and for a browser without it; `?alone` on its own page, which says its title."""
     admin(request.user)
     template = "store/panel.html" if request.htmx else "store/store.html"
-    return render(request, template, context())
+    alone = not request.htmx or "alone" in request.GET
+    return render(request, template, {**context(), "alone": alone})
 
 
 @require_POST

@@ -247,7 +247,7 @@ def test_ps_and_logs(berth: Berth, cast: Cast, folder: Path) -> None:
         "web.1",
         "ready",
         "v1",
-        *["0", "MiB", "of", "256", "MiB", "0", "%"],
+        *["0", "B", "of", "256", "MiB", "0", "%"],
     ]
     containers.fell_asleep(row, since=timezone.now(), used=0, left=0)
     assert berth.run("ps", cwd=folder).stdout.splitlines()[1].split()[1] == "asleep"

@@ -36,7 +36,7 @@ def test_the_ledger_in_a_terminal(berth: Berth, cast: Cast) -> None:
     assert done.stdout.splitlines()[1].split()[:4] == ["demo/shop", "web", "1", "1"], done.stderr
     assert "28 more apps of 100 MiB fit, if 0% of them sleep" in done.stderr
     promised = cast.tenant.disk_bytes + cast.other.disk_bytes
-    grown = f"may grow to {promised / GIB:.1f} GiB of the machine's 20.0 GiB ({promised / disk:.2f} times)"
+    grown = f"may grow to {promised / GIB:.0f} GiB of the machine's 20 GiB ({promised / disk:.2f} times)"
     assert grown in " ".join(done.stderr.split())
     assert json.loads(berth.run("density", "--json").stdout)["rows"][0]["tenant"] == "demo"
     assert "As virtual machines of 256 MiB those that run would take 416 MiB" in done.stderr

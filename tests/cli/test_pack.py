@@ -12,7 +12,7 @@ import pytest
 
 from berth_cli.errors import CliError
 from berth_cli.ignore import entries
-from berth_cli.output import inert
+from berth_cli.output import exact, inert, size
 from berth_cli.pack import pack
 
 
@@ -194,3 +194,19 @@ def test_what_cannot_be_packed_says_why(tmp_path: Path) -> None:
 )
 def test_text_from_apps_cannot_steer_the_terminal(text: str, shown: str) -> None:
     assert inert(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "measured", "chosen"),
+    [
+        (0, "0 B", "0 B"),
+        (1023, "1023 B", "1023 B"),
+        (6 << 10, "6 KiB", "6 KiB"),
+        (1100 << 20, "1.1 GiB", "1100 MiB"),
+        (1536 << 20, "1.5 GiB", "1536 MiB"),
+        (40 << 30, "40 GiB", "40 GiB"),
+        ((3 << 20) + 1, "3 MiB", "3145729 B"),
+    ],
+)
+def test_bytes_have_a_unit_that_suits_them(count: int, measured: str, chosen: str) -> None:
+    assert (size(count), exact(count)) == (measured, chosen)

@@ -69,7 +69,7 @@ def test_an_administrator_changes_a_quota(berth: Berth, cast: Cast) -> None:
     berth.sign_in(cast.admin)
     done = berth.run("quota", "set", "demo", "memory=1G", "cpu=1.5")
     rows = {line.split()[0]: line.split()[1:3] for line in done.stdout.splitlines()}
-    assert (rows["memory"], rows["cpu"]) == (["1024", "MiB"], ["1.5", "cores"]), done.stderr
+    assert (rows["memory"], rows["cpu"]) == (["1", "GiB"], ["1.5", "cores"]), done.stderr
     assert berth.run("quota", "--machine", "-t", "demo").stdout == done.stdout
     wrong = berth.run("quota", "set", "demo", "memroy=1G")
     assert wrong.returncode == 1 and "Did you mean memory?" in wrong.stderr

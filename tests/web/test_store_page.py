@@ -30,11 +30,29 @@ def test_a_look_then_a_prune(cast: Cast) -> None:
     shown = page(cast)
     assert "A prune would free 3 MiB" in shown and 'id="prune-store"' in shown and "2 MiB in 2" in shown
     assert "/machine/tenants/demo/" in shown
+    assert shown.count("What was made within the last two hours is spared") == 2
+    assert "btn btn-danger" in shown
     Browser(cast.admin).post("/machine/store/prune/")
     prune = Upkeep.objects.get(kind="prune")
     assert prune.created_by == cast.admin
     observations.done(prune, FREED)
     assert "The last prune freed 3 MiB" in page(cast) and "prune-store" not in page(cast)
+
+
+def test_a_prune_that_would_free_nothing_is_no_danger(cast: Cast) -> None:
+    observations.done(Upkeep.objects.create(kind="look"), {**FREED, "bytes": 0})
+    shown = page(cast, "/machine/store/")
+    assert 'id="prune-store"' in shown and "btn-danger" not in shown
+
+
+def test_the_page_of_its_own_has_its_title_once(cast: Cast) -> None:
+    browser = Browser(cast.admin)
+    assert "<h2>Image store</h2>" in page(cast) and "<h2>Image store</h2>" in markup(
+        browser.part("/machine/store/")
+    )
+    for shown in (page(cast, "/machine/store/"), markup(browser.part("/machine/store/?alone"))):
+        assert "<h2>Contents</h2>" in shown and "<h2>Image store</h2>" not in shown
+        assert 'hx-get="/machine/store/?alone"' in shown
 
 
 def test_an_apps_page_says_what_it_and_its_releases_take(cast: Cast) -> None:
