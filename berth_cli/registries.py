@@ -113,18 +113,22 @@ def sign_in(
     tenant: Tenant = None,
     json: Json = False,
 ) -> None:
-    """Sign the tenant in: its builds pull, and its releases are pushed, with this name and password."""
+    """Sign the tenant in: its builds pull, and its releases are pushed, with this name and password.
+
+    The registry is not asked now: whether the password is right shows with the first deploy or push.
+    """
     client = connect()
     if password_stdin:
         password = sys.stdin.readline().rstrip("\n")
     else:
         password = typer.prompt("Password", hide_input=True, err=True)
-    body = {"host": host, "username": username, "password": password}
-    made = client.post(_path(tenant or only_tenant(client)), body)
+    name = tenant or only_tenant(client)
+    made = client.post(_path(name), {"host": host, "username": username, "password": password})
     if json:
         output.as_json(made)
     else:
-        output.line(f"Signed in to {made['host']} as {made['username']}.")
+        output.line(f"{name} signs in to {made['host']} as {made['username']}.")
+        output.note("Whether the password is right shows with the first deploy or push.")
 
 
 @registries.command("logout")

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Router, Schema, Status
 
+from paas.errors import NotFound
 from tenants.accounts.access import tenant_for
 from tenants.accounts.models import Role
 from tenants.accounts.tokens import person
@@ -165,7 +166,8 @@ def sign_in(request: HttpRequest, tenant: str, body: NewLogin) -> object:
 )
 def sign_out(request: HttpRequest, tenant: str, host: str) -> object:
     found = tenant_for(person(request), tenant, Role.DEVELOPER)
-    actions.sign_out(actor=person(request), tenant=found, host=host)
+    if not actions.sign_out(actor=person(request), tenant=found, host=host):
+        raise NotFound(f"{found} is not signed in to {host[:80]!r}", hint="Look at the list of its sign-ins.")
     return Status(204, None)
 
 

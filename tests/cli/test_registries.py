@@ -70,11 +70,17 @@ def test_sign_in_and_out(berth: Berth, cast: Cast) -> None:
     words = ("registries", "login", "registry.example:5000", "-u", "sailor", "--password-stdin", "-t", "demo")
     done = berth.run(*words, stdin="very-secret\n")
     assert done.returncode == 0, done.stderr
+    assert done.stdout == "demo signs in to registry.example:5000 as sailor.\n"
+    assert "Whether the password is right shows with the first deploy or push." in done.stderr
     assert Login.objects.get().password == "very-secret"
     listed = berth.run("registries", "list", "-t", "demo").stdout
     assert "registry.example:5000" in listed and "sailor" in listed and "very-secret" not in listed
-    assert berth.run("registries", "logout", "registry.example:5000", "-t", "demo").returncode == 0
+    out = ("registries", "logout", "registry.example:5000", "-t", "demo")
+    assert berth.run(*out).returncode == 0
     assert not Login.objects.exists()
+    again = berth.run(*out)
+    assert again.returncode == 1 and "demo is not signed in to 'registry.example:5000'" in again.stderr
+    assert not again.stdout
 
 
 @pytest.mark.parametrize("words", [("push", "v1", IMAGE), ("registries", "list", "-t", "demo")])

@@ -12,7 +12,7 @@ from paas.specs import MIB
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
 from tenants.fleet.models import Peak
-from tenants.registries.models import Export, Push
+from tenants.registries.models import Export, Login, Push
 from tenants.releases.actions import right_size
 from tenants.releases.models import Build
 from tenants.store.models import Upkeep
@@ -152,6 +152,7 @@ def test_access(cast: Cast, method: str, path: str, who: str) -> None:
     ids |= {"upkeep": Upkeep.objects.create(kind="prune", status="done").pk, "host": "registry.example"}
     first = cast.app.releases.get(version=1)
     ids |= {"push": Push.objects.create(app=cast.app, release=first, reference="r/s:1").pk}
+    Login.objects.create(tenant=cast.tenant, host="registry.example", username="sailor", password="secret")
     ids |= {"volume": Volume.objects.create(app=cast.app, name="data").name}
     ids |= {"process": "web"}
     Build.objects.filter(pk=first.build_id).update(base=LAYER)  # what its image stands on
