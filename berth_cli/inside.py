@@ -36,6 +36,7 @@ CONFIG = {
     "volumes": "volumes",
     "stop_signal": "stop signal",
 }
+TIMES = {"interval", "timeout", "start_period", "start_interval"}  # of a healthcheck, in seconds
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -123,7 +124,8 @@ def _file(file: dict[str, Any]) -> str:
 
 def _config(found: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [(name, _text(found[key])) for key, name in CONFIG.items() if found.get(key)]
-    rows += [(f"healthcheck {key}", _text(value)) for key, value in (found["healthcheck"] or {}).items()]
+    for key, value in (found["healthcheck"] or {}).items():
+        rows.append((f"healthcheck {key}", f"{value:g} s" if key in TIMES else _text(value)))
     rows += [(f"LABEL {name}", value) for name, value in found["labels"]]
     return rows + [(f"ENV {name}", value) for name, value in found["env"]]
 
@@ -238,13 +240,27 @@ def _show(found: dict[str, Any]) -> None:
     for package in answer["packages"]:
         lines.append(f"{package['ecosystem']} {package['name']}: {_either(package)}")
     for change in answer["files"]:
-        aspects = f" ({', '.join(change['aspects'])})" if change["aspects"] not in ([], ["content"]) else ""
-        lines.append(f"{SIGNS[change['what']]} /{change['path']}{aspects}")
+        lines.append(f"{SIGNS[change['what']]} /{change['path']}{_what_changed(change)}")
         lines += [f"    {line}" for line in change["text"].splitlines()]
     if answer["more"]:
         lines.append(f"and {answer['more']:,} more files")
     for line in lines or ["No difference."]:
         output.line(line)
+
+
+def _what_changed(change: dict[str, Any]) -> str:
+    before, after, aspects = change["before"], change["after"], change["aspects"]
+    if change["what"] == "added" and after["target"]:
+        return f" -> {after['target']}"
+    if aspects in ([], ["content"]):
+        return ""
+    told = (
+        name
+        if name == "content"
+        else f"{name} {_either({'before': before[name] or None, 'after': after[name] or None})}"
+        for name in aspects
+    )
+    return f" ({', '.join(told)})"
 
 
 def _either(pair: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from paas.idle_time import as_written
 
 register = template.Library()
 MIB = 1024 * 1024
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 _TONES = {
     "app": {"running": "ok", "building": "busy", "deploying": "busy", "degraded": "warn", "crashed": "bad"},
@@ -39,6 +41,20 @@ def size(value: int | None) -> str:
     if amount < 1024 * MIB:
         return f"{amount / MIB:.0f} MiB"
     return f"{amount / (1024 * MIB):.1f} GiB".replace(".0 ", " ")
+
+
+@register.filter
+def size_to(before: int, after: int) -> str:
+    """How a size changed: in bytes where that does not show otherwise."""
+    if size(before) != size(after):
+        return f"{size(before)} → {size(after)}"
+    return size(after) if before == after else f"{before:,} → {after:,} bytes"
+
+
+@register.filter
+def short_digests(text: str) -> str:
+    """With of each digest what is enough to tell it from others."""
+    return _DIGEST.sub(r"\1…", text)
 
 
 @register.filter

@@ -15,7 +15,7 @@ MOST_RELEASES = 50  # to choose from: of the app, and of its neighbours together
 
 
 def inspection_for(app: App, inspection_id: str) -> Inspection:
-    related = ("release__build", "before__app", "container")
+    related = ("release__build", "before__app", "container__release")
     found = app.inspections.select_related(*related).filter(pk=inspection_id).first()
     if found is None:
         raise NotFound(f"{app} has no inspection {inspection_id!r}", hint="Ask again: answers are kept a day.")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paas.templatetags.berth import MIB, cores
 from tenants.inspections.models import Inspection
 from tenants.releases.models import Release
 
@@ -25,6 +26,7 @@ _IMAGE = {
     "stop_signal": "Stop signal",
 }
 _PROCESS = {"args": "command", "count": "count", "memory_bytes": "memory", "cpu_millis": "cpu"}
+_SECONDS = {"interval", "timeout", "start_period", "start_interval", "attempt_timeout"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _of_images(configs: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
 
 def _formation(release: Release) -> dict[str, str]:
     return {
-        f"{process['name']} {shown}": _text(process.get(key))
+        f"{process['name']} {shown}": _amount(key, process.get(key))
         for process in release.processes
         for key, shown in _PROCESS.items()
     }
@@ -98,13 +100,24 @@ def _formation(release: Release) -> dict[str, str]:
 def _image(config: Mapping[str, Any]) -> dict[str, str]:
     settings = {shown: _text(config[key]) for key, shown in _IMAGE.items() if config.get(key)}
     check = config.get("healthcheck") or {}
-    settings |= {f"Healthcheck {name}": _text(value) for name, value in check.items()}
+    settings |= {f"Healthcheck {name}": _amount(name, value) for name, value in check.items()}
     settings |= {f"LABEL {name}": value for name, value in config.get("labels", [])}
     return settings | {f"ENV {name}": value for name, value in config.get("env", [])}
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _text(value) for name, value in values.items() if value not in (None, "", [])}
+    return {name: _amount(name, value) for name, value in values.items() if value not in (None, "", [])}
+
+
+def _amount(name: str, value: Any) -> str:
+    """With the unit that its name stands for."""
+    if value is not None and name in _SECONDS:
+        return f"{value:g} s"
+    if value is not None and name == "memory_bytes":
+        return f"{value // MIB:,} MiB"
+    if value is not None and name == "cpu_millis":
+        return f"{cores(value)} core{'' if value == 1000 else 's'}"
+    return _text(value)
 
 
 def _text(value: Any) -> str:

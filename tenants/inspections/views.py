@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET
 
 from paas.errors import Conflict, NotFound
@@ -86,6 +87,7 @@ def _shown(user: Person, app: App, found: Inspection) -> dict[str, Any]:
     shown: dict[str, Any] = {"answer": answer, "title": _title(found)}
     if found.kind == Kind.IMAGE and found.release:
         shown["layers"] = list(reversed(answer.get("layers", [])))
+        shown["built_at"] = parse_datetime(answer.get("provenance", {}).get("built_at") or "")
         shown["size"] = sum(layer["size"] for layer in shown["layers"])
     if found.kind in (Kind.RELEASES, Kind.BASE):
         shown["differences"] = differences.told(found)

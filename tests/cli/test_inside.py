@@ -12,7 +12,7 @@ from tenants.inspections.models import Inspection
 from tenants.releases.models import Build
 from tests.cli.berth import Berth
 from tests.web.cast import LAYER, Cast, released
-from tests.web.seed_inside import ANSWERS, CONFIG, LONG
+from tests.web.seed_inside import ANSWERS, CONFIG, FILE, LONG
 
 APP = ("--app", "demo/shop")
 NOTHING: dict[str, Any] = {"files": [], "more": 0, "packages": [], "configs": [{}, {}]}
@@ -35,6 +35,7 @@ def test_the_config_of_an_image(berth: Berth, cast: Cast) -> None:
         "ports 8000/tcp 9000/udp",
         "volumes /var/lib/shop",
         "healthcheck test CMD-SHELL curl -f http://127.0.0.1:8000/",
+        "healthcheck interval 30 s",
         "ENV PATH /usr/local/bin:/usr/bin:/bin",
         "LABEL org.opencontainers.image.source https://example.org/<b>shop</b>",
     } <= {" ".join(line.split()) for line in lines}
@@ -68,6 +69,46 @@ def test_a_release_is_compared_with_its_base(berth: Berth, cast: Cast) -> None:
     Inspection.objects.create(answer={**NOTHING, "configs": configs}, **same)
     for words in (("base",), ("base", "v1")):
         assert berth.run("diff", *words, *APP).stdout == "image: Shell: none -> /bin/bash -c\n"
+
+
+def test_a_difference_of_files_is_told_with_what_was_and_what_is(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.viewer)
+    release = cast.app.releases.get()
+    Build.objects.filter(pk=release.build_id).update(base=LAYER)
+    link = {**FILE, "kind": "link", "target": "releases/7"}
+    changes = [
+        ("a", ["content", "mode"], FILE, {**FILE, "mode": "0640"}),
+        ("b", ["mode", "owner"], FILE, {**FILE, "mode": "0600", "owner": "0:0"}),
+        ("c", ["content"], FILE, FILE),
+        ("d", [], None, link),
+        ("e", ["target"], link, {**link, "target": "releases/8"}),
+        ("f", ["kind", "target"], FILE, link),
+        ("g", [], FILE, None),
+        ("h", [], None, FILE),
+    ]
+    files = [
+        {
+            "path": path,
+            "what": "added" if before is None else "removed" if after is None else "changed",
+            "aspects": aspects,
+            "before": before,
+            "after": after,
+            "text": "",
+        }
+        for path, aspects, before, after in changes
+    ]
+    answer = {**NOTHING, "files": files}
+    Inspection.objects.create(app=cast.app, release=release, kind="base", status="answered", answer=answer)
+    assert berth.run("diff", "base", *APP).stdout.splitlines() == [
+        "~ /a (content, mode 0644 -> 0640)",
+        "~ /b (mode 0644 -> 0600, owner 1000:1000 -> 0:0)",
+        "~ /c",
+        "+ /d -> releases/7",
+        "~ /e (target releases/7 -> releases/8)",
+        "~ /f (kind file -> link, target none -> releases/7)",
+        "- /g",
+        "+ /h",
+    ]
 
 
 def test_a_release_is_compared_with_one_of_another_app(berth: Berth, cast: Cast) -> None:

@@ -27,6 +27,10 @@ DIFFERENCE = {
     "files": [
         {"path": LONG, "what": "changed", "aspects": ["content", "mode"], "before": {**FILE, "mode": "0755"},
          "after": FILE, "text": TEXT},
+        {"path": "app/current", "what": "added", "aspects": [], "before": None,
+         "after": {**FILE, "kind": "link", "size": 0, "target": "releases/7"}, "text": ""},
+        {"path": "app/table.css", "what": "changed", "aspects": ["content"], "before": {**FILE, "size": 2481},
+         "after": FILE, "text": ""},
         {"path": "app/new.css", "what": "added", "aspects": [], "before": None, "after": FILE, "text": ""},
         {"path": "app/old.py", "what": "removed", "aspects": [], "before": FILE, "after": None, "text": ""},
     ],

@@ -15,6 +15,7 @@ from tenants.inspections import actions, observations
 from tenants.inspections.differences import Difference, differences, secrets_of
 from tenants.inspections.models import Inspection
 from tenants.releases.actions import scale, set_config
+from tenants.releases.models import Release
 from tests.web import seed, seed_inside
 from tests.web.cast import Cast, make_container, make_inspection
 from tests.web.pages import Browser, markup
@@ -43,7 +44,7 @@ def test_images_are_told_by_all_of_their_settings(cast: Cast) -> None:
         "volumes": ["/data"],
         "labels": [["v", "2"]],
         "workdir": "/",
-        "healthcheck": {"test": ["CMD", "true"], "retries": 3},
+        "healthcheck": {"test": ["CMD", "true"], "interval": 30.0, "retries": 3},
     }
     assert differences(release, release, [before, after]) == [
         Difference("image", "Ports", "80/tcp", "80/tcp 53/udp"),
@@ -51,7 +52,23 @@ def test_images_are_told_by_all_of_their_settings(cast: Cast) -> None:
         Difference("image", "ENV A", "1", "2"),
         Difference("image", "Volumes", None, "/data"),
         Difference("image", "Healthcheck test", None, "CMD true"),
+        Difference("image", "Healthcheck interval", None, "30 s"),
         Difference("image", "Healthcheck retries", None, "3"),
+    ]
+
+
+def test_amounts_have_their_units(cast: Cast) -> None:
+    before = cast.app.releases.get()
+    (web,) = before.processes
+    after = Release(
+        config=before.config,
+        processes=[{**web, "memory_bytes": 1100 << 20, "cpu_millis": 1500}],
+        health={**before.health, "timeout": 90},
+    )
+    assert differences(before, after, [{}, {}]) == [
+        Difference("formation", "web memory", "256 MiB", "1,100 MiB"),
+        Difference("formation", "web cpu", "1 core", "1.5 cores"),
+        Difference("health", "timeout", "60 s", "90 s"),
     ]
 
 
@@ -116,6 +133,31 @@ def test_the_page_of_an_image_shows_its_settings(db: None) -> None:
     page = markup(Browser(User.objects.get(email="vic@example.org")).get(seed_inside.PATHS[0]))
     for setting in ("8000/tcp, 9000/udp", "/var/lib/shop", "org.opencontainers.image.source", "CMD-SHELL curl"):
         assert setting in page
+
+
+def test_the_page_of_an_image_says_when_it_was_built(db: None) -> None:
+    seed.fill()
+    seed_inside.fill()
+    page = markup(Browser(User.objects.get(email="vic@example.org")).get(seed_inside.PATHS[0]))
+    assert '<dt>Built</dt><dd><time datetime="2026-11-26T20:00:00+00:00"' in page
+
+
+def test_the_page_of_a_difference_tells_targets_and_sizes(db: None) -> None:
+    seed.fill()
+    seed_inside.fill()
+    page = markup(Browser(User.objects.get(email="vic@example.org")).get(seed_inside.PATHS[2]))
+    assert "leads to releases/7" in page
+    assert "2,481 → 2,480 bytes" in page and "2 KiB → 2 KiB" not in page
+
+
+def test_the_page_of_a_container_names_its_release_and_since_when(db: None) -> None:
+    seed.fill()
+    seed_inside.fill()
+    asked = Inspection.objects.get(kind="container")
+    page = markup(Browser(User.objects.get(email="vic@example.org")).get(seed_inside.PATHS[3]))
+    assert asked.container and asked.container.release and asked.container.started_at
+    assert f"Of {asked.container.release}, started <time" in page
+    assert asked.container.started_at.strftime("%Y-%m-%dT%H:%M:%S") in page
 
 
 def test_the_bill_of_materials_is_a_file(db: None) -> None:

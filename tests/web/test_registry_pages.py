@@ -121,6 +121,19 @@ def test_a_failed_push_says_why_and_can_be_done_again(cast: Cast) -> None:
     assert "Push again" not in markup(Browser(cast.admin).get(PUSHES))
 
 
+def test_a_long_reason_is_folded_and_its_digests_are_short(cast: Cast) -> None:
+    exact = f"registry.example/shop@{DIGEST}"
+    push = Push.objects.create(app=cast.app, release=cast.app.releases.get(), reference=exact)
+    why = f"pushing {exact} failed: writing blob {OTHER}: unauthorized: authentication required"
+    observations.failed(push, {"summary": why, "hint": "sign in", "details": {}})
+    shown = markup(Browser(cast.viewer).get(PUSHES))
+    first = shown.partition('tone-bad">')[2].partition("</summary>")[0]
+    assert f"Pushing registry.example/shop@{DIGEST[:19]}… failed: writing blob {OTHER[:19]}…" in first
+    assert DIGEST not in first and OTHER not in first
+    folded = shown.partition('tone-bad">')[2].partition("</summary>")[2].partition("</details>")[0]
+    assert why[1:] in folded and "Sign in." in folded
+
+
 def test_what_cannot_be_pushed_is_told(cast: Cast) -> None:
     browser = Browser(cast.developer)
     for body, said in (
