@@ -42,8 +42,8 @@ class Docker:
 
 
 def entries(root: Path) -> Iterator[PurePosixPath]:
-    """Files, links and folders below `root`, sorted, relative to it; a folder comes before what is in it, and not
-    if all of that is ignored. Sockets, devices and pipes are left out."""
+    """Files, links and folders below `root`, sorted, relative to it; a folder comes before what is in it, and
+    not if all of that is ignored. Sockets, devices and pipes are left out."""
     yield from _walk(root, PurePosixPath(), (), _docker(root))
 
 
@@ -108,7 +108,7 @@ def _docker(root: Path) -> Docker:
 
 
 def _dockerfile(root: Path) -> str:
-    """What berth.toml names; "" where it names none, or cannot be read: the server says what is wrong with it."""
+    """What berth.toml names; "" where it names none, or cannot be read: the server says what is wrong."""
     try:
         named = tomllib.loads("\n".join(_lines(root / CONFIG)))["build"]["dockerfile"]
     except (tomllib.TOMLDecodeError, KeyError, TypeError):

@@ -35,7 +35,7 @@ def container_for(app: App, container_id: str) -> Container:
 
 
 def containers_to_read(app: App) -> list[Container]:
-    """Whose logs tell of the app now: the live ones, or else the last that ended, and their release commands."""
+    """Whose logs tell of the app: the live ones, or else the last that ended, with their release commands."""
     rows = list(live_containers(app)) or list(past_containers(app, 1))
     begun_with = Q(release__in={row.release_id for row in rows}) | Q(status__in=LIVE)
     return [*rows, *logged(app).filter(begun_with, kind=Container.Kind.COMMAND)]
