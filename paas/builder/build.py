@@ -71,6 +71,7 @@ def build(
         bases = Bases(store.shared, suite, lines.line, names, check=partial(demand_wanted, cancelled))
         plan = make_plan(inputs, tree, bases, lines)
         processes = formation(inputs.config, inputs.procfile, plan, inputs.manifests.counts)
+        bases.make()  # takes minutes, so only for a plan that is good
         plan = runnable(plan, processes)
         execution = Execution(
             tree,

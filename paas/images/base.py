@@ -47,7 +47,7 @@ _HOOKS = (
 )
 # Debian 12 would else make the merged /usr by a package that needs all of perl: 47 MB.
 _SUITE_OPTIONS = {"bookworm": ("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",)}
-_ENV = (("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8"))
+ENV = (("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8"))
 # In an image there is one app, so pip may install beside Debian's packages, and as root.
 _PYTHON_ENV = {"PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 
@@ -140,7 +140,7 @@ def _report(line: str, log: Log) -> None:
 def _config(diff_id: str, suite: str) -> ImageConfig:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     step = History(f"mmdebstrap {suite} {' '.join(PACKAGES)}", created=now)
-    config = ImageConfig(env=_ENV, cmd=("bash",), created=now, architecture=_architecture())
+    config = ImageConfig(env=ENV, cmd=("bash",), created=now, architecture=_architecture())
     return config.with_layer(diff_id, step)
 
 

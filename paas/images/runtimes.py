@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from paas.errors import BadInput, NotFound
 from paas.images.apt_layer import install
-from paas.images.base import SUITES, Log, build_base
+from paas.images.base import ENV, SUITES, Log, build_base
 from paas.images.budget import go_on
 from paas.images.pipe import LOOK_SECONDS
 from paas.images.store import Store
@@ -142,15 +142,26 @@ def ensure(
 
 def ensure_base(store: Store, suite: str, *, log: Log, look: Look = go_on) -> ImageSpec:
     """The Debian base of the suite; `look` as for `ensure`."""
+    name = base_name(suite)
+    found = _complete(store, name)
+    if found:
+        return found
+    with _one_maker(store, name, log, look):
+        return build_base(store, suite=suite, log=log, look=look)
+
+
+def base_name(suite: str) -> str:
     if suite not in SUITES:
         raise BadInput(
             f"Berth knows no Debian {suite!r}", hint=f"set BERTH_BASE_SUITE to one of {', '.join(SUITES)}"
         )
-    found = _complete(store, SUITES[suite])
-    if found:
-        return found
-    with _one_maker(store, SUITES[suite], log, look):
-        return build_base(store, suite=suite, log=log, look=look)
+    return SUITES[suite]
+
+
+def env_of(store: Store, name: str, suite: str) -> Mapping[str, str]:
+    """The environment of the image `name` of ours, known before that is made: a language adds none to its Debian's."""
+    found = _complete(store, name) or _complete(store, base_name(suite))
+    return dict(found.env if found else ENV)
 
 
 def rebuild(store: Store, *, log: Log) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from paas.builder.buildpacks import ALL, BY_NAME
+from paas.builder.build import make_plan, read_inputs
+from paas.builder.buildpacks import ALL, BY_NAME, Bases
 from paas.builder.config import BUILDERS
+from paas.builder.log import BuildLog
+from paas.builder.tree import Tree
 from paas.errors import BadInput
-from tests.builder.planning import PlanOf, package
+from paas.images import Store
+from tests.builder.planning import PlanOf, bases, package, planned, source
 
 
 def test_every_buildpack_can_be_named_in_berth_toml() -> None:
@@ -60,3 +66,34 @@ def test_which_buildpack_a_source_gets(plan_of: PlanOf, files: dict[str, str], b
 def test_what_an_owner_is_told(plan_of: PlanOf, files: dict[str, str], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         plan_of(files)
+
+
+def test_nothing_is_made_for_an_app_that_cannot_be_run(tmp_path: Path) -> None:
+    said: list[bytes] = []
+    with pytest.raises(BadInput, match="no process is named"):
+        planned(source(tmp_path, {"Gemfile": ""}), Store(tmp_path / "store"), say=said.append)
+    assert said[:2] == [b"Builder: ruby (there is Gemfile)\n", b"Read: Gemfile\n"]
+
+
+class Making(Exception):
+    """In place of minutes of apt."""
+
+
+def test_what_was_read_is_said_before_an_image_is_made(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "it is made now" in line:
+            raise Making
+
+    folder = source(tmp_path, {"Gemfile": "", "Procfile": "web: x"})
+    with Tree(folder) as tree:
+        made = Bases(Store(tmp_path / "store"), "bookworm", say, check=lambda: None)
+        plan = make_plan(read_inputs(tree, "production"), tree, made, BuildLog(lambda line: say(line.decode())))
+        assert bases(plan) == ["berth/ruby:3.1-build", "berth/ruby:3.1"]
+        assert dict(plan.image.env)["LANG"] == "C.UTF-8"
+        with pytest.raises(Making):
+            made.make()
+    assert "Read: Gemfile\n" in said[:-1]
+    assert said[-1] == "berth/ruby:3.1 is not on this machine yet: it is made now, once for everybody"

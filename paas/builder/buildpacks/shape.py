@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from paas.builder.config import BuildConfig, Pairs
@@ -14,7 +15,6 @@ from paas.builder.procfile import shell
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 from paas.images import Store, runtimes
-from paas.images.base import SUITES
 from paas.images.runtimes import Runtime
 from paas.oci.config import ImageConfig
 from paas.specs import ImageSpec
@@ -32,8 +32,9 @@ class Base:
 
 
 class Bases:
-    """The machine's Debian and the languages on top of it. One that is not there yet is made when asked for;
-    `check` is called again and again meanwhile, and may raise."""
+    """The machine's Debian and the languages on top of it. A plan only names those that it stands on; `make`, once
+    the plan is known to be good, makes what is not there yet. `check` is called again and again meanwhile, and may
+    raise."""
 
     def __init__(
         self,
@@ -46,14 +47,32 @@ class Bases:
     ) -> None:
         self._store, self.suite, self._log, self._check = store, suite, log, check
         self._names = names or Names(store)
+        self._asked_for: dict[str, Callable[[], object]] = {}  # how each is made, in order
 
     def debian(self, suite: str = "") -> Base:
         """The base with Python and nginx; of the machine's own suite unless another is named."""
-        image = runtimes.ensure_base(self._store, suite or self.suite, log=self._log, look=self._check)
-        return Base(SUITES[suite or self.suite], dict(image.env))
+        suite = suite or self.suite
+        make = partial(runtimes.ensure_base, self._store, suite, log=self._log, look=self._check)
+        return self._base(runtimes.base_name(suite), suite, make)
+
+    def to_run(self, runtime: Runtime) -> Base:
+        return self._base(runtime.image, runtime.suite, partial(self._ensure, runtime, build=False))
+
+    def to_build(self, runtime: Runtime) -> Base:
+        return self._base(runtime.build_image, runtime.suite, partial(self._ensure, runtime, build=True))
+
+    def _base(self, name: str, suite: str, make: Callable[[], object]) -> Base:
+        self._asked_for.setdefault(name, make)
+        return Base(name, runtimes.env_of(self._store, name, suite))
+
+    def make(self) -> None:
+        """Those that were asked for, where they are not there."""
+        for make in self._asked_for.values():
+            make()
 
     def config_of(self, name: str) -> ImageConfig:
-        """Of what `FROM` of a Dockerfile names: a language of ours, or what `names` finds."""
+        """Of what `FROM` of a Dockerfile names: a language of ours, made at once since a plan cannot do without
+        what its config says, or what `names` finds."""
         return self._store.config(self._named(name).digest)
 
     def _named(self, name: str) -> ImageSpec:
@@ -61,14 +80,6 @@ class Bases:
             if name in (runtime.image, runtime.build_image) and runtime.packages:
                 return self._ensure(runtime, build=name == runtime.build_image)
         return self._store.image(self._names.digest(name))
-
-    def to_run(self, runtime: Runtime) -> Base:
-        image = self._ensure(runtime, build=False)
-        return Base(runtime.image, dict(image.env))
-
-    def to_build(self, runtime: Runtime) -> Base:
-        image = self._ensure(runtime, build=True)
-        return Base(runtime.build_image, dict(image.env))
 
     def _ensure(self, runtime: Runtime, *, build: bool) -> ImageSpec:
         return runtimes.ensure(self._store, runtime, build=build, log=self._log, look=self._check)
