@@ -16,6 +16,7 @@ from paas.builder.ignore import Ignore
 from paas.builder.log import BuildLog
 from paas.builder.manifests import Manifests
 from paas.builder.names import Names
+from paas.builder.overridden import overridden
 from paas.builder.plan import Plan
 from paas.builder.processes import formation, release_command
 from paas.builder.procfile import Procfile
@@ -35,13 +36,14 @@ _DOCKERFILE_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the source says of itself. `files` in the order in which they were read."""
+    """What the source says of itself. `files` in the order in which they were read; `overridden` for the log."""
 
     config: Config
     procfile: Procfile
     ignore: Ignore
     manifests: Manifests
     files: tuple[str, ...]
+    overridden: tuple[str, ...] = ()
 
 
 def build(
@@ -123,6 +125,7 @@ def read_inputs(tree: Tree, stage: str) -> Inputs:
         ignore=ignore.parse(texts[ignore.NAME] or ""),
         manifests=others,
         files=(*(name for name, text in texts.items() if text is not None), *others.files),
+        overridden=overridden(settings, processes, others),
     )
 
 
@@ -132,7 +135,7 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, log: BuildLog) -> Plan:
     tree.ignore = ignore.built_in(_NEVER_WANTED) + inputs.ignore
     if inputs.files:
         log.line(f"Read: {', '.join(inputs.files)}")
-    for note in (*inputs.procfile.notes, *inputs.manifests.notes):
+    for note in (*inputs.procfile.notes, *inputs.manifests.notes, *inputs.overridden):
         log.line(note)
     detected = detect.detect(settings, inputs.manifests, tree)
     log.line(f"Builder: {detected.builder} ({detected.because})")

@@ -39,7 +39,7 @@ class Manifests:
 
     `dockerfile` is a path, `dockerfile_text` a whole Dockerfile written in another file; `dockerfile_from` is
     where either was found, `dockerfile_target` the stage to stop at, `context` the folder that it copies from,
-    "" for all of the source. `counts` are containers by process type.
+    "" for all of the source. `counts` are containers by process type. `env_from` is where each of `env` is from.
     """
 
     files: list[str] = field(default_factory=list)
@@ -47,6 +47,7 @@ class Manifests:
     release: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
+    env_from: dict[str, str] = field(default_factory=dict)
     build_args: dict[str, str] = field(default_factory=dict)
     dockerfile: str = ""
     dockerfile_text: str = ""
@@ -69,6 +70,11 @@ class Manifests:
             self.note(file, f"{key} is ignored" + (f": {_INSTEAD[key]}" if key in _INSTEAD else ""))
         if len(unread) > _MOST_NOTES:
             self.note(file, f"{len(unread) - _MOST_NOTES:,} more keys are ignored")
+
+    def say_env(self, file: str, name: str, value: str) -> None:
+        self.env_from.setdefault(name, file)
+        if self.env.setdefault(name, value) != value:
+            self.note(file, f"its {name} is ignored, for {self.env_from[name]} sets it")
 
     def say_dockerfile(self, file: str, *, path: str = "", text: str = "", target: str = "") -> None:
         if self.has_dockerfile:
@@ -106,7 +112,7 @@ def _heroku_yml(text: str, found: Manifests) -> None:
     setup = table(document, "setup")
     found.note_unread(HEROKU_YML, setup, ("addons", "config"), "setup.")
     for name, value in _texts(HEROKU_YML, "setup.config", table(setup, "config")).items():
-        found.env.setdefault(name, value)
+        found.say_env(HEROKU_YML, name, value)
     _note_addons(HEROKU_YML, setup.get("addons"), found)
 
 
@@ -188,7 +194,7 @@ def _variable(name: str, facts: Any, found: Manifests) -> None:
         )
     value = facts.get("value") if isinstance(facts, dict) else facts
     if isinstance(value, str | int | float) and not isinstance(value, bool):
-        found.env.setdefault(name, _clean(APP_JSON, f"env.{name}", str(value)))
+        found.say_env(APP_JSON, name, _clean(APP_JSON, f"env.{name}", str(value)))
     elif isinstance(facts, dict) and facts.get("generator") == "secret":
         found.note(APP_JSON, f"wants a secret in {name}: `berth config set {name}=…` with a random value")
     elif not isinstance(facts, dict) or facts.get("required", True):

@@ -159,7 +159,7 @@ def base_name(suite: str) -> str:
 
 
 def env_of(store: Store, name: str, suite: str) -> Mapping[str, str]:
-    """The environment of the image `name` of ours, known before that is made: a language adds none to its Debian's."""
+    """That of the image `name` of ours, also before it is made: a language adds nothing to its Debian's."""
     found = _complete(store, name) or _complete(store, base_name(suite))
     return dict(found.env if found else ENV)
 

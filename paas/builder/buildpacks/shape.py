@@ -32,9 +32,9 @@ class Base:
 
 
 class Bases:
-    """The machine's Debian and the languages on top of it. A plan only names those that it stands on; `make`, once
-    the plan is known to be good, makes what is not there yet. `check` is called again and again meanwhile, and may
-    raise."""
+    """The machine's Debian and the languages on top of it. A plan only names those that it stands on; `make`,
+    once the plan is known to be good, makes what is not there yet. `check` is called again and again meanwhile,
+    and may raise."""
 
     def __init__(
         self,
