@@ -36,7 +36,7 @@ _DOCKERFILE_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the source says of itself. `files` in the order in which they were read; `overridden` for the log."""
+    """What the source says of itself. `files` in the order of reading; `overridden` for the log."""
 
     config: Config
     procfile: Procfile

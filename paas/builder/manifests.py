@@ -39,7 +39,8 @@ class Manifests:
 
     `dockerfile` is a path, `dockerfile_text` a whole Dockerfile written in another file; `dockerfile_from` is
     where either was found, `dockerfile_target` the stage to stop at, `context` the folder that it copies from,
-    "" for all of the source. `counts` are containers by process type. `env_from` is where each of `env` is from.
+    "" for all of the source. `counts` are containers by process type, `env_from` is where each of `env`
+    was found.
     """
 
     files: list[str] = field(default_factory=list)

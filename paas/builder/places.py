@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from paas.builder.plan import Step
+from paas.builder.sources import NotThere
 from paas.errors import BadInput, Refused, StepFailed
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,7 +35,8 @@ def errors_placed(step: Step) -> Iterator[None]:
     except (BadInput, Refused, StepFailed) as error:
         kind = next(kind for kind in (BadInput, Refused, StepFailed) if isinstance(error, kind))
         summary = f"{place(step)}{step.title}: {error.summary}"
-        raise kind(summary, hint=error.hint, details={**error.details, **facts(step)}) from error
+        own = f"{step.hint}; " if step.hint and isinstance(error, NotThere) else ""
+        raise kind(summary, hint=own + error.hint, details={**error.details, **facts(step)}) from error
     except OSError as error:
         if error.errno not in _FULL:
             raise

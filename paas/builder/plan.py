@@ -75,12 +75,13 @@ Operation: TypeAlias = Copy | Fetch | Write | Folder
 
 @dataclass(frozen=True, slots=True)
 class FilesStep:
-    """Puts files into one layer. Runs nothing, starts no container."""
+    """Puts files into one layer. Runs nothing, starts no container. `hint` is for where a file is missing."""
 
     title: str
     operations: tuple[Operation, ...]
     file: str = ""  # where the tenant wrote it, for messages
     line: int = 0
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

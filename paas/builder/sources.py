@@ -12,6 +12,12 @@ from paas.builder.plan import Copy
 from paas.builder.tree import Entry, Tree
 from paas.errors import BadInput
 
+_MOST_NEAR = 20
+
+
+class NotThere(BadInput):
+    """No file is what a pattern names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -55,5 +61,14 @@ def below(source: Source, origin: Tree) -> Iterator[Entry]:
 def _nothing(pattern: str, origin: Tree) -> BadInput:
     if origin.ignore(pattern) and origin.entry(pattern):
         return BadInput(f"{pattern!r} is left out by .dockerignore", hint=f"add `!{pattern}` to .dockerignore")
-    near = ", ".join(entry.name for entry in origin.top()[:12])
-    return BadInput(f"{pattern!r} is not there", hint=f"at the top there are: {near or 'no files'}")
+    folder = _nearest(pattern.strip("/"), origin)
+    near = ", ".join(entry.name for entry in origin.inside(folder)[:_MOST_NEAR])
+    where = f"in {folder}" if folder else "at the top"
+    return NotThere(f"{pattern!r} is not there", hint=f"{where} there are: {near or 'no files'}")
+
+
+def _nearest(path: str, origin: Tree) -> str:
+    """The folder that is there and would be above `path`, or above those that would be; "" is the top."""
+    above = path.rpartition("/")[0]
+    entry = origin.entry(above) if above else None
+    return above if not above or (entry and entry.kind == "folder") else _nearest(above, origin)

@@ -113,6 +113,10 @@ class Tree:
         """What is directly in the root and not ignored; or, the other way round, what is."""
         return [entry for entry in self._list("") if self.ignore(entry.path) == ignored]
 
+    def inside(self, folder: str) -> list[Entry]:
+        """What is directly in a folder that is there, and not ignored."""
+        return [entry for entry in self._list(self.real_path(folder)) if not self.ignore(entry.path)]
+
     # --- many paths
     def walk(self, start: str = "") -> Iterator[Entry]:
         """All below the folder `start` that is not ignored, sorted, parents first; not `start` itself."""

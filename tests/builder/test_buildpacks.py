@@ -57,7 +57,12 @@ def test_which_buildpack_a_source_gets(plan_of: PlanOf, files: dict[str, str], b
         ({"composer.json": "[]", "index.php": ""}, "composer.json is not a JSON object"),
         ({"composer.json": "{}"}, r"none of public/index.php, web/index.php, index.php.*\[build\] root"),
         ({"go.mod": "module a"}, "no program to build"),
-        ({"Gemfile": "", "config.ru": ""}, "add puma to the Gemfile"),
+        ({"Gemfile": "gem 'puma'", "config.ru": ""}, "; run `bundle lock` and deploy Gemfile.lock too"),
+        (
+            {"Gemfile": "", "Gemfile.lock": "GEM\n", "config.ru": ""},
+            "add puma to the Gemfile and run `bundle lock`",
+        ),
+        ({"Gemfile": "", "Gemfile.lock": "GEM\n"}, r"add a config.ru .* `web: bundle exec ruby app.rb`"),
         ({"berth.toml": "[build]\nbuilder='go'"}, "needs go.mod"),
         ({"berth.toml": "[build]\nbuilder='ruby'"}, "needs a Gemfile"),
         ({"berth.toml": "[build]\nbuilder='node'"}, "needs package.json"),

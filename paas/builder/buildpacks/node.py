@@ -60,7 +60,7 @@ def plan(request: Request) -> Plan:
         image=ImageSettings(env=tuple(env.items()), workdir=HOME, user=APP_OWNER),
         command=_default_command(request.source),
         is_guess=True,
-        missing_command='add a "start" script to package.json, or `web: node server.js` to a Procfile',
+        missing_command=_missing_command(request.source),
         notes=app.notes,
         files_read=app.read,
     )
@@ -219,6 +219,15 @@ class _App:
 
 def _without_modules(folder: str) -> str:
     return f"find {folder} -name node_modules -prune -print0 | xargs -0 rm -rf"
+
+
+def _missing_command(source: Tree) -> str:
+    said = 'add a "start" script to package.json, or `web: node server.js` to a Procfile'
+    if not script(source, "build"):
+        return said
+    return (
+        f'{said}; if the build script makes a static site: [build] builder = "static" and root = "<its folder>"'
+    )
 
 
 def _default_command(source: Tree) -> tuple[str, ...]:

@@ -13,10 +13,18 @@ CACHE = "/var/cache/node"
 BERRY_SETTINGS = ".yarnrc.yml"
 # Newest of each known to work; `packageManager` in package.json names another.
 _PNPM, _YARN, _BERRY = "9.15.9", "1.22.22", "4.18.1"
+# `version` in the __metadata of a lock -> the last Yarn that writes it so. Any other would have to change it.
+_BERRY_BY_LOCK = {"4": "2.4.2", "5": "3.1.1", "6": "3.8.7", "8": "4.13.0", "9": "4.14.1", "10": _BERRY}
+_BERRY_4_0 = (
+    "4.0.2"  # writes version 8 as well, but checksums without the key of the cache ("10c0/") before them
+)
 _PRUNES_ALONE = 4  # the major version from which on Yarn needs no plugin to leave out devDependencies
 _VERSION = re.compile(r"\d+(?:\.\d+){0,2}")
-# The first line of content in a lock of Yarn 2 or later.
-_BERRY_LOCK = re.compile(r"^__metadata:", re.MULTILINE)
+# The first lines of content in a lock of Yarn 2 or later.
+_BERRY_LOCK = re.compile(r"^__metadata:\s+version: (\d+)\s*$", re.MULTILINE)
+_BARE_CHECKSUM = re.compile(r"^  checksum: [0-9a-f]+\s*$", re.MULTILINE)
+# A release of Yarn in the source, which is not run: its version is taken from the registry.
+_YARN_PATH = re.compile(r"""^yarnPath: *["']?[^\s"']*/yarn-(\d+\.\d+\.\d+)\.c?js["']?\s*$""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,8 @@ def tool_of(source: Tree, manifest: dict[str, Any]) -> Tool:
     if source.exists("pnpm-lock.yaml"):
         return _pnpm(_wanted(manifest, "pnpm") or _PNPM)
     if source.exists("yarn.lock"):
-        wanted = _wanted(manifest, "yarn")
-        is_berry = not wanted.startswith("1.") if wanted else _looks_like_berry(source)
-        return _berry(wanted or _BERRY) if is_berry else _yarn(wanted or _YARN)
+        version = _wanted(manifest, "yarn") or _yarn_of(source)
+        return _yarn(version) if version.partition(".")[0] == "1" else _berry(version)
     return _NO_LOCK
 
 
@@ -79,9 +86,18 @@ def _wanted(manifest: dict[str, Any], name: str) -> str:
     return version[0] if version else ""
 
 
-def _looks_like_berry(source: Tree) -> bool:
-    text = source.text("yarn.lock", 16 * MAX_MANIFEST) or ""
-    return source.exists(BERRY_SETTINGS) or _BERRY_LOCK.search(text[:1000]) is not None
+def _yarn_of(source: Tree) -> str:
+    """The version that the source was locked with, as far as anything but `packageManager` tells."""
+    lock = source.text("yarn.lock", 16 * MAX_MANIFEST) or ""
+    settings = (source.text(BERRY_SETTINGS, MAX_MANIFEST) or "") if source.exists(BERRY_SETTINGS) else None
+    release = _YARN_PATH.search(settings or "")
+    if release:
+        return release[1]
+    format = _BERRY_LOCK.search(lock[:1000])
+    if format is None:
+        return _YARN if settings is None else _BERRY
+    is_4_0 = format[1] == "8" and _BARE_CHECKSUM.search(lock)
+    return _BERRY_4_0 if is_4_0 else _BERRY_BY_LOCK.get(format[1], _BERRY)
 
 
 def _pnpm(version: str) -> Tool:

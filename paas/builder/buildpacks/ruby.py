@@ -31,6 +31,7 @@ _LOCKED_RUBY = re.compile(r"^RUBY VERSION\n\s+ruby (\d+(?:\.\d+)*)", re.MULTILIN
 _LOCKED_GEM = re.compile(r"^    ([A-Za-z0-9._-]+) \(", re.MULTILINE)
 _LOCAL = re.compile(r"^PATH\n  remote: (.+)$", re.MULTILINE)
 _HINT = "see the last lines: a gem may need a system library that is not there, which takes a Dockerfile"
+_NO_LOCK = "There is no Gemfile.lock: another build may get other versions. `bundle lock` makes it."
 _ASSETS_HINT = (
     "a build sees [env] of berth.toml, not the app's config vars; a pipeline that needs Node takes a Dockerfile"
 )
@@ -74,8 +75,8 @@ def plan(request: Request) -> Plan:
         image=ImageSettings(env=tuple(env.items()), workdir=HOME, user=APP_OWNER),
         command=_default_command(source, gems),
         is_guess=True,
-        missing_command="add puma to the Gemfile, or `web: bundle exec ruby app.rb` to a Procfile",
-        notes=() if lock else ("There is no Gemfile.lock: another build may get other versions.",),
+        missing_command=_missing_command(source, lock),
+        notes=() if lock else (_NO_LOCK,),
         files_read=(MANIFEST, *((LOCK,) if lock else ()), *read),
     )
 
@@ -140,6 +141,17 @@ def _assets(request: Request, gems: set[str], env: dict[str, str]) -> tuple[Step
     # Rails wants a key even here, where it signs nothing.
     dummy = {"SECRET_KEY_BASE_DUMMY": "1", "SECRET_KEY_BASE": "only-for-assets"}
     return (command(line, line, {**env, **dummy, **dict(request.env)}, file=MANIFEST, hint=_ASSETS_HINT),)
+
+
+def _missing_command(source: Tree, lock: str) -> str:
+    instead = "or add a Procfile with a line such as `web: bundle exec ruby app.rb`"
+    if not source.exists("config.ru"):
+        return f"add a config.ru for Puma, {instead}"
+    if not lock:
+        return (
+            f"run `bundle lock` and deploy Gemfile.lock too: the app's server is looked for in there; {instead}"
+        )
+    return f"add puma to the Gemfile and run `bundle lock`, {instead}"
 
 
 def _default_command(source: Tree, gems: set[str]) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ The files are the source's own, or what a generator that is installed by npm mak
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from paas.builder.buildpacks import nginx, node
 from paas.builder.buildpacks.shape import HOME, Base, Request, there_is
 from paas.builder.config import BuildConfig
@@ -33,6 +35,7 @@ _OUTPUTS = {
     "@11ty/eleventy": "_site", "astro": "dist", "vite": "dist", "parcel": "dist", "react-scripts": "build",
     "@docusaurus/core": "build", "gatsby": "public", "@vue/cli-service": "dist", "hexo": "public",
 }  # fmt: skip
+_NO_OUTPUT = 'name the folder that the build script writes to: [build] root = "…" in berth.toml'
 # What makes a program of it all the same, that has to run.
 _SERVERS = (
     "express",
@@ -100,7 +103,8 @@ class _Built:
         title = f"COPY --from=build {HOME}/{folder.rstrip('/')}/ {ROOT}/"
         base = request.bases.debian(node.runtime(request).suite)
         # A generator that knows of 404 pages names theirs so; nginx falls back to its own without one.
-        last = Stage(base.name, (_site(title, files, request.build.fallback, has_not_found=True),))
+        site = replace(_site(title, files, request.build.fallback, has_not_found=True), hint=_NO_OUTPUT)
+        last = Stage(base.name, (site,))
         return _served((*stages, last), base, read)
 
 
