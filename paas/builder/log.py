@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 _TAIL_LINES = 20
+_RECENT_LINES = 200  # npm prints its usage after its reason
 _TAIL_LINE_BYTES = 500
 _LONGEST_HELD = 64 * 1024
 _MASK = b"****"
@@ -20,7 +21,7 @@ class BuildLog:
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
-        self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
+        self._tail: deque[bytes] = deque(maxlen=_RECENT_LINES)
         self._partial = b""
         self._held = b""
         self._secrets: tuple[bytes, ...] = ()
@@ -75,8 +76,13 @@ class BuildLog:
     @property
     def tail(self) -> list[str]:
         """The last lines that the step printed."""
+        return self.recent[-_TAIL_LINES:]
+
+    @property
+    def recent(self) -> list[str]:
+        """More of them, to look for the reason in."""
         lines = [*self._tail, self._partial] if self._partial else list(self._tail)
-        return [line.decode(errors="replace") for line in lines[-_TAIL_LINES:]]
+        return [line.decode(errors="replace") for line in lines[-_RECENT_LINES:]]
 
 
 def amount(size: int) -> str:

@@ -70,5 +70,6 @@ def _nothing(pattern: str, origin: Tree) -> BadInput:
 def _nearest(path: str, origin: Tree) -> str:
     """The folder that is there and would be above `path`, or above those that would be; "" is the top."""
     above = path.rpartition("/")[0]
-    entry = origin.entry(above) if above else None
-    return above if not above or (entry and entry.kind == "folder") else _nearest(above, origin)
+    while above and not ((entry := origin.entry(above)) and entry.kind == "folder"):
+        above = above.rpartition("/")[0]
+    return above

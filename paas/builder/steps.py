@@ -163,7 +163,7 @@ class Workshop:
 
     def _failed(self, step: RunStep, result: StepResult) -> StepFailed:
         reason = f"`{step.title}` exited with {result.exit_code}"
-        next_step = hint(result.exit_code, self.log.tail, usual=step.hint)
+        next_step = hint(result.exit_code, self.log.recent, usual=step.hint)
         if result.oom_killed:
             reason = f"`{step.title}` needed more memory than a build step may have"
             next_step = "build with fewer jobs at once, or ask an administrator for more memory"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import http.server
 import os
+import shutil
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from paas.builder.hints import hint
+from paas.builder.log import BuildLog
 
 TOOLS = Path(sys.executable).parent
 UV = [str(TOOLS / "uv"), "pip", "install", "--no-config", "--no-cache", "--target", "unused", "--index-url"]
@@ -88,9 +91,194 @@ def test_the_words_of_others(line: str, setting: str) -> None:
 
 
 def test_what_gives_nothing_away_gets_the_usual_hint() -> None:
-    assert hint(1, ["No solution found when resolving dependencies"], "check the name") == "check the name"
-    assert "chmod +x" in hint(126, [])
+    assert hint(1, ["SettingsError: SECRET_KEY is empty"], "give it a default") == "give it a default"
+    assert "chmod +x" in hint(126, [], "give it a default")
     assert hint(3, []) == "the log above says why"
+
+
+# --- what the installers of each language print: taken down where they ran on such sources, but for compilers
+WORDS = [
+    (
+        "npm ERR! code EUSAGE\n"
+        "npm ERR! The `npm ci` command can only install with an existing package-lock.json or\n"
+        "npm ERR! npm-shrinkwrap.json with lockfileVersion >= 1.",
+        "package-lock.json is damaged",
+    ),
+    ("npm error code EINTEGRITY\nnpm error Integrity checksum failed when using sha512", "then `npm install`"),
+    ("npm error code ERESOLVE\nnpm error ERESOLVE unable to resolve dependency tree", "legacy-peer-deps=true"),
+    (
+        "npm error code ETARGET\nnpm error notarget No matching version found for ms@99.0.0.",
+        "how it is written",
+    ),
+    ("npm ERR! gyp ERR! stack Error: not found: make\nnpm ERR! gyp ERR! not ok", "takes is not in the image"),
+    (
+        "error Your lockfile needs to be updated, but yarn was run with `--frozen-lockfile`.",
+        "run `yarn install`",
+    ),
+    ('error app@1.0.0: The engine "node" is incompatible with this module. Expected version', "`engines.node`"),
+    ("error SyntaxError: Unknown token: { line: 1, col: 0 } 1:0 in /app/yarn.lock", "yarn.lock is damaged"),
+    (
+        "➤ YN0028: │ The lockfile would have been modified by this install, which is "
+        "explicitly forbidden.\n"
+        "➤ YN0000: └ Completed",
+        "`yarn set version <version>` does",
+    ),
+    (
+        "\x1b[31m➤\x1b[39m YN0018: │ ms@npm:2.1.3: The remote archive doesn't match the expected checksum",
+        "make the lock file again (`yarn install`)",
+    ),
+    (
+        "Type Error: Cannot read properties of null (reading 'resolution')\n"
+        "    at t.setupResolutions (/var/cache/node/yarn.js:211:542)",
+        "yarn.lock is damaged",
+    ),
+    (
+        "YAMLException: unexpected end of the stream within a double quoted scalar (7:1)\n"
+        "\n"
+        ' 4 | "ms@npm:2.1.3":\n'
+        " 5 |   version: 2.1.3\n"
+        ' 6 |   resolution: "ms@n',
+        "yarn.lock is damaged",
+    ),
+    (
+        ' ERR_PNPM_OUTDATED_LOCKFILE  Cannot install with "frozen-lockfile" because '
+        "pnpm-lock.yaml is not up to date",
+        "run `pnpm install`",
+    ),
+    (' ERR_PNPM_BROKEN_LOCKFILE  The lockfile at "/app/pnpm-lock.yaml" is broken', "pnpm-lock.yaml is damaged"),
+    (" ERR_PNPM_LOCKFILE_MISSING_DEPENDENCY  Broken lockfile: no entry for", "pnpm-lock.yaml is damaged"),
+    ("    at async readWantedLockfile (/var/cache/node/pnpm.cjs:115355:15)", "pnpm-lock.yaml is damaged"),
+    (
+        " WARN  Ignoring not compatible lockfile at /app/pnpm-lock.yaml\n ERR_PNPM_NO_LOCKFILE  Cannot install",
+        "another pnpm wrote pnpm-lock.yaml",
+    ),
+    ("sh: 1: vite: not found\n ELIFECYCLE  Command failed.", "add the package that brings it"),
+    ("You are trying to install in deployment mode after changing\nyour Gemfile.", "run `bundle lock`"),
+    (
+        "The dependencies in your gemfile changed, but the lockfile can't be updated\n"
+        "because frozen mode is set",
+        "run `bundle lock`",
+    ),
+    ("Your lockfile is unreadable. Run `rm Gemfile.lock` and then `bundle install`", "Gemfile.lock is damaged"),
+    (
+        "Your bundle only supports platforms [] but your local platform is x86_64-linux.",
+        "Gemfile.lock is damaged",
+    ),
+    (
+        'Your bundle only supports platforms ["x86_64-darwin-20"] but your local platform\nis x86_64-linux.',
+        "other machines only",
+    ),
+    (
+        "bundler/lockfile_parser.rb:275:in `parse_spec': undefined method\n\tfrom /usr/bin/bundle:25:in `load'",
+        "Gemfile.lock is damaged",
+    ),
+    ("Your Ruby version is 3.1.2, but your Gemfile specified 3.1.4", '`ruby "~> 3.1.0"`'),
+    (
+        "Could not reach host index.rubygems.org. Check your network connection and try\nagain.",
+        "BERTH_BUILD_ENV",
+    ),
+    ("pg_ext.c:1:10: fatal error: libpq-fe.h: No such file or directory", "takes is not in the image"),
+    ("go: errors parsing go.mod:\ngo.mod:3: unknown directive: toolchian", "this Go does not know"),
+    ("main.go:2:8: missing go.sum entry for module providing package rsc.io/quote; to add:", "`go mod tidy`"),
+    ("main.go:2:8: cannot find module providing package rsc.io/quote: import lookup disabled", "`go mod tidy`"),
+    ("# example.org/app\n./main.go:3:1: syntax error: unexpected EOF", "the code does not compile"),
+    ("verifying rsc.io/quote@v1.5.2: checksum mismatch", "its line in go.sum deleted"),
+    (
+        'main.go:2:8: rsc.io/quote@v1.5.2: Get "https://proxy": dial tcp: lookup proxy on [::1]:53: refused',
+        "BERTH_BUILD_ENV",
+    ),
+    (
+        "  curl error 6 while downloading https://repo.packagist.org/packages.json: Co  \n"
+        "  uld not resolve host: repo.packagist.org                                     ",
+        "BERTH_BUILD_ENV",
+    ),
+    ('- Required package "monolog/monolog" is not present in the lock file.', "run `composer update`"),
+    ('  "./composer.lock" does not contain valid JSON', "composer.lock is damaged"),
+    ("error: Failed to download `six==1.16.0`\n  cause: Hash mismatch for `six==1.16.0`", "`poetry lock`"),
+    (
+        "error: No solution found when resolving dependencies\n"
+        "  cause: Because six-no-such was not found in the package registry",
+        "how it is written",
+    ),
+    ("error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "takes is not in the image"),
+]
+
+
+@pytest.mark.parametrize(("printed", "to_do"), WORDS)
+def test_the_words_of_installers(printed: str, to_do: str) -> None:
+    lines = ["before", *printed.split("\n"), "after"]
+    assert to_do in hint(1, lines)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ModuleNotFoundError: No module named 'x'",  # no ENOTFOUND
+        "npm warn EBADENGINE Unsupported engine { package: 'x@1' }",
+        "Warning: The lock file is not up to date with the latest changes in composer.json.",
+    ],
+)
+def test_what_is_no_reason(line: str) -> None:
+    assert hint(1, [line]) == "the log above says why"
+
+
+def test_the_last_word_counts() -> None:
+    retried = "WARNING: Retrying … Failed to establish a new connection: [Errno 111]"
+    assert "takes is not in the image" in hint(1, [retried, "error: command 'gcc' failed with exit code 1"])
+
+
+def test_words_without_end_are_looked_through_in_no_time() -> None:
+    """A tenant prints what they like, and Berth reads it outside the tenant's limits."""
+    began = time.monotonic()
+    for text in (
+        "a/",
+        "missing: ",
+        "unknown token",
+        "at ",
+        "YAMLException: ",
+        "go:1:",
+        "sh: ",
+        "fatal error: ",
+    ):
+        hint(1, [(text * 500)[:500]] * 200)
+    assert time.monotonic() - began < 5
+
+
+NPM = shutil.which("npm") or ""
+LOCK = '{"name": "app", "lockfileVersion": 3, "packages": {"": {"name": "app"}}}'
+
+
+@pytest.mark.skipif(not NPM, reason="needs npm")
+@pytest.mark.parametrize(
+    ("manifest", "lock", "to_do"),
+    [
+        (
+            '{"name": "app", "dependencies": {"a": "file:a"}}',
+            LOCK,
+            "package-lock.json does not fit package.json",
+        ),
+        ('{"name": "app"}', LOCK[:40], "package-lock.json is damaged"),
+        ('{"name": "app", "engines": {"node": ">=99"}}', LOCK, "`engines.node` of package.json"),
+    ],
+)
+def test_npms_own_words(tmp_path: Path, manifest: str, lock: str, to_do: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "package.json").write_text('{"name": "a", "version": "1.0.0"}')
+    (tmp_path / "package.json").write_text(manifest)
+    (tmp_path / "package-lock.json").write_text(lock)
+    done = subprocess.run(
+        [NPM, "ci", "--offline", "--engine-strict", "--no-audit", "--cache", str(tmp_path / "cache")],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode
+    log = BuildLog(lambda data: None)
+    log.output(done.stdout.encode())  # longer than what an error shows of it
+    assert to_do in hint(done.returncode, log.recent)
 
 
 def _hint_after(program: str, url: str, folder: Path) -> str:

@@ -38,7 +38,6 @@ _MODULE_LINE = re.compile(r'module\s+"?([^\s"]+)"?')
 _REQUIRE = re.compile(r"^\s*require\b", re.MULTILINE)
 _LOCAL = re.compile(r'=>\s*"?(\.{1,2}/[^\s"]*)')
 _MAIN = re.compile(r"^package\s+main\b", re.MULTILINE)
-_HINT = "see the last lines: `go mod tidy` mends go.sum; a package that needs C takes a Dockerfile"
 
 
 def left_out(source: Tree) -> tuple[str, ...]:
@@ -77,7 +76,6 @@ def plan(request: Request) -> Plan:
         env,
         caches={_CACHE: "go"},
         file=MANIFEST,
-        hint=_HINT,
     )
     out = FilesStep(f"WORKDIR {_OUT}", (Folder(_OUT, APP_OWNER),))
     return Plan(
@@ -108,7 +106,7 @@ def _download(named: tuple[str, ...], env: dict[str, str]) -> tuple[Step, ...]:
     if not named:
         return ()
     here = FilesStep(f"WORKDIR {_MODULES}", (Folder(_MODULES, APP_OWNER),))
-    run = command("go mod download", _DOWNLOAD, env, caches={_CACHE: "go"}, file=MANIFEST, hint=_HINT)
+    run = command("go mod download", _DOWNLOAD, env, caches={_CACHE: "go"}, file=MANIFEST)
     return here, put(named), run
 
 

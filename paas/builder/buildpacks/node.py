@@ -38,7 +38,7 @@ _OUT = "/build"  # what the build script leaves, less node_modules, waits here f
 _SETTINGS = (".npmrc", ".yarnrc", BERRY_SETTINGS, PNPM)
 # Scripts of the app's own that run when its dependencies are installed, and may need any file of it.
 _AT_INSTALL = ("preinstall", "install", "postinstall", "prepare")
-_HINT = "see the last lines: a package may need a compiler or a system library, which takes a Dockerfile"
+_BUILD_HINT = "the log above says why; a build script sees [env] of berth.toml, not the app's config vars"
 
 
 def left_out(source: Tree) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ class _App:
         keep = f"find . -mindepth 1 -maxdepth 1 ! -name node_modules -exec cp -a -t {_OUT} {{}} +"
         if self.workspaces:
             keep += f" && {_without_modules(_OUT)}"
-        return self._run(f"{self.tool.run} build", self.build_env, after=f" && {keep}")
+        return self._run(f"{self.tool.run} build", self.build_env, after=f" && {keep}", hint=_BUILD_HINT)
 
     def pruned(self, stage: int) -> Stage:
         """The stage with what only the build needs taken away again."""
@@ -194,9 +194,9 @@ class _App:
         """`pnpm prune` knows no workspaces, and a second install runs scripts that need what is gone."""
         return bool(self.tool.prune) and not (self.tool.name == "pnpm" and self.workspaces)
 
-    def _run(self, line: str, env: Mapping[str, str], after: str = "") -> RunStep:
+    def _run(self, line: str, env: Mapping[str, str], after: str = "", hint: str = "") -> RunStep:
         caches = {CACHE: f"node-{self.tool.name}"}
-        return command(line, line + after, env, caches=caches, file=MANIFEST, hint=_HINT)
+        return command(line, line + after, env, caches=caches, file=MANIFEST, hint=hint)
 
     @property
     def source_first(self) -> str:

@@ -34,7 +34,6 @@ SERVE = "/etc/berth/serve"
 FPM_CONFIG = "/etc/berth/php-fpm.conf"
 _SOCKET = "/tmp/php-fpm.sock"  # noqa: S108 - the container's own
 _CACHE = "/var/cache/composer"
-_HINT = "see the last lines: Composer says which package or extension is missing; others take a Dockerfile"
 
 # Two programs and no supervisor: when one ends, for whatever reason, so does the container, which is restarted.
 _SERVE = """\
@@ -196,7 +195,6 @@ def _dependencies(
         app_env(builder, COMPOSER_HOME="/tmp/composer", COMPOSER_CACHE_DIR=_CACHE),  # noqa: S108
         caches={_CACHE: "composer"},
         file=MANIFEST,
-        hint=_HINT,
     )
     return tuple(notes), (Stage(builder.name, (put_source() if whole else put(files, MANIFEST), run)),)
 

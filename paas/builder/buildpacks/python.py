@@ -21,7 +21,7 @@ LOCKED = f"{HOME}/.berth-requirements.txt"  # what a lock file of Poetry or Pipe
 _CACHE = "/var/cache/uv"
 _PYPROJECT = "pyproject.toml"
 _INCLUDE = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]+(?P<path>[^\s#]+)")
-_HINT = "see the last lines: a name may be misspelt, or a package may need a system library (use a Dockerfile)"
+_HINT = "the log above names the package and says why"
 _STATIC_HINT = (
     "a build sees [env] of berth.toml, not the app's config vars: give settings that come from them "
     'a default, or write DISABLE_COLLECTSTATIC = "1" under [env]'

@@ -30,7 +30,6 @@ _RUBY_LINE = re.compile(r"""ruby[\s(]+(['"][^'"]+['"](?:\s*,\s*['"][^'"]+['"])*)
 _LOCKED_RUBY = re.compile(r"^RUBY VERSION\n\s+ruby (\d+(?:\.\d+)*)", re.MULTILINE)
 _LOCKED_GEM = re.compile(r"^    ([A-Za-z0-9._-]+) \(", re.MULTILINE)
 _LOCAL = re.compile(r"^PATH\n  remote: (.+)$", re.MULTILINE)
-_HINT = "see the last lines: a gem may need a system library that is not there, which takes a Dockerfile"
 _NO_LOCK = "There is no Gemfile.lock: another build may get other versions. `bundle lock` makes it."
 _ASSETS_HINT = (
     "a build sees [env] of berth.toml, not the app's config vars; a pipeline that needs Node takes a Dockerfile"
@@ -129,7 +128,6 @@ def _install(source: Tree, lock: str, env: dict[str, str]) -> tuple[Step, ...]:
         {**env, **cached, **frozen},
         caches={_CACHE: "bundler"},
         file=MANIFEST,
-        hint=_HINT,
     )
     return here, put_source() if whole else put(files), run
 
