@@ -125,8 +125,8 @@ _BY_WORDS: dict[str, tuple[str, ...]] = {
         "your lockfile needs to be updated",
         "cannot autofix a lockfile when running an immutable install",
     ),
-    "yarn.lock does not fit package.json, or another Yarn wrote it: run `yarn install`, deploy yarn.lock too, and "
-    "if that changes nothing, name your Yarn in package.json (`yarn set version <version>` does)": (
+    "yarn.lock does not fit package.json, or another Yarn wrote it: run `yarn install` and deploy that too;"
+    " if that changes nothing, name your Yarn in package.json (`yarn set version <version>` does)": (
         "the lockfile would have been modified by this install",
     ),
     _unreadable("yarn.lock", "yarn install"): (
