@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from paas.errors import BadInput, NotFound
+from paas.errors import BadInput, HostProblem, NotFound
 from paas.images.apt_layer import install
 from paas.images.base import ENV, SUITES, Log, build_base
 from paas.images.budget import go_on
@@ -29,6 +30,16 @@ from paas.oci.config import History
 from paas.specs import ImageSpec
 
 Look = Callable[[], object]
+_VERSIONED_BY = {
+    "python": "python{}",
+    "node": "nodejs",
+    "php": "php{}-cli",
+    "ruby": "ruby{}",
+    "go": "golang-{}-go",
+}
+_DPKG_STATUS = "var/lib/dpkg/status"
+# Debian goes back with "3.1.7+really3.1.2-0+deb12u1".
+_UPSTREAM = re.compile(r"(?:\d+:)?(?:[^-]*\+really)?(\d+)\.(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,11 @@ class Runtime:
     @property
     def image(self) -> str:
         return f"berth/{self.language}:{self.version}" if self.packages else self.base
+
+    @property
+    def versioned_by(self) -> str:
+        """The Debian package whose version is the language's."""
+        return _VERSIONED_BY[self.language].format(self.version)
 
     @property
     def build_image(self) -> str:
@@ -162,6 +178,31 @@ def env_of(store: Store, name: str, suite: str) -> Mapping[str, str]:
     """That of the image `name` of ours, also before it is made: a language adds nothing to its Debian's."""
     found = _complete(store, name) or _complete(store, base_name(suite))
     return dict(found.env if found else ENV)
+
+
+def version_of(store: Store, runtime: Runtime, image: ImageSpec) -> tuple[int, int, int]:
+    """The language's version in full, as dpkg of the runtime's image has it."""
+    package = re.compile(
+        rf"^Package: {re.escape(runtime.versioned_by)}\n(?:.+\n)*?Version: (.+)$", re.MULTILINE
+    )
+    status = next(
+        (path for layer in reversed(image.layers) if (path := store.layer_path(layer) / _DPKG_STATUS).exists()),
+        None,
+    )
+    found = package.search(status.read_text(errors="replace")) if status else None
+    version = _UPSTREAM.match(found[1]) if found else None
+    if not version:
+        raise HostProblem(
+            f"the image of {runtime} does not say which version of {runtime.versioned_by} it has",
+            hint="`sudo bin/up --rebuild-images` makes it again",
+        )
+    return int(version[1]), int(version[2]), int(version[3])
+
+
+def known_version(store: Store, runtime: Runtime) -> tuple[int, ...]:
+    """The same where the image is there, else no more than the line."""
+    image = _complete(store, runtime.image)
+    return version_of(store, runtime, image) if image else tuple(map(int, runtime.version.split(".")))
 
 
 def rebuild(store: Store, *, log: Log) -> None:

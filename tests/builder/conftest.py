@@ -17,6 +17,7 @@ from typing import TypeVar
 import pytest
 
 from paas.builder import Look, Rootfs, StepResult, build, dockerfile, ignore
+from paas.builder.buildpacks import Bases
 from paas.builder.execute import Execution
 from paas.builder.log import BuildLog
 from paas.builder.plan import Plan
@@ -182,6 +183,11 @@ class Bench:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return store_with_names(tmp_path)
+
+
+@pytest.fixture
+def bases(store: Store) -> Bases:
+    return Bases(store, "bookworm", lambda line: None, check=lambda: None)
 
 
 @pytest.fixture

@@ -13,20 +13,46 @@ from paas.builder.plan import FilesStep, Plan, RunStep
 from paas.builder.processes import formation
 from paas.builder.tree import Tree
 from paas.images import Store
+from paas.images.base import SUITES
 from paas.images.runtimes import RUNTIMES
 from paas.oci.config import ImageConfig
 from paas.specs import ProcessSpec
 
+# As Debian had them on one day, each with the package that a language's version is read from.
+PACKAGES = {
+    "bookworm": {
+        "python3": "3.11.2-1+b1",
+        "python3.11": "3.11.2-6+deb12u6",
+        "nodejs": "18.20.4+dfsg-1~deb12u1",
+        "php8.2-cli": "8.2.29-1~deb12u1",
+        "ruby3.1": "3.1.2-7+deb12u1",
+        "golang-go": "2:1.19~1",
+        "golang-1.19-go": "1.19.8-2",
+    },
+    "trixie": {
+        "python3.13": "3.13.5-2",
+        "nodejs": "20.19.2+dfsg-1",
+        "php8.4-cli": "8.4.11-1~deb13u1",
+        "ruby3.3": "3.3.8-2",
+        "golang-1.24-go": "1.24.4-1",
+    },
+}
+_RECORD = "Package: %s\nStatus: install ok installed\nArchitecture: amd64\nVersion: %s\n"
+
 
 def store_with_names(folder: Path) -> Store:
-    """Every base and runtime is "there", as one empty layer."""
+    """Every base and runtime is "there", as one layer that holds no more than dpkg's record of its suite."""
     store = Store(folder / "store")
-    (folder / "empty").mkdir()
-    layer = store.commit_changeset(folder / "empty")
-    image = store.put_image(ImageConfig(diff_ids=(layer.diff_id,), env=(("PATH", "/usr/bin:/bin"),)))
-    runtimes = (name for runtime in RUNTIMES for name in (runtime.image, runtime.build_image))
-    for name in ("debian:12", "python:3", *runtimes):
-        store.tag(name, image.digest)
+    for suite, base in SUITES.items():
+        dpkg = folder / suite / "var/lib/dpkg"
+        dpkg.mkdir(parents=True)
+        (dpkg / "status").write_text("\n".join(map(_RECORD.__mod__, PACKAGES[suite].items())))
+        layer = store.commit_changeset(folder / suite)
+        image = store.put_image(ImageConfig(diff_ids=(layer.diff_id,), env=(("PATH", "/usr/bin:/bin"),)))
+        lines = (runtime for runtime in RUNTIMES if runtime.suite == suite)
+        runtimes = (name for runtime in lines for name in (runtime.image, runtime.build_image))
+        for name in (base, *runtimes, *(("python:3",) if suite == "bookworm" else ())):
+            store.tag(name, image.digest)
     return store
 
 

@@ -89,7 +89,7 @@ def test_bad_config(store: Store) -> None:
         ({"berth.toml": "[build]\nfallback='app.html'", "dist/index.html": ""}, "dist/app.html is not there"),
         (
             {"requirements.txt": "", "app.py": "", ".python-version": "\n3.9"},
-            "line 2: .*'3.9', .*; available: 3.11, 3.13",
+            "line 2: .*'3.9', .*; available: 3.11.2, 3.13.5",
         ),
         ({"Dockerfile": "FROM scratch"}, "add CMD to Dockerfile, or `web: <command>` to a Procfile"),
         (

@@ -6,13 +6,14 @@ That apt makes a layer, and what a kill leaves, is tested where there is a base:
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
-from paas.errors import BadInput
+from paas.errors import BadInput, HostProblem
 from paas.images import runtimes
 from paas.images.base import SUITES
-from paas.images.runtimes import RUNTIMES, Runtime, ensure, named
+from paas.images.runtimes import RUNTIMES, Runtime, ensure, known_version, named, version_of
 from paas.images.store import Store
 from paas.oci.config import ImageConfig
 from paas.specs import ImageSpec
@@ -36,6 +37,38 @@ def test_two_lines_of_each_language_one_a_debian() -> None:
 def test_a_runtime_that_nobody_has() -> None:
     with pytest.raises(BadInput, match=r"no runtime is called 'node:99'; one of python:3.11, .*go:1.24"):
         named("node:99")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "read"),
+    [
+        ("node:18", "18.20.4+dfsg-1~deb12u1", (18, 20, 4)),
+        ("ruby:3.1", "3.1.7+really3.1.2-0+deb12u1", (3, 1, 2)),
+        ("go:1.24", "2:1.24.4-1", (1, 24, 4)),
+    ],
+)
+def test_a_version_in_full_is_what_dpkg_recorded(
+    store: Store, tmp_path: Path, name: str, version: str, read: tuple[int, ...]
+) -> None:
+    runtime = named(name)
+    assert known_version(store, runtime) == tuple(map(int, runtime.version.split(".")))
+    dpkg = tmp_path / "upper/var/lib/dpkg"
+    dpkg.mkdir(parents=True)
+    record = "Package: {}\nStatus: install ok installed\nVersion: {}\n"
+    others = record.format("nodejs-doc", "9.9.9-1"), record.format("a", "1.1.1-1")
+    (dpkg / "status").write_text("\n".join((*others, record.format(runtime.versioned_by, version))))
+    layer = store.commit_changeset(tmp_path / "upper").diff_id
+    image = store.put_image(ImageConfig(diff_ids=(layer,)))
+    store.tag(runtime.image, image.digest)
+    assert known_version(store, runtime) == read
+
+
+def test_an_image_without_a_record_of_its_version(store: Store) -> None:
+    image = tagged(store, "berth/node:18")
+    with pytest.raises(
+        HostProblem, match="does not say which version of nodejs it has; `sudo bin/up --rebuild"
+    ):
+        version_of(store, named("node:18"), image)
 
 
 def test_names() -> None:

@@ -56,7 +56,7 @@ def plan(request: Request) -> Plan:
             f'builder "go" needs {MANIFEST}, which is not there', hint="`go mod init example.org/app` makes one"
         )
     wish = first(lambda: from_config("go", request.build.go), lambda: _wish(text))
-    builder = request.bases.to_build(choose(NAME, wish, request.bases.suite))
+    builder = request.bases.to_build(choose(NAME, wish, request.bases))
     base = request.bases.debian()
     vendored = source.exists("vendor/modules.txt")
     named = () if vendored else _names_modules(source, text)

@@ -106,18 +106,19 @@ def packages(source: Tree) -> set[str]:
 
 
 def runtime(request: Request) -> Runtime:
-    return choose(NAME, _wish(request), request.bases.suite)
+    return choose(NAME, _wish(request), request.bases)
 
 
 def _wish(request: Request) -> Wish | None:
     source = request.source
     text = (source.text(MANIFEST, MAX_MANIFEST) or "") if source.exists(MANIFEST) else ""
-    engines = text_of(table(read_json(source, MANIFEST), "engines"), "node")
+    manifest = read_json(source, MANIFEST)
+    engines, checked = text_of(table(manifest, "engines"), "node"), tool_of(source, manifest).checks_engines
     return first(
         lambda: from_config("node", request.build.node),
         lambda: from_line(source, ".nvmrc"),
         lambda: from_line(source, ".node-version"),
-        lambda: from_key(text, MANIFEST, engines, '"node"'),
+        lambda: from_key(text, MANIFEST, engines, '"node"', is_strict=checked),
     )
 
 

@@ -36,6 +36,7 @@ class Tool:
     install: str
     prune: str
     run: str
+    checks_engines: bool = False  # refuses a Node that is not to `engines.node`; others warn
 
 
 _NPM = ("npm ci", "npm prune --omit=dev --ignore-scripts", "npm run")
@@ -120,6 +121,7 @@ def _yarn(version: str) -> Tool:
         f"{frozen} --production=false --non-interactive",
         f"{frozen} --production --ignore-scripts --prefer-offline --non-interactive",
         f"{npx} run",
+        checks_engines=True,
     )
 
 

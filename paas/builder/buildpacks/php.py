@@ -103,7 +103,7 @@ def detect(build: BuildConfig, source: Tree) -> str:
 def plan(request: Request) -> Plan:
     source = request.source
     manifest = read_json(source, MANIFEST)
-    runtime = choose(NAME, _wish(request, manifest), request.bases.suite)
+    runtime = choose(NAME, _wish(request, manifest), request.bases)
     root = _document_root(request)
     base = request.bases.to_run(runtime)
     notes, stages = _dependencies(request, runtime, manifest) if source.exists(MANIFEST) else ((), ())
@@ -129,8 +129,10 @@ def plan(request: Request) -> Plan:
 def _wish(request: Request, manifest: dict[str, Any]) -> Wish | None:
     text = request.source.text(MANIFEST, MAX_MANIFEST) or "" if manifest else ""
     required = text_of(table(manifest, "require"), "php")
+    checked = "php" not in table(table(manifest, "config"), "platform")  # else Composer believes that
     return first(
-        lambda: from_config("php", request.build.php), lambda: from_key(text, MANIFEST, required, '"php"')
+        lambda: from_config("php", request.build.php),
+        lambda: from_key(text, MANIFEST, required, '"php"', is_strict=checked),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from paas.builder.buildpacks import python_apps, python_locks
 from paas.builder.buildpacks.shape import HOME, Request, app_env, command, put, put_source, there_is
-from paas.builder.buildpacks.versions import Wish, choose, first, from_config, from_key, from_line
+from paas.builder.buildpacks.versions import Wish, choose, demand, first, from_config, from_key, from_line
 from paas.builder.config import BuildConfig
 from paas.builder.plan import APP_OWNER, FilesStep, ImageSettings, Plan, RunStep, Stage, Step, Write
 from paas.builder.tree import Tree
@@ -18,6 +18,7 @@ from paas.errors import BadInput
 NAME = "python"
 VENV = f"{HOME}/.venv"
 LOCKED = f"{HOME}/.berth-requirements.txt"  # what a lock file of Poetry or Pipenv says, as pip has it
+_PYTHON = "/usr/bin/python3"
 _CACHE = "/var/cache/uv"
 _PYPROJECT = "pyproject.toml"
 _INCLUDE = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]+(?P<path>[^\s#]+)")
@@ -55,7 +56,9 @@ def plan(request: Request) -> Plan:
     """Raises BadInput for a version that is not to be had, or when the source declares no dependencies."""
     source = request.source
     wish = _wish(request)
-    runtime = choose(NAME, wish, request.bases.suite)
+    runtime = choose(NAME, wish, request.bases)
+    if _is_by_uv(source):
+        demand(_required(source), runtime, request.bases)
     dependencies = _dependencies(source)
     base = request.bases.to_run(runtime)
     env = app_env(base, f"{VENV}/bin", VIRTUAL_ENV=VENV, PYTHONUNBUFFERED="1", **_path(source))
@@ -89,8 +92,14 @@ def _wish(request: Request) -> Wish | None:
 
 def _required(source: Tree) -> Wish | None:
     for file, key, value in python_locks.required_python(source):
-        return from_key(source.text(file, python_locks.MAX_LOCK) or "", file, value, key)
+        text = source.text(file, python_locks.MAX_LOCK) or ""
+        return from_key(text, file, value, key, is_strict=_is_by_uv(source))
     return None
+
+
+def _is_by_uv(source: Tree) -> bool:
+    """`uv sync` alone compares `requires-python` with the Python that there is."""
+    return not source.exists("requirements.txt") and source.exists(_PYPROJECT) and source.exists("uv.lock")
 
 
 def _path(source: Tree) -> Mapping[str, str]:
@@ -110,7 +119,7 @@ def _dependencies(source: Tree) -> Dependencies:
             python_locks.names_in_requirements(source, files),
             local=python_locks.local_requirement(source, files),
         )
-    if source.exists("uv.lock") and source.exists(_PYPROJECT):
+    if _is_by_uv(source):
         title = "uv sync --frozen --no-dev --no-install-project"
         files = (_PYPROJECT, "uv.lock")
         return Dependencies(
@@ -156,12 +165,13 @@ def _install(dependencies: Dependencies, env: Mapping[str, str]) -> tuple[FilesS
         "UV_CACHE_DIR": _CACHE,
         "UV_LINK_MODE": "copy",
         "UV_NO_PROGRESS": "1",
+        "UV_PYTHON": _PYTHON,  # whatever patch level a .python-version names
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_PROJECT_ENVIRONMENT": VENV,
     }
     run = command(
         dependencies.title,
-        f"uv venv --python /usr/bin/python3 {VENV} && {dependencies.install}",
+        f"uv venv --python {_PYTHON} {VENV} && {dependencies.install}",
         {**env, **uv},
         caches={_CACHE: "uv"},
         file=dependencies.files[0],

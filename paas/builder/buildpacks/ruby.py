@@ -15,7 +15,7 @@ from paas.builder.buildpacks.shape import (
     take,
     there_is,
 )
-from paas.builder.buildpacks.versions import Wish, choose, first, from_config, from_line
+from paas.builder.buildpacks.versions import Wish, choose, demand, first, from_config, from_line
 from paas.builder.config import BuildConfig
 from paas.builder.plan import APP_OWNER, FilesStep, Folder, ImageSettings, Plan, Stage, Step
 from paas.builder.procfile import shell
@@ -50,7 +50,8 @@ def plan(request: Request) -> Plan:
         raise BadInput(f'builder "ruby" needs a {MANIFEST}, which is not there', hint="`bundle init` makes one")
     lock = (source.text(LOCK, MAX_MANIFEST) or "") if source.exists(LOCK) else ""
     wish = _wish(request, lock)
-    runtime = choose(NAME, wish, request.bases.suite)
+    runtime = choose(NAME, wish, request.bases)
+    demand(_from_gemfile(source), runtime, request.bases)
     base = request.bases.to_run(runtime)
     # Only gems from an index may have to be compiled.
     builder = base if lock and "\nGEM\n" in f"\n{lock}" and not _gems(lock) else request.bases.to_build(runtime)
@@ -98,7 +99,7 @@ def _from_gemfile(source: Tree) -> Wish | None:
     for number, line in enumerate((source.text(MANIFEST, MAX_MANIFEST) or "").splitlines(), 1):
         match = _RUBY_LINE.match(line.strip())
         if match:
-            return Wish(re.sub(r"['\"]", "", match[1]), MANIFEST, number)
+            return Wish(re.sub(r"['\"]", "", match[1]), MANIFEST, number, is_strict=True)
     return None
 
 

@@ -48,6 +48,7 @@ class Bases:
         self._store, self.suite, self._log, self._check = store, suite, log, check
         self._names = names or Names(store)
         self._asked_for: dict[str, Callable[[], object]] = {}  # how each is made, in order
+        self._said: set[str] = set()
 
     def debian(self, suite: str = "") -> Base:
         """The base with Python and nginx; of the machine's own suite unless another is named."""
@@ -80,6 +81,20 @@ class Bases:
             if name in (runtime.image, runtime.build_image) and runtime.packages:
                 return self._ensure(runtime, build=name == runtime.build_image)
         return self._store.image(self._names.digest(name))
+
+    def version(self, runtime: Runtime) -> tuple[int, ...]:
+        """The language's version in full, as Debian has it; the image that says so is made if need be."""
+        return runtimes.version_of(self._store, runtime, self._ensure(runtime, build=False))
+
+    def known_version(self, runtime: Runtime) -> tuple[int, ...]:
+        """The same if the image is there, else the line."""
+        return runtimes.known_version(self._store, runtime)
+
+    def say(self, line: str) -> None:
+        """A line of the build's log, once: a plan may ask twice."""
+        if line not in self._said:
+            self._said.add(line)
+            self._log(line)
 
     def _ensure(self, runtime: Runtime, *, build: bool) -> ImageSpec:
         return runtimes.ensure(self._store, runtime, build=build, log=self._log, look=self._check)

@@ -1,8 +1,10 @@
 """Which line of a language? What the app's files wish for, against what there is. Pure.
 
 Debian has one version of a language in each release and chooses its patch level, so an exact wish ("3.11.4")
-means its line ("3.11"). Of several lines that fit, the one of the machine's own Debian is taken: its base is
-shared.
+means its line ("3.11"), unless the language's own tool compares it with what there is (`is_strict`). For a
+range the patch level counts, as the line's image has it; it is looked up only where the answer hangs on it,
+since that may make the image. Of several lines that fit, the one of the machine's own Debian is taken: its base
+is shared.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from paas.builder.tree import Tree
 from paas.errors import BadInput
@@ -22,70 +25,141 @@ _MAX_WISH = 200
 _COMPARATOR = re.compile(
     r"(?P<op>>=|<=|!=|===?|~>|~=|>|<|=|\^|~)?\s*v?(?P<version>\d+(?:\.(?:\d+|[xX*]))*|[xX*])(?:(?:a|b|rc)\d+|[-+@][\w.+-]*)?"
 )
+_EXACT = re.compile(r"=*\s*v?(?P<version>\d+\.\d+\.\d+)")
 _HYPHEN = re.compile(r"(\S+)\s+-\s+(\S+)")
 _NODE_NAMES = {"node": "*", "stable": "*", "latest": "*", "current": "*", "lts/*": "*", "lts": "*"}
 _NODE_LINES = {"lts/hydrogen": "18", "lts/iron": "20", "lts/jod": "22", "lts/krypton": "24"}
 
 
 @dataclass(frozen=True, slots=True)
+class _Comparator:
+    """`is_open`: its version ends in a wildcard."""
+
+    op: str
+    wanted: Version
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """`text` as the file has it; `file` and `line` (0: not known) are where."""
+    """`text` as the file has it; `file` and `line` (0: not known) are where.
+
+    `is_strict`: an exact version means just that one, since the language's tool would refuse any other.
+    """
 
     text: str
     file: str
     line: int = 0
+    is_strict: bool = False
 
     @property
     def place(self) -> str:
         return f"{self.file}, line {self.line}" if self.line else self.file
 
 
-def choose(language: str, wish: Wish | None, suite: str) -> Runtime:
+class Available(Protocol):
+    """The lines' versions in full, on a machine whose own Debian is `suite`."""
+
+    @property
+    def suite(self) -> str: ...
+
+    def version(self, runtime: Runtime) -> Version:
+        """As Debian has it; makes the image that knows if it is not there yet."""
+
+    def known_version(self, runtime: Runtime) -> Version:
+        """The same if the image is there, else the line."""
+
+    def say(self, line: str) -> None:
+        """A line of the build's log, once."""
+
+
+def choose(language: str, wish: Wish | None, available: Available) -> Runtime:
     """Raises BadInput when no line fits, with those that there are."""
-    lines = sorted((r for r in RUNTIMES if r.language == language), key=lambda r: r.suite != suite)
+    lines = sorted((r for r in RUNTIMES if r.language == language), key=lambda r: r.suite != available.suite)
     if wish is None:
         return lines[0]
-    fitting = [line for line in lines if _fits(wish, line)]
-    if not fitting:
-        raise _not_to_be_had(
-            wish, language, f"asks for {NAMES[language]} {wish.text[:60]!r}, which is not to be had"
+    for line in lines:
+        if _fits(wish, line, available):
+            _say_which(wish, line, available)
+            return line
+    reason = f"asks for {NAMES[language]} {wish.text[:60]!r}, which is not to be had"
+    raise _not_to_be_had(wish, language, reason, available)
+
+
+def demand(wish: Wish | None, chosen: Runtime, available: Available) -> None:
+    """Raises BadInput when what another file chose is not to this wish, which the language's tool compares."""
+    if wish is None or _fits(wish, chosen, available):
+        return
+    name, version = NAMES[chosen.language], _dotted(available.version(chosen))
+    reason = f"asks for {name} {wish.text[:60]!r}, but another file chose {chosen.version}, which is {version}"
+    raise _not_to_be_had(wish, chosen.language, reason, available)
+
+
+def _say_which(wish: Wish, line: Runtime, available: Available) -> None:
+    exact = _EXACT.fullmatch(wish.text.strip())
+    if exact and not wish.is_strict and exact["version"] != _dotted(version := available.version(line)):
+        available.say(
+            f"{wish.place}: {NAMES[line.language]} {exact['version']} asked for, "
+            f"{_dotted(version)} is what Debian has"
         )
-    return fitting[0]
 
 
-def _not_to_be_had(wish: Wish, language: str, reason: str, how_to_write: str = "") -> BadInput:
-    available = sorted(runtime.version for runtime in RUNTIMES if runtime.language == language)
+def _not_to_be_had(
+    wish: Wish, language: str, reason: str, available: Available, how_to_write: str = ""
+) -> BadInput:
+    lines = (runtime for runtime in RUNTIMES if runtime.language == language)
+    versions = [_dotted(version) for version in sorted(map(available.known_version, lines))]
     return BadInput(
         f"{wish.place}: {reason}",
-        hint=f"available: {', '.join(available)}{how_to_write}; any other version works with a Dockerfile",
-        details={"file": wish.file, "line": wish.line, "available": available},
+        hint=f"available: {', '.join(versions)}{how_to_write}; any other version works with a Dockerfile",
+        details={"file": wish.file, "line": wish.line, "available": versions},
     )
 
 
-def _fits(wish: Wish, runtime: Runtime) -> bool:
+def _dotted(version: Version) -> str:
+    return ".".join(map(str, version))
+
+
+def _fits(wish: Wish, runtime: Runtime, available: Available) -> bool:
     if len(wish.text) > _MAX_WISH:
-        raise _no_version(wish, runtime)
-    text = _HYPHEN.sub(r">=\1 <=\2", _without_names(wish.text.strip().lower()))
-    return any(_all_hold(part, wish, runtime) for part in re.split(r"\|\|?", text))
+        raise _no_version(wish, runtime, available)
+    text = wish.text.strip().lower()
+    if runtime.language == "node":
+        text = _NODE_NAMES.get(text) or _NODE_LINES.get(text) or text
+    text = _HYPHEN.sub(r">=\1 <=\2", text)
+    parts = [_comparators(part, wish, runtime, available) for part in re.split(r"\|\|?", text)]
+
+    def fits(have: Version) -> bool:
+        return any(all(_holds(one, have, runtime, wish.is_strict) for one in part) for part in parts)
+
+    answers = {fits((*runtime.minor, patch)) for patch in _telling_patches(parts)}
+    return answers.pop() if len(answers) == 1 else fits(available.version(runtime))
 
 
-def _without_names(text: str) -> str:
-    return _NODE_NAMES.get(text) or _NODE_LINES.get(text) or text
+def _telling_patches(parts: list[list[_Comparator]]) -> set[int]:
+    """Patch levels between which no answer changes."""
+    named = {one.wanted[2] for part in parts for one in part if len(one.wanted) > 2}
+    around = (patch + step for patch in named for step in (-1, 0, 1))
+    return {0, _ANY_PATCH, *(patch for patch in around if patch > 0)}
 
 
-def _all_hold(part: str, wish: Wish, runtime: Runtime) -> bool:
+def _comparators(part: str, wish: Wish, runtime: Runtime, available: Available) -> list[_Comparator]:
     rest = _COMPARATOR.sub("", part)
     if rest.strip(" ,\t") or (not part.strip() and wish.text.strip()):
-        raise _no_version(wish, runtime)
-    return all(_holds(m["op"] or "=", _parts(m["version"]), runtime) for m in _COMPARATOR.finditer(part))
+        raise _no_version(wish, runtime, available)
+    return [
+        _Comparator(m["op"] or "=", _parts(m["version"]), m["version"][-1] in "x*")
+        for m in _COMPARATOR.finditer(part)
+    ]
 
 
-def _no_version(wish: Wish, runtime: Runtime) -> BadInput:
+def _no_version(wish: Wish, runtime: Runtime, available: Available) -> BadInput:
     language = runtime.language
     return _not_to_be_had(
         wish,
         language,
         f"{wish.text[:60]!r} is no version of {NAMES[language]} that is to be had, and no range of them",
+        available,
         f' (write it as "{runtime.version}" or ">={runtime.version}")',
     )
 
@@ -95,12 +169,14 @@ def _parts(text: str) -> Version:
     return tuple(int(part) for part in known.split(".")) if known else ()
 
 
-def _holds(op: str, wanted: Version, runtime: Runtime) -> bool:
-    have = (*runtime.minor, _ANY_PATCH)
+def _holds(one: _Comparator, have: Version, runtime: Runtime, is_strict: bool) -> bool:
+    op, wanted = one.op, one.wanted
     size = len(wanted)
     same = have[:size] == wanted
     if op in ("=", "==", "==="):
-        precision = min(size, runtime.version.count(".") + 1)
+        if is_strict and not one.is_open and runtime.language != "node":  # Node's "18" is open as "18.x" is
+            return have == (*wanted, *(0,) * (len(have) - size))
+        precision = size if is_strict else min(size, runtime.version.count(".") + 1)
         return have[:precision] == wanted[:precision]
     if op == "^":
         return have >= wanted and have[:1] == wanted[:1]
@@ -134,13 +210,13 @@ def from_line(source: Tree, name: str, prefix: str = "") -> Wish | None:
     return None
 
 
-def from_key(text: str, file: str, value: str, key: str) -> Wish | None:
+def from_key(text: str, file: str, value: str, key: str, *, is_strict: bool = False) -> Wish | None:
     """A value that a parser found under `key`: the line is the first that names the key and the value."""
     if not value:
         return None
     lines = text.splitlines()
     named = (n for n, line in enumerate(lines, 1) if key in line and value in line)
-    return Wish(value, file, next(named, 1))
+    return Wish(value, file, next(named, 1), is_strict)
 
 
 def first(*ways: Callable[[], Wish | None]) -> Wish | None:
