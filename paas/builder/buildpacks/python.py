@@ -7,13 +7,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from paas.builder.buildpacks import python_apps, python_locks
+from paas.builder.buildpacks import python_apps, python_freshness, python_locks
 from paas.builder.buildpacks.shape import HOME, Request, app_env, command, put, put_source, there_is
-from paas.builder.buildpacks.versions import Wish, choose, demand, first, from_config, from_key, from_line
+from paas.builder.buildpacks.versions import (
+    Wish,
+    choose,
+    demand,
+    dotted,
+    first,
+    from_config,
+    from_key,
+    from_line,
+)
 from paas.builder.config import BuildConfig
 from paas.builder.plan import APP_OWNER, FilesStep, ImageSettings, Plan, RunStep, Stage, Step, Write
 from paas.builder.tree import Tree
 from paas.errors import BadInput
+from paas.images.runtimes import Runtime
 
 NAME = "python"
 VENV = f"{HOME}/.venv"
@@ -59,6 +69,7 @@ def plan(request: Request) -> Plan:
     runtime = choose(NAME, wish, request.bases)
     if _is_by_uv(source):
         demand(_required(source), runtime, request.bases)
+    _demand_fresh_lock(request, runtime)
     dependencies = _dependencies(source)
     base = request.bases.to_run(runtime)
     env = app_env(base, f"{VENV}/bin", VIRTUAL_ENV=VENV, PYTHONUNBUFFERED="1", **_path(source))
@@ -108,6 +119,19 @@ def _path(source: Tree) -> Mapping[str, str]:
 
 
 # --- dependencies
+def _demand_fresh_lock(request: Request, runtime: Runtime) -> None:
+    """Of the lock that dependencies come from."""
+    source = request.source
+    if _is_by_uv(source):
+        python_freshness.demand_uv(source)
+    elif source.exists("requirements.txt"):
+        return
+    elif source.exists(python_locks.POETRY_LOCK) and source.exists(_PYPROJECT):
+        python_freshness.demand_poetry(source, dotted(request.bases.version(runtime)))
+    elif source.exists(python_locks.PIPFILE_LOCK) and source.exists(python_locks.PIPFILE):
+        python_freshness.demand_pipenv(source, dotted(request.bases.version(runtime)))
+
+
 def _dependencies(source: Tree) -> Dependencies:
     """requirements.txt wins, being made to be installed; then a lock file, which says more than its source."""
     if source.exists("requirements.txt"):

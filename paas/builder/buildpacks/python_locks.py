@@ -19,6 +19,7 @@ from paas.errors import BadInput
 
 PYPROJECT, POETRY_LOCK, UV_LOCK = "pyproject.toml", "poetry.lock", "uv.lock"
 PIPFILE, PIPFILE_LOCK = "Pipfile", "Pipfile.lock"
+_LOCKED_BY = {UV_LOCK: "uv lock", POETRY_LOCK: "poetry lock"}
 MAX_LOCK = 4 * 1024 * 1024
 _MAX_EDGES = 50_000
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
@@ -58,7 +59,7 @@ def names_in_pyproject(source: Tree) -> set[str]:
 
 
 def names_in_lock(source: Tree, name: str) -> set[str]:
-    return {normal(text_of(package, "name")) for package in _packages(read_toml(source, name))}
+    return {normal(text_of(package, "name")) for package in packages_of(read_toml(source, name))}
 
 
 def _names(lines: Iterable[str]) -> set[str]:
@@ -97,7 +98,7 @@ def _local_path(line: str) -> str:
 
 
 def local_in_uv_lock(source: Tree) -> str:
-    for package in _packages(read_toml(source, UV_LOCK)):
+    for package in packages_of(read_toml(source, UV_LOCK)):
         facts = table(package, "source")
         path = next(
             (p for key in ("editable", "directory", "path", "virtual") if (p := text_of(facts, key))), "."
@@ -113,7 +114,7 @@ def local_in_pyproject(source: Tree) -> str:
     for name, facts in table(table(table(pyproject, "tool"), "uv"), "sources").items():
         if isinstance(facts, dict) and ("path" in facts or "workspace" in facts):
             return f"{PYPROJECT}: {name[:60]!r}"
-    dynamic = "dependencies" in _strings(table(pyproject, "project").get("dynamic"))
+    dynamic = "dependencies" in strings(table(pyproject, "project").get("dynamic"))
     return f"{PYPROJECT}: what its dynamic dependencies are read from" if dynamic else ""
 
 
@@ -126,7 +127,7 @@ def required_python(source: Tree) -> Iterator[tuple[str, str, str]]:
     found = text_of(table(table(table(pyproject, "tool"), "poetry"), "dependencies"), "python")
     if found:
         yield PYPROJECT, "python", found
-    requires = table(table(_read_json_lock(source), "_meta"), "requires")
+    requires = table(table(read_pipfile_lock(source), "_meta"), "requires")
     found = text_of(requires, "python_version")
     if found:
         yield PIPFILE_LOCK, "python_version", found
@@ -138,7 +139,9 @@ def read_toml(source: Tree, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text or "")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadInput(f"{name}: {error}", hint="it must be TOML", details={"file": name}) from error
+        again = _LOCKED_BY.get(name)
+        hint = f"make it again: `{again}`" if again else "it must be TOML"
+        raise BadInput(f"{name}: {error}", hint=hint, details={"file": name}) from error
 
 
 # --- lock files as requirements
@@ -146,7 +149,8 @@ def exported(source: Tree) -> Exported | None:
     if source.exists(POETRY_LOCK) and source.exists(PYPROJECT):
         return _exported(_poetry(source), (PYPROJECT, POETRY_LOCK))
     if source.exists(PIPFILE_LOCK):
-        return _exported(_pipenv(_read_json_lock(source)), (PIPFILE_LOCK,))
+        files = (PIPFILE, PIPFILE_LOCK) if source.exists(PIPFILE) else (PIPFILE_LOCK,)
+        return _exported(_pipenv(read_pipfile_lock(source)), files)
     return None
 
 
@@ -171,7 +175,8 @@ class _Pinned:
     hashes: tuple[str, ...]
 
     def line(self, file: str) -> str:
-        for word in (self.name, self.version):
+        is_open = self.version == "*"  # Pipenv's of what the machine that it locked on does not need
+        for word in (self.name, "any" if is_open else self.version):
             if not _WORD.fullmatch(word):
                 raise BadInput(
                     f"{file}: package {self.name[:60]!r} has no version that can be installed from an index",
@@ -183,7 +188,8 @@ class _Pinned:
                 f"{file}: package {self.name[:60]!r} has a marker or hash that is none", hint="lock again"
             )
         marker = f" ; {self.marker}" if self.marker else ""
-        return f"{self.name}=={self.version}{marker}" + "".join(f" \\\n    --hash={h}" for h in self.hashes)
+        version = "" if is_open else f"=={self.version}"
+        return f"{self.name}{version}{marker}" + "".join(f" \\\n    --hash={h}" for h in self.hashes)
 
 
 def _exported(packages: Iterable[_Pinned], files: tuple[str, ...]) -> Exported:
@@ -198,10 +204,10 @@ def _pipenv(lock: dict[str, Any]) -> Iterator[_Pinned]:
     for name, package in table(lock, "default").items():
         facts = package if isinstance(package, dict) else {}
         version = text_of(facts, "version").removeprefix("==")
-        yield _Pinned(name, version, text_of(facts, "markers"), _strings(facts.get("hashes")))
+        yield _Pinned(name, version, text_of(facts, "markers"), strings(facts.get("hashes")))
 
 
-def _read_json_lock(source: Tree) -> dict[str, Any]:
+def read_pipfile_lock(source: Tree) -> dict[str, Any]:
     text = source.text(PIPFILE_LOCK, MAX_LOCK) if source.exists(PIPFILE_LOCK) else None
     try:
         document = json.loads(text or "{}")
@@ -214,7 +220,7 @@ def _poetry(source: Tree) -> Iterator[_Pinned]:
     """What the project's main dependencies reach: a lock holds the other groups' as well, and older ones do not
     say whose a package is."""
     packages: dict[str, list[dict[str, Any]]] = {}
-    for package in _packages(read_toml(source, POETRY_LOCK)):
+    for package in packages_of(read_toml(source, POETRY_LOCK)):
         packages.setdefault(normal(text_of(package, "name")), []).append(package)
     for name, markers in _reached(packages, _wanted(read_toml(source, PYPROJECT))).items():
         for package in packages[name]:
@@ -251,7 +257,7 @@ def _wanted(pyproject: dict[str, Any]) -> Iterator[_Wanted]:
 
 def _edge(name: str, facts: Any) -> _Wanted:
     if isinstance(facts, dict):
-        return _Wanted(normal(name), text_of(facts, "markers"), _strings(facts.get("extras")))
+        return _Wanted(normal(name), text_of(facts, "markers"), strings(facts.get("extras")))
     return _Wanted(normal(name), "", ())
 
 
@@ -285,7 +291,7 @@ def _dependencies_of(package: dict[str, Any], extras: tuple[str, ...]) -> Iterat
     of_extras = {
         normal(match[1])
         for extra in extras
-        for line in _strings(table(package, "extras").get(extra))
+        for line in strings(table(package, "extras").get(extra))
         if (match := _NAME.match(line))
     }
     for name, facts in table(package, "dependencies").items():
@@ -302,10 +308,10 @@ def _any_of(markers: list[str]) -> str:
     return " or ".join(f"({marker})" for marker in dict.fromkeys(markers))
 
 
-def _packages(lock: dict[str, Any]) -> list[dict[str, Any]]:
+def packages_of(lock: dict[str, Any]) -> list[dict[str, Any]]:
     found = lock.get("package")
     return [package for package in found if isinstance(package, dict)] if isinstance(found, list) else []
 
 
-def _strings(value: Any) -> tuple[str, ...]:
+def strings(value: Any) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()

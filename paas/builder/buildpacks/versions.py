@@ -90,17 +90,17 @@ def demand(wish: Wish | None, chosen: Runtime, available: Available) -> None:
     """Raises BadInput when what another file chose is not to this wish, which the language's tool compares."""
     if wish is None or _fits(wish, chosen, available):
         return
-    name, version = NAMES[chosen.language], _dotted(available.version(chosen))
+    name, version = NAMES[chosen.language], dotted(available.version(chosen))
     reason = f"asks for {name} {wish.text[:60]!r}, but another file chose {chosen.version}, which is {version}"
     raise _not_to_be_had(wish, chosen.language, reason, available)
 
 
 def _say_which(wish: Wish, line: Runtime, available: Available) -> None:
     exact = _EXACT.fullmatch(wish.text.strip())
-    if exact and not wish.is_strict and exact["version"] != _dotted(version := available.version(line)):
+    if exact and not wish.is_strict and exact["version"] != dotted(version := available.version(line)):
         available.say(
             f"{wish.place}: {NAMES[line.language]} {exact['version']} asked for, "
-            f"{_dotted(version)} is what Debian has"
+            f"{dotted(version)} is what Debian has"
         )
 
 
@@ -108,7 +108,7 @@ def _not_to_be_had(
     wish: Wish, language: str, reason: str, available: Available, how_to_write: str = ""
 ) -> BadInput:
     lines = (runtime for runtime in RUNTIMES if runtime.language == language)
-    versions = [_dotted(version) for version in sorted(map(available.known_version, lines))]
+    versions = [dotted(version) for version in sorted(map(available.known_version, lines))]
     return BadInput(
         f"{wish.place}: {reason}",
         hint=f"available: {', '.join(versions)}{how_to_write}; any other version works with a Dockerfile",
@@ -116,7 +116,7 @@ def _not_to_be_had(
     )
 
 
-def _dotted(version: Version) -> str:
+def dotted(version: Version) -> str:
     return ".".join(map(str, version))
 
 
