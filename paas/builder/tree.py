@@ -109,9 +109,9 @@ class Tree:
     def exists(self, path: str) -> bool:
         return not self.ignore(path) and self.entry(path) is not None
 
-    def top(self, *, ignored: bool = False) -> list[Entry]:
-        """What is directly in the root and not ignored; or, the other way round, what is."""
-        return [entry for entry in self._list("") if self.ignore(entry.path) == ignored]
+    def top(self, folder: str = "", *, ignored: bool = False) -> list[Entry]:
+        """What is directly in the root, or in `folder`, and not ignored; or, the other way round, what is."""
+        return [entry for entry in self._list(folder) if self.ignore(entry.path) == ignored]
 
     def inside(self, folder: str) -> list[Entry]:
         """What is directly in a folder that is there, and not ignored."""

@@ -164,11 +164,72 @@ def test_a_project_of_several_gets_the_source_first(
     assert put(plan) == ["COPY . /app/"] and plan.notes[0].startswith(why)
 
 
+PYPROJECT = "[project]\nname = 'shop'\ndependencies = ['{}']\n"
+FACTORY = "def create_app(settings=None):\n    app = Flask(__name__)\n    return app\n"
+ASGI_FACTORY = "def make_app(*, debug=False):\n    return Starlette(debug=debug)\n"
+GUNICORN, UVICORN = "gunicorn --bind 0.0.0.0:$PORT", "uvicorn --host 0.0.0.0 --port $PORT"
+
+
+@pytest.mark.parametrize(
+    ("server", "files", "command"),
+    [
+        ("gunicorn", {"src/shop/__init__.py": FLASK}, f"{GUNICORN} shop:app"),
+        ("uvicorn", {"src/shop/__init__.py": "", "src/shop/main.py": FASTAPI}, f"{UVICORN} shop.main:app"),
+        ("uvicorn", {"src/main.py": FASTAPI}, f"{UVICORN} main:app"),
+        ("gunicorn", {"manage.py": MANAGE, "src/shop/wsgi.py": WSGI}, f"{GUNICORN} shop.wsgi:application"),
+        ("gunicorn", {"src/shop/__init__.py": FACTORY}, f"{GUNICORN} 'shop:create_app()'"),
+        ("gunicorn", {"shop/__init__.py": FACTORY, "wsgi.py": "app = create_app()"}, f"{GUNICORN} wsgi:app"),
+        ("gunicorn", {"app.py": FACTORY + "app = create_app()"}, f"{GUNICORN} app:app"),
+        ("gunicorn", {"shop/__init__.py": FACTORY, "app.py": FLASK}, f"{GUNICORN} app:app"),
+        ("waitress", {"app.py": FACTORY}, "waitress-serve --listen=0.0.0.0:$PORT --call app:create_app"),
+        (
+            "uvicorn",
+            {"src/shop/app.py": ASGI_FACTORY, "src/shop/__init__.py": ""},
+            f"{UVICORN} --factory shop.app:make_app",
+        ),
+    ],
+)
+def test_where_the_app_is_found(plan_of: PlanOf, server: str, files: dict[str, str], command: str) -> None:
+    plan, (web,) = plan_of({"pyproject.toml": PYPROJECT.format(server), **files})
+    assert web.args[-1] == f"exec {command}"
+    has_src = any(name.startswith("src/") for name in files)
+    assert dict(plan.image.env).get("PYTHONPATH") == ("/app/src" if has_src else None)
+
+
+@pytest.mark.parametrize(
+    ("server", "files", "hint"),
+    [
+        ("gunicorn", {"app.py": FACTORY, "api.py": FACTORY}, f"`web: {GUNICORN} app:app`"),  # which of the two?
+        ("gunicorn", {"api.py": FACTORY.replace("=None", "")}, f"`web: {GUNICORN} app:app`"),
+        ("gunicorn", {"app.py": ASGI_FACTORY}, "the ASGI app app:make_app needs a server: add uvicorn"),
+        ("gunicorn", {"api.py": FACTORY.replace("Flask", "other")}, f"`web: {GUNICORN} app:app`"),
+        ("gunicorn", {"api.py": f"{FACTORY}    FastAPI()\n"}, f"`web: {GUNICORN} app:app`"),
+        ("uvicorn", {}, f"`web: {UVICORN} app:app`"),
+        ("hypercorn", {}, "`web: hypercorn --bind 0.0.0.0:$PORT app:app`"),
+        ("starlette", {}, f"`web: {UVICORN} app:app`"),
+        ("waitress", {}, "`web: waitress-serve --listen=0.0.0.0:$PORT app:app`"),
+        ("flask", {"src/shop/__init__.py": FLASK}, "the WSGI app shop:app needs a server: add gunicorn"),
+        ("flask", {}, f"`web: {GUNICORN} app:app`"),
+    ],
+)
+def test_what_to_add_names_the_server_that_fits(
+    plan_of: PlanOf, server: str, files: dict[str, str], hint: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        plan_of({"pyproject.toml": PYPROJECT.format(server), **files})
+    assert hint in caught.value.hint
+
+
+def test_without_pyproject_src_is_a_folder_like_any_other(plan_of: PlanOf) -> None:
+    with pytest.raises(BadInput, match="no process is named"):
+        plan_of({"requirements.txt": "gunicorn", "src/app.py": FLASK})
+
+
 def test_uv_lock(plan_of: PlanOf) -> None:
     project = "[project]\nname='a'\n"
     lock = "[[package]]\nname = 'Uvicorn'\n[[package]]\nname = 'a'\nsource = { virtual = '.' }\n"
     plan, (web,) = plan_of({"pyproject.toml": project, "uv.lock": lock, "main.py": FASTAPI})
-    sync = "uv sync --frozen --no-dev --no-install-project --compile-bytecode"
+    sync = "uv sync --frozen --no-dev --no-install-project --python /usr/bin/python3 --compile-bytecode"
     assert lines(plan)[0].endswith(f"&& {sync} && rm -f /tmp/uv-*.lock")
     assert web.args[-1].startswith("exec uvicorn ")
 

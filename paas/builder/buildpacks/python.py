@@ -72,8 +72,9 @@ def plan(request: Request) -> Plan:
     _demand_fresh_lock(request, runtime)
     dependencies = _dependencies(source)
     base = request.bases.to_run(runtime)
-    env = app_env(base, f"{VENV}/bin", VIRTUAL_ENV=VENV, PYTHONUNBUFFERED="1", **_path(source))
-    found = python_apps.find(source, dependencies.names)
+    path = {"PYTHONPATH": f"{HOME}/src"} if _has_src(source) else {}
+    env = app_env(base, f"{VENV}/bin", VIRTUAL_ENV=VENV, PYTHONUNBUFFERED="1", **path)
+    found = python_apps.find(source, dependencies.names, ("", "src") if path else ("",))
     steps: tuple[Step, ...] = _install(dependencies, env)
     if not dependencies.local:
         steps = (*steps, put_source())
@@ -85,7 +86,7 @@ def plan(request: Request) -> Plan:
         image=ImageSettings(env=tuple(env.items()), workdir=HOME, user=APP_OWNER),
         command=found.command,
         is_guess=True,
-        missing_command=found.missing or "add a Procfile with a line such as `web: gunicorn app:app`",
+        missing_command=found.missing,
         notes=(*_notes(dependencies), *notes),
         files_read=tuple(dict.fromkeys((*read, *dependencies.files))),
     )
@@ -113,9 +114,9 @@ def _is_by_uv(source: Tree) -> bool:
     return not source.exists("requirements.txt") and source.exists(_PYPROJECT) and source.exists("uv.lock")
 
 
-def _path(source: Tree) -> Mapping[str, str]:
+def _has_src(source: Tree) -> bool:
     """A project in `src` is found there: it is not installed, or each change of it would run a step."""
-    return {"PYTHONPATH": f"{HOME}/src"} if source.exists("src") and source.exists(_PYPROJECT) else {}
+    return source.exists(_PYPROJECT) and any(e.name == "src" and e.kind == "folder" for e in source.top())
 
 
 # --- dependencies
@@ -148,7 +149,8 @@ def _dependencies(source: Tree) -> Dependencies:
         files = (_PYPROJECT, "uv.lock")
         return Dependencies(
             files,
-            f"{title} --compile-bytecode && rm -f /tmp/uv-*.lock",  # its own, which would stay in the layer
+            # Whatever patch level a .python-version names; uv's own locks would stay in the layer.
+            f"{title} --python {_PYTHON} --compile-bytecode && rm -f /tmp/uv-*.lock",
             title,
             python_locks.names_in_lock(source, "uv.lock"),
             local=python_locks.local_in_uv_lock(source),
@@ -189,7 +191,6 @@ def _install(dependencies: Dependencies, env: Mapping[str, str]) -> tuple[FilesS
         "UV_CACHE_DIR": _CACHE,
         "UV_LINK_MODE": "copy",
         "UV_NO_PROGRESS": "1",
-        "UV_PYTHON": _PYTHON,  # whatever patch level a .python-version names
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_PROJECT_ENVIRONMENT": VENV,
     }
