@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,25 @@ def changed(tmp_path: Path, name: str, old: str, new: str, file: str = "") -> Pa
     assert old in text
     path.write_text(text.replace(old, new, 1))
     return folder
+
+
+def test_a_lock_as_large_as_may_be_is_told_soon(tmp_path: Path) -> None:
+    many = [f"a{number % 7}[x{number}]>={number}" for number in range(40_000)]
+    rows = "".join(f"{{ name = 'a', specifier = '>={number}' }},\n" for number in range(40_000))
+    (tmp_path / "pyproject.toml").write_text(f"[project]\nname = 'a'\ndependencies = {['a>=1', *many]}")
+    root = (
+        f"[[package]]\nname = 'a'\nsource = {{ virtual = '.' }}\n[package.metadata]\nrequires-dist = [{rows}]\n"
+    )
+    (tmp_path / "uv.lock").write_text(root)
+    packages = "".join(f"[[package]]\nname = 'a{n % 7}'\nversion = '1'\n" for n in range(40_000))
+    (tmp_path / "poetry.lock").write_text(
+        packages + "[package.extras]\n" + "".join(f"x{n} = []\n" for n in range(40_000))
+    )
+    began = time.process_time()
+    with pytest.raises(BadInput, match=r"asks for a0\[x0\]>=0, which"):
+        demand(tmp_path, "uv")
+    with pytest.raises(BadInput, match="asks for a>=1, which"):
+        demand(tmp_path, "poetry")
+    (tmp_path / "pyproject.toml").write_text(f"[project]\nname = 'a'\ndependencies = {many}")
+    demand(tmp_path, "poetry")
+    assert time.process_time() - began < 60

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from packaging.markers import Marker
@@ -34,9 +35,11 @@ from paas.builder.tree import Tree
 from paas.errors import BadInput
 
 Facts = dict[str, Any]
-# The source is read outside the tenant's limits.
-_MAX_MEMBERS = 50
+# The source is read outside the tenant's limits; what is more passes.
+_MAX_MEMBERS = _MAX_GROUPS = _MAX_VERSIONS = 50
 _MAX_MEMBER = 64 * 1024
+_MAX_ASKED = 2000
+_MAX_TEXT = 1000
 _LOCAL = ("editable", "virtual", "directory")
 _ELSEWHERE = {
     *_LOCAL,
@@ -72,7 +75,8 @@ class _Pair:
 
     def demand(self, asked: _Asked, versions: Sequence[str]) -> None:
         """One of the versions has to be what is asked for; "" is one that cannot be compared."""
-        if asked.wanted and "" not in versions and not any(_allows(asked.wanted, v) for v in versions):
+        can_be_told = asked.wanted and "" not in versions and len(versions) <= _MAX_VERSIONS
+        if can_be_told and not any(_allows(asked.wanted, version) for version in versions):
             raise self.stale(asked, f"but {self.lock} has {', '.join(versions)[:80]}")
 
     def lacks(self, asked: _Asked) -> BadInput:
@@ -104,15 +108,18 @@ def demand_uv(source: Tree) -> None:
         pair = _Pair(path, UV_LOCK, "uv lock")
         rows = [*_rows(metadata, "requires-dist"), *_rows(package, "dependencies")]
         _demand_rows(pair, strings(table(declared, "project").get("dependencies")), rows, versions)
-        for group in _default_groups(declared) if path == PYPROJECT else ():
+        for group in _default_groups(declared)[:_MAX_GROUPS] if path == PYPROJECT else ():
             rows = _rows(_by_normal_name(table(metadata, "requires-dev")), normal(group))
             _demand_rows(pair, _group(declared, group), rows, versions)
 
 
 def _demand_rows(pair: _Pair, lines: Iterable[str], rows: list[Facts], versions: dict[str, list[str]]) -> None:
     """`rows`: what the lock was made for. One that says the same is enough: overrides may have won over it."""
-    for asked in filter(None, map(_requirement, lines)):
-        own = [row for row in rows if normal(text_of(row, "name")) == asked.name]
+    by_name: dict[str, list[Facts]] = {}
+    for row in rows:
+        by_name.setdefault(normal(text_of(row, "name")), []).append(row)
+    for asked in filter(None, map(_requirement, islice(lines, _MAX_ASKED))):
+        own = by_name.get(asked.name, [])[:_MAX_VERSIONS]
         own = [row for row in own if asked.extras <= _extras((*_list(row, "extras"), *_list(row, "extra")))]
         if not own:
             raise pair.lacks(asked)
@@ -162,23 +169,29 @@ def demand_poetry(source: Tree, python: str) -> None:
     locked: dict[str, list[Facts]] = {}
     for package in packages_of(read_toml(source, POETRY_LOCK)):
         locked.setdefault(normal(text_of(package, "name")), []).append(package)
-    for asked in _asked_of_poetry(read_toml(source, PYPROJECT)):
+    done: set[tuple[str, str]] = set()
+    for asked in islice(_asked_of_poetry(read_toml(source, PYPROJECT)), _MAX_ASKED):
         if not _applies(asked.marker, python):
             continue
-        found = locked.get(asked.name)
+        found = locked.get(asked.name, [])[: _MAX_VERSIONS + 1]
         if not found:
             raise pair.lacks(asked)
-        of_index = (text_of(table(package, "source"), "type") in ("", "legacy") for package in found)
-        pair.demand(
-            asked,
-            [text_of(p, "version") if is_plain else "" for p, is_plain in zip(found, of_index, strict=True)],
+        pair.demand(asked, [_version_of(package) for package in found])
+        new = {(asked.name, extra) for extra in asked.extras} - done
+        done |= new
+        lines = (
+            line
+            for _, extra in new
+            for package in found
+            for line in strings(table(package, "extras").get(extra))
         )
-        for package in found:
-            extras = _by_normal_name(table(package, "extras"))
-            lines = (line for extra in asked.extras for line in strings(extras.get(extra)))
-            brought = filter(None, map(_requirement, lines))
-            if any(one.name not in locked and _applies(one.marker, python) for one in brought):
-                raise pair.lacks(asked)
+        brought = filter(None, map(_requirement, lines))
+        if any(one.name not in locked and _applies(one.marker, python) for one in brought):
+            raise pair.lacks(asked)
+
+
+def _version_of(package: Facts) -> str:
+    return text_of(package, "version") if text_of(table(package, "source"), "type") in ("", "legacy") else ""
 
 
 def _asked_of_poetry(pyproject: Facts) -> Iterator[_Asked]:
@@ -199,7 +212,7 @@ def _asked_of_poetry(pyproject: Facts) -> Iterator[_Asked]:
 def demand_pipenv(source: Tree, python: str) -> None:
     pair = _Pair(PIPFILE, PIPFILE_LOCK, "pipenv lock")
     locked = _by_normal_name(table(read_pipfile_lock(source), "default"))
-    for name, value in table(read_toml(source, PIPFILE), "packages").items():
+    for name, value in islice(table(read_toml(source, PIPFILE), "packages").items(), _MAX_ASKED):
         facts = value if isinstance(value, dict) else {"version": value}
         asked = _from_table(name, facts)
         # What is not of an index may be locked by another name; other keys are markers ("sys_platform").
@@ -215,7 +228,7 @@ def demand_pipenv(source: Tree, python: str) -> None:
 def _requirement(line: str) -> _Asked | None:
     """None for what is none: it is the tool's to judge."""
     try:
-        one = Requirement(line)
+        one = Requirement(line if len(line) <= _MAX_TEXT else "")
     except (ValueError, RecursionError):
         return None
     wanted = (one.specifier,) if one.specifier else ()
@@ -233,6 +246,8 @@ def _from_table(name: str, facts: Facts) -> _Asked:
 
 def _ranges(text: str) -> tuple[SpecifierSet, ...]:
     """() for any version, and for what cannot be read."""
+    if len(text) > _MAX_TEXT:
+        return ()
     try:
         found = tuple(SpecifierSet(_pep440(part)) for part in re.split(r"\|\|?", text))
     except ValueError:
@@ -268,7 +283,10 @@ def _applies(marker: str, python: str) -> bool:
     """Whether this Python on this machine needs it; not if that cannot be told."""
     minor = ".".join(python.split(".")[:2])
     try:
-        return not marker or Marker(marker).evaluate({"python_version": minor, "python_full_version": python})
+        return not marker or (
+            len(marker) <= _MAX_TEXT
+            and Marker(marker).evaluate({"python_version": minor, "python_full_version": python})
+        )
     except (ValueError, RecursionError):
         return False
 
