@@ -24,7 +24,22 @@ def test_windows_line_ends_and_another_escape() -> None:
 
 def test_flags_come_off() -> None:
     (copy,) = parse("COPY --from=a --chown=1:2 --link x y").instructions
-    assert copy == Instruction(1, "COPY", "x y", (("from", "a"), ("chown", "1:2"), ("link", "")), words="x y")
+    flags = (("from", "a"), ("chown", "1:2"), ("link", ""))
+    written = "--from=a --chown=1:2 --link x y"
+    assert copy == Instruction(1, "COPY", "x y", flags, words="x y", written=written)
+
+
+def test_a_title_is_what_was_written() -> None:
+    text = (
+        "copy --link --parents=true  --chmod= \\\n  a\tb\nRUN --security= <<EOF cat\nEOF\nWORKDIR\n" + "A" * 200
+    )
+    titles = [instruction.title for instruction in parse(text).instructions]
+    assert titles == [
+        "COPY --link --parents=true --chmod= a b",
+        "RUN --security= <<EOF cat",
+        "WORKDIR",
+        f"{'A' * 119}…",
+    ]
 
 
 def test_here_documents() -> None:

@@ -20,9 +20,8 @@ _WITH_HEREDOC = ("RUN", "COPY", "ADD")
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """`keyword` in upper case, `value` what follows the flags, lines joined, not yet expanded.
-
-    `words` are the value without the markers of its here-documents.
+    """`keyword` in upper case, `written` what follows it, `value` what follows the flags, lines joined, not yet
+    expanded. `words` are the value without the markers of its here-documents.
     """
 
     line: int
@@ -31,12 +30,12 @@ class Instruction:
     flags: tuple[tuple[str, str], ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
     words: str = ""
+    written: str = ""
 
     @property
     def title(self) -> str:
         """The instruction as one line for a log."""
-        words = [self.keyword, *(f"--{key}={value}" for key, value in self.flags), self.value]
-        text = " ".join(" ".join(words).split())
+        text = " ".join([self.keyword, *self.written.split()])
         return text if len(text) <= 120 else f"{text[:119]}…"
 
 
@@ -120,7 +119,8 @@ class _Reader:
         flags, value = _flags(rest)
         found = markers(value, self.escape) if keyword in _WITH_HEREDOC else ()
         heredocs = tuple(self._heredoc(marker, line) for marker in found)
-        return Instruction(line, keyword, value, flags, heredocs, without(value, found) if found else value)
+        words = without(value, found) if found else value
+        return Instruction(line, keyword, value, flags, heredocs, words, rest)
 
     def _logical_line(self) -> str:
         parts: list[str] = []
