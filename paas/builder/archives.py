@@ -7,13 +7,13 @@ are the image's own affair. Nothing is ever written through a link, of the archi
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import BinaryIO, cast
 
 from paas.builder.destination import Owner
@@ -60,7 +60,7 @@ def unpack(fd: int, folder: int, owner: Owner, budget: Budget, check: Callable[[
                 check()
                 seen.add_file(entry.path)
                 newest = max(newest, entry.mtime)
-                _put(tree, replace(entry, xattrs=()), reader.chunks(), budget)
+                _put(tree, entry, reader.chunks(), budget)
             tree.finish()
             while stream.read(_CHUNK):  # to the end, where its checksums are
                 check()
@@ -81,6 +81,24 @@ class _Folder(Tree):
         fd = super()._new_folder(parent, name, parts)
         os.fchown(fd, *self._owner)
         return fd
+
+    def put_folder(self, parts: Parts, entry: TarEntry) -> int:
+        fd = super().put_folder(parts, entry)
+        if not parts:  # `./`: the folder that was packed, which says how the one it is unpacked into is to be
+            self._describe(fd, entry)
+            self._times[parts] = entry.mtime
+        return fd
+
+    def put_file(self, parts: Parts, entry: TarEntry, chunks: Chunks) -> None:
+        try:
+            super().put_file(parts, entry, chunks)
+        except OSError as error:
+            if error.errno != errno.EINVAL or not entry.xattrs:
+                raise
+            raise BadInput(
+                f"archive entry {shown(entry.path)!r} has capabilities that the kernel does not take",
+                hint="set them by setcap(8) before you pack it",
+            ) from error
 
 
 def _put(tree: Tree, entry: TarEntry, chunks: Chunks, budget: Budget) -> None:

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import stat
 import subprocess
 import tarfile
@@ -19,6 +20,8 @@ from paas.errors import BadInput
 from tests.builder.conftest import Bench
 
 pytestmark = pytest.mark.kernel
+NAME = "security.capability"
+CAPABILITIES = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service=ep
 LINK, HARD, FIFO, DEVICE = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.BLKTYPE
 
 
@@ -136,9 +139,55 @@ def test_it_goes_over_what_is_there(bench: Bench) -> None:
     assert bench.read(image, "x/sub/kept") == "kept"
 
 
+def test_the_folder_that_was_packed_says_how_the_one_it_goes_into_is(bench: Bench) -> None:
+    """Also one that is there, or that a link leads to; `/` itself is in no layer."""
+    old, new = (
+        member("./", kind=tarfile.DIRTYPE, uid=uid, gid=uid + 1, mode=mode)
+        for uid, mode in ((5, 0o700), (12, 0o2710))
+    )
+    bench.base("full:1", {"there/k": "", "link@": "there2", "there2/k": "", "etc/passwd": "a:x:1000:1::/:\n"})
+    lines = [f"ADD one {path}" for path in ("/new/deep", "/there", "/link", "/")]
+    lines += ["ADD --chown=a --chmod=700 two /own", "ADD none /none"]
+    image = bench.build(
+        {
+            "Dockerfile": "\n".join(["FROM full:1", *lines, "CMD x"]),
+            "one": tar(new, member("f", b"")),
+            "two": tar(old, member("f", b""), new),
+            "none": tar(member("f", b"")),
+        }
+    ).image
+
+    def facts(root: Path) -> dict[str, tuple[int, int, int, float]]:
+        found = {path: (root / path).stat() for path in ("new", "new/deep", "there", "there2", "own", "none")}
+        return {path: (s.st_uid, s.st_gid, stat.S_IMODE(s.st_mode), s.st_mtime) for path, s in found.items()}
+
+    made = bench.merged(image, facts)
+    packed = (12, 13, 0o2710, 1_000_000_000)
+    assert [made[path] for path in ("new/deep", "there", "there2", "own")] == [packed] * 4
+    assert made["new"][:3] == made["none"][:3] == (0, 0, 0o755)
+    assert bench.look(image, "link").is_symlink()
+
+
+def test_capabilities_of_an_archive_are_kept_and_no_other_attribute(bench: Bench) -> None:
+    attributes = {"SCHILY.xattr.security.capability": CAPABILITIES.decode(), "SCHILY.xattr.user.note": "x"}
+    archive = tar(
+        member("tool", b"T", mode=0o755, uid=9, pax_headers=attributes),
+        member("alias", kind=HARD, linkname="tool"),
+    )
+    image = bench.build({"Dockerfile": dockerfile("ADD --chown=app a /x/"), "a": archive}).image
+    for name in ("x/tool", "x/alias"):
+        path = bench.look(image, name)
+        assert {key: os.getxattr(path, key) for key in os.listxattr(path)} == {NAME: CAPABILITIES}
+    damaged = tar(member("tool", b"T", pax_headers={"SCHILY.xattr.security.capability": "damaged"}))
+    with pytest.raises(BadInput, match=r"line 2: ADD a /x/: archive entry 'tool' has capabilities that"):
+        bench.build({"Dockerfile": dockerfile("ADD a /x/"), "a": damaged})
+
+
 @pytest.mark.parametrize(
     ("members", "words"),
     [
+        ([member(".", b"x")], "would replace its own root folder"),
+        ([member("./", kind=tarfile.DIRTYPE, uid=70_000)], "an id above 65,535"),
         ([member("../up", b"x")], "'../up' points outside"),
         ([member("a/../../up", b"x")], "points outside"),
         ([member("/etc/passwd", b"x")], "'/etc/passwd' has an absolute name"),
