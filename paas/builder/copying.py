@@ -8,13 +8,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from paas.builder import archives
-from paas.builder.destination import Destination, Owner, ensure_folder, put_file, put_link
+from paas.builder.destination import (
+    Destination,
+    Owner,
+    ensure_folder,
+    put_file,
+    put_hard_link,
+    put_link,
+    put_pipe,
+)
 from paas.builder.modes import changed
 from paas.builder.plan import ROOT_OWNER, Copy, Fetch, Folder, Write
 from paas.builder.sources import Source, below, named_sources
 from paas.builder.tree import Entry, Tree
 from paas.errors import BadInput
 from paas.images.budget import Budget
+from paas.images.walk import CAPABILITY
 
 MAX_LAYER_BYTES = 8 * 1024**3
 MAX_LAYER_FILES = 500_000
@@ -124,7 +133,11 @@ class _Copier:
         """What is in a folder goes into the destination, which is made where it is missing, like any parent."""
         with self.destination.folder(dest, self.maker) as top:
             for parent, entry in self._parents(top, source):
-                self._put(entry, parent, entry.name)
+                if entry.first:
+                    self.check()
+                    put_hard_link(parent, entry.name, top, entry.first)
+                else:
+                    self._put(entry, parent, entry.name)
 
     def _parents(self, top: int, source: Source) -> Iterator[tuple[int, Entry]]:
         """Each entry below the source with the open folder that it goes into; folders come first."""
@@ -150,15 +163,18 @@ class _Copier:
     def _put(self, entry: Entry, parent: int, name: str) -> None:
         self.check()
         self.newest = max(self.newest, entry.mtime_ns // 1_000_000_000)
-        if entry.kind == "link":
-            put_link(parent, name, self._owner(entry), entry)
-        elif entry.kind == "file":
-            mode = changed(entry.mode, self.operation.mode)
-            put_file(parent, name, self._owner(entry), mode, lambda fd: self._fill(entry, fd))
-        else:
-            raise BadInput(
-                f"{entry.path[:200]!r} is a device, socket or pipe", hint="copy files, folders and links only"
-            )
+        owner, mode = self._owner(entry), changed(entry.mode, self.operation.mode)
+        match entry.kind:
+            case "link":
+                put_link(parent, name, owner, entry)
+            case "file":
+                put_file(parent, name, owner, mode, lambda fd: self._fill(entry, fd))
+            case "pipe":
+                put_pipe(parent, name, owner, mode, entry.mtime_ns)
+            case _:
+                raise BadInput(
+                    f"{entry.path[:200]!r} is a device or a socket", hint="copy files, folders, links and pipes"
+                )
 
     def _owner(self, entry: Entry) -> Owner:
         return self.owner or (entry.uid, entry.gid)
@@ -167,9 +183,21 @@ class _Copier:
         source = self.origin.open(entry)
         try:
             copy_data(source, target, entry.size)
+            _copy_capabilities(source, target)
         finally:
             os.close(source)
         os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _copy_capabilities(source: int, target: int) -> None:
+    """What setcap(8) gave a program, put after its content, which takes that away. Layers hold nothing else."""
+    try:
+        capabilities = os.getxattr(source, CAPABILITY)
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+            raise
+        return
+    os.setxattr(target, CAPABILITY, capabilities)
 
 
 def copy_data(source: int, target: int, size: int) -> None:

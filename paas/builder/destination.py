@@ -138,11 +138,30 @@ def put_file(parent: int, name: str, owner: Owner, mode: int, fill: Callable[[in
     _vacate(parent, name)
     fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
     try:
+        os.fchown(fd, *owner)  # before it is filled: a new owner takes a file's capabilities away
         fill(fd)
-        os.fchown(fd, *owner)
-        os.fchmod(fd, mode)
+        os.fchmod(fd, mode)  # after it: what is written takes the setuid bit away
     finally:
         os.close(fd)
+
+
+def put_hard_link(parent: int, name: str, top: int, first: str) -> None:
+    """Another name for the file that was put at `first`, a path below the open folder `top`."""
+    _vacate(parent, name)
+    above, _, first_name = first.rpartition("/")
+    folder = open_linkless(top, above, _FOLDER)
+    try:
+        os.link(first_name, name, src_dir_fd=folder, dst_dir_fd=parent, follow_symlinks=False)
+    finally:
+        os.close(folder)
+
+
+def put_pipe(parent: int, name: str, owner: Owner, mode: int, mtime_ns: int) -> None:
+    _vacate(parent, name)
+    os.mkfifo(name, 0o600, dir_fd=parent)
+    os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+    os.chmod(name, mode, dir_fd=parent)
+    os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=parent, follow_symlinks=False)
 
 
 def put_link(parent: int, name: str, owner: Owner, entry: Entry) -> None:

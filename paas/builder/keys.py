@@ -14,7 +14,7 @@ from paas.builder.tree import Entry, Tree
 from paas.images.budget import go_on
 from paas.oci.chain import chain_id
 
-_FORMAT = 2  # goes up when the same step comes to make something else
+_FORMAT = 3  # goes up when the same step comes to make something else
 _LEFT_OUT = ("title", "file", "line", "hint", "unkeyed_env")  # for people, or of no weight
 
 
@@ -82,6 +82,7 @@ def _content(named: Source, source: Tree, look: Callable[[], object]) -> Iterato
 
 
 def _facts(entry: Entry, path: str, source: Tree) -> list[str | int]:
-    """Content, mode and target; not the times, which an upload may change without changing anything."""
+    """Content, mode, target and a hard link's first name; not the times, which an upload may change without
+    changing anything."""
     content = source.digest(entry) if entry.kind == "file" else entry.target
-    return [path, entry.kind, entry.mode, content]
+    return [path, entry.kind, entry.mode, content, entry.first]

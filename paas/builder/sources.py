@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paas.builder import ignore
 from paas.builder.glob import has_wildcard
@@ -51,10 +51,17 @@ def named_sources(operation: Copy, origin: Tree) -> list[Source]:
 
 
 def below(source: Source, origin: Tree) -> Iterator[Entry]:
-    """What is in a folder, without what is excluded; parents first."""
+    """What is in a folder, without what is excluded; parents first. A further name of a file that was given
+    already has that one's path, below the folder, as its `first`."""
     prefix = len(source.start) + 1 if source.start else 0
+    names: dict[tuple[int, int], str] = {}
     for entry in origin.walk(source.start):
-        if not source.exclude.patterns or not source.exclude(entry.path[prefix:]):
+        path = entry.path[prefix:]
+        if source.exclude.patterns and source.exclude(path):
+            continue
+        if entry.inode and (first := names.setdefault(entry.inode, path)) != path:
+            yield replace(entry, first=first)
+        else:
             yield entry
 
 

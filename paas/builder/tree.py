@@ -18,15 +18,20 @@ from paas.builder.rooted import ABSENT, open_in_root, open_linkless, read_text
 from paas.errors import BadInput
 from paas.linux.trees import is_small
 
-Kind = Literal["file", "folder", "link", "special"]
-_KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+Kind = Literal["file", "folder", "link", "pipe", "special"]
+_KINDS: dict[int, Kind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFLNK: "link",
+    stat.S_IFIFO: "pipe",
+}
 _CHUNK = 1024 * 1024
 _MAX_DEPTH = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file, folder or link. `path` is relative to the root, "" for the root itself."""
+    """A file, folder, link or named pipe. `path` is relative to the root, "" for the root itself."""
 
     path: str
     kind: Kind
@@ -36,6 +41,8 @@ class Entry:
     gid: int
     mtime_ns: int
     target: str = ""  # of a link
+    inode: tuple[int, int] | None = None  # of a file that has more names
+    first: str = ""  # the name of the same file that came before, see paas.builder.sources.below
 
     @property
     def name(self) -> str:
@@ -241,4 +248,5 @@ def _entry(path: str, status: os.stat_result, target: Callable[[], str]) -> Entr
         gid=status.st_gid,
         mtime_ns=status.st_mtime_ns,
         target=target() if kind == "link" else "",
+        inode=(status.st_dev, status.st_ino) if kind == "file" and status.st_nlink > 1 else None,
     )

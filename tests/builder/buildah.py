@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 Files = Mapping[str, str | bytes]
-# (kind, mode, uid, gid, a link's target or the digest of a file's content) by path
+# (kind, mode, uid, gid, a link's target or what a file holds) by path
 Tree = dict[str, tuple[str, int, int, int, str]]
+CAPABILITY = "security.capability"
 BASE, TOOLS = "localhost/base:1", "localhost/tools:1"
 ENV = (("PATH", "/bin"), ("LANG", "C.UTF-8"))
 
@@ -133,10 +134,18 @@ def tree(root: Path) -> Tree:
                 kind, mode, content = "link", 0, str(path.readlink())
             elif stat.S_ISDIR(status.st_mode):
                 kind, content = "folder", ""
+            elif stat.S_ISFIFO(status.st_mode):
+                kind, content = "pipe", ""
             else:
-                kind, content = "file", hashlib.sha256(path.read_bytes()).hexdigest()
+                kind, content = "file", f"{hashlib.sha256(path.read_bytes()).hexdigest()}, {_more(path)}"
             found[str(path.relative_to(root))] = (kind, mode, status.st_uid, status.st_gid, content)
     return found
+
+
+def _more(path: Path) -> str:
+    """A file's number of names, and its capabilities if it has any."""
+    names = f"{path.lstat().st_nlink} names"
+    return f"{names}, {os.getxattr(path, CAPABILITY).hex()}" if CAPABILITY in os.listxattr(path) else names
 
 
 def normal(config: dict[str, Any]) -> dict[str, Any]:

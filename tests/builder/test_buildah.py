@@ -8,7 +8,7 @@ import io
 import json
 import lzma
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,15 +44,32 @@ def archive() -> bytes:
             ("sub/link", tarfile.SYMTYPE, {"linkname": "/etc/passwd"}, b""),
             ("sub/hard", tarfile.LNKTYPE, {"linkname": "sub/f", "uid": 9, "mode": 0o4755}, b""),
             ("implied/g", tarfile.REGTYPE, {"mode": 0o600}, b"G"),
+            ("able", tarfile.REGTYPE, {"mode": 0o755, "pax_headers": {CAPABLE: CAPABILITY}}, b"A"),
         ):
-            info = tarfile.TarInfo(name)
-            info.type, info.size = kind, len(content)
-            for key, value in facts.items():
-                setattr(info, key, value)
-            tar.addfile(info, io.BytesIO(content))
+            _add(tar, name, kind, facts, content)
     return out.getvalue()
 
 
+def folder_archive(*owners: int) -> bytes:
+    """With the folder itself in it, once for each owner."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        _add(tar, "f", tarfile.REGTYPE, {}, b"F")
+        for owner in owners:
+            _add(tar, "./", tarfile.DIRTYPE, {"uid": owner, "gid": owner + 1, "mode": 0o2710}, b"")
+    return out.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, kind: bytes, facts: Mapping[str, object], content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(content)
+    for key, value in facts.items():
+        setattr(info, key, value)
+    tar.addfile(info, io.BytesIO(content))
+
+
+# cap_net_bind_service=ep
+CAPABLE, CAPABILITY = "SCHILY.xattr.security.capability", "\1\0\0\2\0\4" + 14 * "\0"
 TAR = archive()
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "tar": bytes,
@@ -168,7 +185,20 @@ CASES = [
         FROM + "COPY old /x\nADD x.tar /x",
         {"old/sub/f": "old", "old/top": "", "x.tar": TAR},
     ),
+    Case(
+        "add an archive that says how its folder is",
+        FROM + "ADD x /new/er\nADD --chown=app x /own\nCOPY --chown=app d /old\nADD x /old\nADD y /old/s\n"
+        "COPY l /l\nADD x /l/to",
+        {"x": folder_archive(12), "y": folder_archive(12, 14), "d/s/k": "", "l/to@": "real", "l/real/k": ""},
+    ),
     # --- stages
+    Case(
+        "hard links and capabilities from a stage",
+        FROM.replace("\n", " AS a\n") + "ADD x /o\n" + FROM + "COPY --from=a /o /w\nCOPY --from=a /o/sub /s\n"
+        "COPY --from=a --chown=app --chmod=710 /o /x\nCOPY --from=a /o/sub/f /o/sub/hard /o/able /y/\n"
+        "COPY --from=a /o/sub/* /z/\nCOPY --from=a /o /w",
+        {"x": TAR},
+    ),
     Case(
         "from stages and images",
         f"FROM {BASE} AS one\nCOPY --chown=7:8 --chmod=2750 d /d\nCOPY --chown=9 a /f\n"

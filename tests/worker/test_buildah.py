@@ -58,6 +58,12 @@ CASES = [
         "FROM scratch\nCOPY --from=more /g /h /",
     ),
     Case(
+        "links and pipes",
+        FROM.replace("\n", " AS a\n")
+        + "RUN mkdir -p /o/s; echo a > /o/a; ln /o/a /o/s/b; ln /o/a /out; mkfifo -m 640 /o/p; chown 5:6 /o/p\n"
+        f"{FROM}COPY --from=a /o /w\nCOPY --from=a --chown=7:8 --chmod=711 /o /x\nCOPY --from=a /o/p /y/",
+    ),
+    Case(
         "mounts",
         FROM.replace("\n", " AS build\n")
         + "RUN mkdir /out && echo stage > /out/f\n"
