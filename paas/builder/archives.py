@@ -7,7 +7,6 @@ are the image's own affair. Nothing is ever written through a link, of the archi
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import io
 import lzma
@@ -88,17 +87,6 @@ class _Folder(Tree):
             self._describe(fd, entry)
             self._times[parts] = entry.mtime
         return fd
-
-    def put_file(self, parts: Parts, entry: TarEntry, chunks: Chunks) -> None:
-        try:
-            super().put_file(parts, entry, chunks)
-        except OSError as error:
-            if error.errno != errno.EINVAL or not entry.xattrs:
-                raise
-            raise BadInput(
-                f"archive entry {shown(entry.path)!r} has capabilities that the kernel does not take",
-                hint="set them by setcap(8) before you pack it",
-            ) from error
 
 
 def _put(tree: Tree, entry: TarEntry, chunks: Chunks, budget: Budget) -> None:

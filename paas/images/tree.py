@@ -109,7 +109,7 @@ class Tree:
             _pour(fd, chunks)
             self._describe(fd, entry)
             for key, value in entry.xattrs:
-                os.setxattr(fd, key, value)
+                _set_xattr(fd, key, value, entry.path)
             os.utime(fd, ns=(entry.mtime * _NS, entry.mtime * _NS))
         finally:
             os.close(fd)
@@ -240,3 +240,15 @@ def _no_target(parts: Parts, target: Parts) -> BadInput:
         f"entry {shown('/'.join(parts))!r} is a hard link to {shown('/'.join(target))!r}, "
         "which is no file before it in the archive"
     )
+
+
+def _set_xattr(fd: int, key: str, value: bytes, path: str) -> None:
+    try:
+        os.setxattr(fd, key, value)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise BadInput(
+            f"entry {shown(path)!r} has capabilities that the kernel does not take",
+            hint="set them by setcap(8) before you pack it",
+        ) from error

@@ -179,7 +179,7 @@ def test_capabilities_of_an_archive_are_kept_and_no_other_attribute(bench: Bench
         path = bench.look(image, name)
         assert {key: os.getxattr(path, key) for key in os.listxattr(path)} == {NAME: CAPABILITIES}
     damaged = tar(member("tool", b"T", pax_headers={"SCHILY.xattr.security.capability": "damaged"}))
-    with pytest.raises(BadInput, match=r"line 2: ADD a /x/: archive entry 'tool' has capabilities that"):
+    with pytest.raises(BadInput, match=r"line 2: ADD a /x/: entry 'tool' has capabilities that"):
         bench.build({"Dockerfile": dockerfile("ADD a /x/"), "a": damaged})
 
 

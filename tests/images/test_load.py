@@ -253,6 +253,15 @@ def _listed(*entries: dict[str, Any]) -> dict[str, bytes]:
     return layout(Foreign()) | {"index.json": index}
 
 
+def _capability() -> foreign.Files:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("ping")
+        info.pax_headers = {"SCHILY.xattr.security.capability": "none"}
+        tar.addfile(info)
+    return layout(Foreign(plain=[out.getvalue()]))
+
+
 def _device() -> dict[str, bytes]:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
@@ -289,6 +298,7 @@ HOSTILE: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
     "a list of parts": (lambda: _listed(descriptor("example.sbom", Foreign().document)), "is no image"),
     "path": (lambda: layout(Foreign(plain=[foreign.gnu_tar({"../evil": b"x"})])), "points outside the layer"),
     "device": (_device, "'disk' is a device"),
+    "capability": (_capability, "has capabilities that the kernel does not take"),
     "many layers": (lambda: layout(Foreign(layers=[{f"{i}": b""} for i in range(61)])), "60 can be mounted"),
     "bomb": (lambda: layout(Foreign(layers=[{"zeros": bytes(64 * MIB)}])), BIG),
     "bomb in pieces": (lambda: layout(Foreign(layers=[{f"{i}": bytes(3 * MIB)} for i in range(4)])), BIG),
