@@ -253,7 +253,7 @@ def _listed(*entries: dict[str, Any]) -> dict[str, bytes]:
     return layout(Foreign()) | {"index.json": index}
 
 
-def _capability() -> foreign.Files:
+def _capability() -> dict[str, bytes]:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         info = tarfile.TarInfo("ping")
