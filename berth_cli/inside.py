@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -37,6 +38,7 @@ CONFIG = {
     "stop_signal": "stop signal",
 }
 TIMES = {"interval", "timeout", "start_period", "start_interval"}  # of a healthcheck, in seconds
+ORIGIN_WIDTH = 17
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -66,10 +68,8 @@ def image(
     elif json:
         output.as_json(found)
     elif provenance:
-        made = found["answer"]["provenance"]
-        facts = [(name, made[key]) for key, name in PROVENANCE.items() if made.get(key)]
-        facts += [("made from", f"{name}  {digest}") for name, digest in made.get("images", ())]
-        output.table(("FACT", "VALUE"), facts)
+        for name, value in _origin(found["answer"]["provenance"]):
+            output.line(f"{name:<{ORIGIN_WIDTH}} {value}".rstrip())  # a table would cut digests
     elif config:
         output.table(("SETTING", "VALUE"), _config(found["answer"]["config"]))
     elif packages:
@@ -120,6 +120,22 @@ def _file(file: dict[str, Any]) -> str:
         return f"- /{file['path']}"
     target = f" -> {file['target']}" if file["target"] else "/" if file["kind"] == "folder" else ""
     return f"{file['mode']} {file['owner']:>11} {file['size']:>11,} /{file['path']}{target}"
+
+
+def _origin(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Its source, its images, and the steps of each of its stages; where those are not known, its layers'."""
+    yield from ((name, made[key]) for key, name in PROVENANCE.items() if made.get(key))
+    yield from (("made from", f"{name}  {digest}") for name, digest in made.get("images", ()))
+    recipe = made.get("recipe")
+    if recipe is None:
+        yield from (("step", step) for step, _ in made["steps"])
+        return
+    if recipe["target"]:
+        yield "target", recipe["target"]
+    yield from (("build arg", f"{name}={value}") for name, value in recipe["args"])
+    for stage in recipe["stages"]:
+        yield f"stage {stage['name']}", f"FROM {stage['base']}  {stage['digest']}"
+        yield from (("", step) for step in stage["steps"])
 
 
 def _config(found: dict[str, Any]) -> list[tuple[str, str]]:

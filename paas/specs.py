@@ -313,6 +313,27 @@ class ProcessSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltStage:
+    """A stage as it was built. `base` is the image that it stands on, with its `digest`; or "scratch" or
+    another stage, without. `steps` are all its instructions in order, those too that made no layer."""
+
+    name: str
+    base: str
+    digest: str = ""
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an image was made, for its provenance. `stages` in the order in which they were built. `args` and
+    `target` are what the source's own files, berth.toml or heroku.yml, give a Dockerfile."""
+
+    stages: tuple[BuiltStage, ...] = ()
+    args: tuple[tuple[str, str], ...] = ()
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildReport:
     """What a build made. `processes` maps onto the release's formation."""
 
@@ -332,6 +353,7 @@ class BuildReport:
     # Whether these, all this machine's own, and the source alone decided: no registry, no step with a secret.
     is_repeatable: bool = False
     unchanged_since: int | None = None  # where nothing was built: the version of the release that it repeats
+    recipe: Recipe | None = None  # None where nothing was ever built
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from paas.builder.overridden import overridden
 from paas.builder.plan import Plan
 from paas.builder.processes import formation, release_command
 from paas.builder.procfile import Procfile
+from paas.builder.recipe import masked, recipe
 from paas.builder.runnable import runnable
 from paas.builder.sandbox import Sandbox, demand_wanted
 from paas.builder.tree import Tree
@@ -101,6 +102,7 @@ def build(
         volumes=inputs.config.volumes,
         bases=tuple(sorted(names.known.items())),
         is_repeatable=not (names.pulled or plan.asks_for_secrets),
+        recipe=masked(recipe(plan, names.known), lines.masked),
     )
 
 
@@ -166,7 +168,7 @@ def _dockerfile_plan(inputs: Inputs, tree: Tree, resolve: Callable[[str], ImageC
     tree.ignore = ignored
     parsed = dockerfile.parse(text, name)
     plan = dockerfile.lower(parsed, resolve, target=target, build_args=dict(settings.args))
-    return replace(plan, files_read=(*plan.files_read, *ignored_in))
+    return replace(plan, files_read=(*plan.files_read, *ignored_in), args=settings.args, target=target)
 
 
 def _enter(tree: Tree, context: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from paas.builder.chain import Chain
-from paas.builder.log import BuildLog, amount, files_and_folders
+from paas.builder.log import BuildLog, amount, files_and_folders, short
 from paas.builder.places import placed
 from paas.builder.plan import Plan, RunStep, Stage, Step
 from paas.builder.sandbox import Sandbox, demand_wanted
@@ -69,7 +69,7 @@ class Execution:
             self.check()
             self.steps_done += 1
             chain = chain.saying(text for before, text in stage.settings if before == number)
-            chain = self._step(chain, step, f"Step {self.steps_done}/{total} {step.title}")
+            chain = self._step(chain, step, f"Step {self.steps_done}/{total} {short(step.title)}")
         return chain.saying(text for before, text in stage.settings if before == len(stage.steps))
 
     def _base(self, base: str | int) -> Chain:

@@ -33,6 +33,9 @@ class BuildLog:
         # The longest first: one may be a part of another.
         self._secrets = tuple(sorted({*self._secrets, *new}, key=len, reverse=True))
 
+    def masked(self, text: str) -> str:
+        return self._masked(text.encode("utf-8", "replace")).decode()
+
     def line(self, text: str) -> None:
         """A line of Berth's own; what a file's name could do to a terminal is taken out."""
         self.end_step()
@@ -95,6 +98,10 @@ def amount(size: int) -> str:
         if value < 999.95:
             return f"{value:.1f} {unit}"
     return f"{value / 1000:.1f} TB"
+
+
+def short(text: str, most: int = 120) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def files_and_folders(number: int) -> str:

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from paas.builder.log import short
 from paas.builder.plan import Step
 from paas.builder.sources import NotThere
 from paas.errors import BadInput, Refused, StepFailed
@@ -20,11 +21,11 @@ def place(step: Step) -> str:
 
 
 def placed(step: Step, reason: str, hint: str) -> BadInput:
-    return BadInput(f"{place(step)}{step.title}: {reason}", hint=hint, details=facts(step))
+    return BadInput(f"{place(step)}{short(step.title)}: {reason}", hint=hint, details=facts(step))
 
 
 def facts(step: Step) -> dict[str, str | int]:
-    return {"instruction": step.title, "file": step.file, "line": step.line}
+    return {"instruction": short(step.title), "file": step.file, "line": step.line}
 
 
 @contextmanager
@@ -34,14 +35,14 @@ def errors_placed(step: Step) -> Iterator[None]:
         yield
     except (BadInput, Refused, StepFailed) as error:
         kind = next(kind for kind in (BadInput, Refused, StepFailed) if isinstance(error, kind))
-        summary = f"{place(step)}{step.title}: {error.summary}"
+        summary = f"{place(step)}{short(step.title)}: {error.summary}"
         own = f"{step.hint}; " if step.hint and isinstance(error, NotThere) else ""
         raise kind(summary, hint=own + error.hint, details={**error.details, **facts(step)}) from error
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise StepFailed(
-            f"{place(step)}{step.title}: your disk is full",
+            f"{place(step)}{short(step.title)}: your disk is full",
             hint="make the step write less, or ask an administrator for a larger disk",
             details=facts(step),
         ) from error

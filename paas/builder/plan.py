@@ -75,7 +75,8 @@ Operation: TypeAlias = Copy | Fetch | Write | Folder
 
 @dataclass(frozen=True, slots=True)
 class FilesStep:
-    """Puts files into one layer. Runs nothing, starts no container. `hint` is for where a file is missing."""
+    """Puts files into one layer. Runs nothing, starts no container. `title` is the whole instruction, `hint` for
+    where a file is missing."""
 
     title: str
     operations: tuple[Operation, ...]
@@ -188,6 +189,13 @@ class Stage:
     name: str = ""
     settings: tuple[tuple[int, str], ...] = ()
 
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """All in order, those that make a step and those that make none."""
+        said = [(before, 0, text) for before, text in self.settings]
+        said += [(number, 1, step.title) for number, step in enumerate(self.steps)]
+        return tuple(text for *_, text in sorted(said, key=lambda found: found[:2]))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -196,7 +204,7 @@ class Plan:
     `command` is what a web process runs when neither berth.toml nor the Procfile says; () is "nothing".
     One that `is_guess` counts only when they name no process at all. `missing_command` says what to do when
     there is none. `health` is the image's own check, for where berth.toml has none. `notes` are for the build
-    log.
+    log. `args` and `target` are what was given to a Dockerfile.
     """
 
     builder: str
@@ -208,6 +216,8 @@ class Plan:
     health: HealthCheck | None = None
     notes: tuple[str, ...] = ()
     files_read: tuple[str, ...] = ()
+    args: tuple[tuple[str, str], ...] = ()
+    target: str = ""
 
     @property
     def steps_total(self) -> int:

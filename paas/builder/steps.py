@@ -14,7 +14,7 @@ from paas.builder.copying import MAX_LAYER_BYTES, MAX_LAYER_FILES
 from paas.builder.destination import Destination
 from paas.builder.hints import hint
 from paas.builder.keys import step_key
-from paas.builder.log import BuildLog
+from paas.builder.log import BuildLog, short
 from paas.builder.places import errors_placed, facts, place
 from paas.builder.plan import (
     Copy,
@@ -162,10 +162,11 @@ class Workshop:
         return None
 
     def _failed(self, step: RunStep, result: StepResult) -> StepFailed:
-        reason = f"`{step.title}` exited with {result.exit_code}"
+        title = short(step.title)
+        reason = f"`{title}` exited with {result.exit_code}"
         next_step = hint(result.exit_code, self.log.recent, usual=step.hint)
         if result.oom_killed:
-            reason = f"`{step.title}` needed more memory than a build step may have"
+            reason = f"`{title}` needed more memory than a build step may have"
             next_step = "build with fewer jobs at once, or ask an administrator for more memory"
         details = {
             "exit_code": result.exit_code,

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from paas.contents.packages import Package
+from paas.specs import BuiltStage, Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where an image comes from; "" is not known. `source` and `base`, an image's, are "sha256:…". `version` is
-    that of the Berth that built it. `steps` are (instruction, DiffID or "") in order. `images` are (name,
-    digest) of all that it is made from, the base too. `changes_of` is a container ("web.1 of v3") whose changes
-    are in it."""
+    that of the Berth that built it. `steps` are (instruction, DiffID or "") of its layers in order. `images`
+    are (name, digest) of all that it is made from, the base too. `changes_of` is a container ("web.1 of v3")
+    whose changes are in it. `recipe` is all that its build did."""
 
     source: str
     base: str
@@ -24,6 +25,7 @@ class Provenance:
     built_at: str = ""  # RFC 3339
     images: tuple[tuple[str, str], ...] = ()
     changes_of: str = ""
+    recipe: Recipe | None = None
 
 
 def slsa(made: Provenance) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def slsa(made: Provenance) -> dict[str, Any]:
         "buildDefinition": {
             "buildType": "berth:layers",
             "externalParameters": {
-                "steps": [instruction for instruction, _ in made.steps],
+                **(_asked(made.recipe) if made.recipe else {"steps": [step for step, _ in made.steps]}),
                 **({"changesOf": made.changes_of} if made.changes_of else {}),
             },
             "resolvedDependencies": [*_needed(made)],
@@ -43,6 +45,20 @@ def slsa(made: Provenance) -> dict[str, Any]:
             "metadata": {"finishedOn": made.built_at} if made.built_at else {},
         },
     }
+
+
+def _asked(recipe: Recipe) -> dict[str, Any]:
+    """As the source's own files ask for it: config vars are no part of it."""
+    return {
+        **({"target": recipe.target} if recipe.target else {}),
+        **({"buildArgs": dict(recipe.args)} if recipe.args else {}),
+        "stages": [_stage(stage) for stage in recipe.stages],
+    }
+
+
+def _stage(stage: BuiltStage) -> dict[str, Any]:
+    digest = {"digest": {"sha256": stage.digest.removeprefix("sha256:")}} if stage.digest else {}
+    return {"name": stage.name, "base": {"name": stage.base, **digest}, "steps": list(stage.steps)}
 
 
 def _needed(made: Provenance) -> Iterator[dict[str, Any]]:

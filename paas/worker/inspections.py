@@ -52,10 +52,10 @@ def _image(inspection: Inspection) -> Answer:
     image = serial.image(inspection.release)
     with _stack(image) as stack:
         inside = packages(stack)
-    layers = list(_layers(image, inspection.app_id))
-    steps = [(layer["instruction"], layer["diff_id"]) for layer in layers]
-    made = provenance(inspection.release, steps)
     mask = masking(secrets_of(inspection.release))
+    layers = list(_layers(image, inspection.app_id, mask))
+    steps = [(layer["instruction"], layer["diff_id"]) for layer in layers]
+    made = provenance(inspection.release, steps, mask)
     return {
         "layers": layers,
         "packages": [asdict(package) for package in inside],
@@ -65,7 +65,7 @@ def _image(inspection: Inspection) -> Answer:
     }
 
 
-def _layers(image: ImageSpec, app_id: str) -> Iterator[dict[str, Any]]:
+def _layers(image: ImageSpec, app_id: str, mask: Callable[[str], str]) -> Iterator[dict[str, Any]]:
     """Bottom first, each with what made it and how many other apps have it."""
     store = engine.store()
     makers = [step.created_by for step in store.history(image.digest) if not step.empty_layer]
@@ -75,7 +75,7 @@ def _layers(image: ImageSpec, app_id: str) -> Iterator[dict[str, Any]]:
         info = store.layer_info(diff_id)
         yield {
             "diff_id": diff_id,
-            "instruction": makers[number] if number < len(makers) else "",
+            "instruction": mask(makers[number]) if number < len(makers) else "",
             "size": info.size,
             "files": info.files,
             "others": apps.get(diff_id, 0),

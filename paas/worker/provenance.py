@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from paas import __version__
+from paas.builder.recipe import masked
 from paas.contents import Stack, packages
 from paas.contents.bill import Provenance, bill, slsa
 from paas.oci.attestation import CYCLONEDX, PROVENANCE, Predicate
 from paas.oci.digest import is_digest
 from paas.worker import engine
+from tenants.releases import serial
 from tenants.releases.models import Release
 
 
-def provenance(release: Release, steps: Iterable[tuple[str, str]]) -> Provenance:
-    """`steps` are (instruction, DiffID) of its layers, bottom first. The image must be in the store."""
+def provenance(
+    release: Release, steps: Iterable[tuple[str, str]], mask: Callable[[str], str] = str
+) -> Provenance:
+    """`steps` are (instruction, DiffID) of its layers, bottom first. The image must be in the store. `mask` is
+    laid over what the build is told to have done."""
     if release.committed:
         return _of_commit(release, tuple(steps))
     build = release.build
+    recipe = serial.recipe(build) if build else None
     return Provenance(
         source=build.source.digest if build else "",
         builder=build.builder if build else "",
@@ -26,6 +32,7 @@ def provenance(release: Release, steps: Iterable[tuple[str, str]]) -> Provenance
         steps=tuple(steps),
         built_at=build.finished_at.isoformat() if build and build.finished_at else "",
         images=tuple((name, digest) for name, digest in (build.bases if build else None) or ()),
+        recipe=masked(recipe, mask) if recipe else None,
     )
 
 

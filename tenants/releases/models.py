@@ -62,6 +62,7 @@ class Build(models.Model):
     # What a later build of the same source may be answered by: see releases.unchanged. "" is by none.
     key = models.CharField(max_length=64, blank=True)
     bases = models.JSONField(null=True)  # [[name, digest]] of the images it is made from; null is not known
+    recipe = models.JSONField(null=True)  # Recipe, for its provenance; null is not known
     # The version of the release that this one is the same as: nothing was built for it.
     unchanged_since = models.PositiveIntegerField(null=True)
     error = models.JSONField(null=True)  # {"summary", "hint", "details"}

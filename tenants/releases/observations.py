@@ -91,6 +91,7 @@ def _made(report: BuildReport, key: str) -> dict[str, Any]:
     return {
         **made,
         "bases": [list(pair) for pair in report.bases],
+        "recipe": to_json(report.recipe) if report.recipe else None,
         **({"key": key} if report.is_repeatable else {}),
     }
 

@@ -13,11 +13,11 @@ from tenants.releases.serial import processes
 
 
 def releases(app: App, limit: int = 20) -> QuerySet[Release]:
-    return app.releases.select_related("created_by", "build__source")[:limit]
+    return app.releases.select_related("created_by", "build__source").defer("build__recipe")[:limit]
 
 
 def builds(app: App, limit: int = 20) -> QuerySet[Build]:
-    return app.builds.select_related("created_by", "source")[:limit]
+    return app.builds.select_related("created_by", "source").defer("recipe")[:limit]
 
 
 def latest_build(app: App) -> Build | None:

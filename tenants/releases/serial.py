@@ -1,17 +1,18 @@
-"""A release's specs as JSON and back. Fields unknown to this version are dropped, missing ones default."""
+"""Specs of releases and builds as JSON and back. Fields unknown to this version are dropped, missing ones
+default."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
-from paas.specs import HealthCheck, ImageSpec, ProcessSpec
-from tenants.releases.models import Release
+from paas.specs import BuiltStage, HealthCheck, ImageSpec, ProcessSpec, Recipe
+from tenants.releases.models import Build, Release
 
-Spec = TypeVar("Spec", ImageSpec, ProcessSpec, HealthCheck)
+Spec = TypeVar("Spec", ImageSpec, ProcessSpec, HealthCheck, Recipe, BuiltStage)
 
 
-def to_json(spec: ImageSpec | ProcessSpec | HealthCheck) -> dict[str, Any]:
+def to_json(spec: ImageSpec | ProcessSpec | HealthCheck | Recipe) -> dict[str, Any]:
     return {key: _thawed(value) for key, value in asdict(spec).items()}
 
 
@@ -22,6 +23,8 @@ def from_json(kind: type[Spec], data: dict[str, Any]) -> Spec:
 
 def _thawed(value: Any) -> Any:
     """As JSON would give it back, so that rows just made and rows just read compare equal."""
+    if isinstance(value, dict):
+        return {key: _thawed(item) for key, item in value.items()}
     return [_thawed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
@@ -46,3 +49,10 @@ def process(release: Release, name: str) -> ProcessSpec | None:
 
 def health(release: Release) -> HealthCheck:
     return from_json(HealthCheck, release.health)
+
+
+def recipe(build: Build) -> Recipe | None:
+    if build.recipe is None:
+        return None
+    stages = tuple(from_json(BuiltStage, item) for item in build.recipe["stages"])
+    return replace(from_json(Recipe, build.recipe), stages=stages)

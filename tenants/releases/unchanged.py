@@ -128,4 +128,5 @@ def report(release: Release) -> BuildReport:
         bases=tuple((name, digest) for name, digest in made.bases or ()),
         is_repeatable=True,
         unchanged_since=release.version,
+        recipe=serial.recipe(made),
     )

@@ -90,7 +90,7 @@ def _deploy(request: SignedInRequest, app: App) -> actions.Deployed:
 @signed_in
 def builds(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     app = app_seen_by(request.user, tenant, name)
-    rows = app.builds.select_related("source", "created_by").prefetch_related("releases")
+    rows = app.builds.select_related("source", "created_by").defer("recipe").prefetch_related("releases")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     template = "releases/build_list.html" if request.htmx else "releases/builds.html"
     return render(request, template, {**app_context(request, app, "builds"), "page": page})

@@ -182,7 +182,7 @@ def test_mounts(options: str, mount: RunMount) -> None:
 
 def test_a_stage_that_is_only_mounted_is_built() -> None:
     made = plan("FROM debian:12 AS a\nRUN x\nFROM debian:12\nRUN --mount=from=a,target=/a y")
-    assert [stage.name for stage in made.stages] == ["a", ""]
+    assert [stage.name for stage in made.stages] == ["a", "1"]
 
 
 def test_the_source_is_mounted_as_a_stage_of_its_own_once() -> None:
@@ -257,7 +257,7 @@ def test_only_stages_that_the_target_needs_are_built() -> None:
     assert [(stage.base, stage.name) for stage in made.stages] == [
         ("debian:12", "build"),
         (0, "test"),
-        ("debian:12", ""),
+        ("debian:12", "3"),
     ]
     copies = [step.operations[0] for step in made.stages[-1].steps if isinstance(step, FilesStep)]
     assert copies == [Copy(("out",), "/srv", 0, None), Copy(("r",), "/r", 1, None)]

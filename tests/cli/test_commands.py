@@ -305,3 +305,19 @@ def test_an_image_shows_its_layers_and_where_it_comes_from(berth: Berth, cast: C
     )
     assert ["version", "of", "Berth", PROVENANCE["version"]] in rows
     assert ["made", "from", *PROVENANCE["images"][1]] in rows
+    for stage in PROVENANCE["recipe"]["stages"]:
+        assert ["stage", stage["name"], "FROM", stage["base"], stage["digest"]] in rows
+        assert all(step.split() in rows for step in stage["steps"])
+    assert ["target", "final"] in rows and ["build", "arg", "VERSION=7"] in rows
+    berth.env["COLUMNS"] = "40"
+    assert berth.run("image", "v1", "--provenance", "--app", "demo/shop").stdout == made.stdout
+
+
+def test_an_image_of_before_stages_were_kept_shows_the_steps_of_its_layers(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.viewer)
+    made = {key: value for key, value in PROVENANCE.items() if key != "recipe"}
+    answer = {**(ANSWERS["image"] or {}), "provenance": made}
+    release = cast.app.releases.get()
+    Inspection.objects.create(app=cast.app, kind="image", release=release, status="answered", answer=answer)
+    shown = berth.run("image", "--provenance", "--app", "demo/shop").stdout
+    assert "step              RUN uv pip install -r requirements.txt" in shown.splitlines()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from paas.contents import Package, Stack, packages
 from paas.contents.bill import Provenance, bill, slsa
+from paas.specs import BuiltStage, Recipe
 from tests.contents.conftest import Layer
 
 STATUS = """\
@@ -135,6 +136,33 @@ def test_provenance_names_all_images_that_an_image_is_made_from() -> None:
         {"name": "tools:1", "digest": {"sha256": "c" * 64}},
     ]
     assert body["runDetails"]["builder"] == {"id": "berth:dockerfile", "version": {"berth": "0.1.0"}}
+
+
+def test_provenance_names_each_stage_with_its_base_and_what_was_asked_for() -> None:
+    stages = (
+        BuiltStage("build", "node:20", "sha256:" + "a" * 64, ("COPY . .", "RUN npm install")),
+        BuiltStage("1", "build", steps=("ENV A=b",)),
+    )
+    recipe = Recipe(stages, args=(("MODE", "fast"),), target="final")
+    layers = (("ENV A=b", "sha256:" + "d" * 64),)
+    body = slsa(Provenance("", "", "dockerfile", "0.1.0", layers, recipe=recipe))
+    assert body["buildDefinition"]["externalParameters"] == {
+        "target": "final",
+        "buildArgs": {"MODE": "fast"},
+        "stages": [
+            {
+                "name": "build",
+                "base": {"name": "node:20", "digest": {"sha256": "a" * 64}},
+                "steps": ["COPY . .", "RUN npm install"],
+            },
+            {"name": "1", "base": {"name": "build"}, "steps": ["ENV A=b"]},
+        ],
+    }
+
+
+def test_provenance_of_a_build_of_which_no_stages_are_known_names_the_steps_of_its_layers() -> None:
+    body = slsa(Provenance("", "", "python", "0.1.0", (("RUN x", ""),)))
+    assert body["buildDefinition"]["externalParameters"] == {"steps": ["RUN x"]}
 
 
 def test_provenance_of_a_commit_names_the_image_below_and_whose_changes() -> None:

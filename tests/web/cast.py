@@ -12,7 +12,7 @@ import redis
 from django.conf import settings
 from django.test import Client
 
-from paas.specs import BuildReport, HealthCheck, ImageSpec, ProcessSpec
+from paas.specs import BuildReport, BuiltStage, HealthCheck, ImageSpec, ProcessSpec, Recipe
 from tenants.accounts.actions import create_tenant, create_token, revoke_token
 from tenants.accounts.models import Member, Role, Tenant, User
 from tenants.apps.actions import create_app
@@ -85,6 +85,7 @@ def report(*, processes: Iterable[ProcessSpec] = (), env: Pairs = (), volumes: P
         steps_total=4,
         steps_cached=3,
         volumes=volumes,
+        recipe=Recipe((BuiltStage("0", "debian:12", LAYER, ("RUN true",)),), args=(("A", "b"),)),
     )
 
 

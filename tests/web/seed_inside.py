@@ -61,6 +61,14 @@ PROVENANCE: dict[str, Any] = {
     "built_at": "2026-11-26T20:00:00+00:00",
     "images": [["berth/python:3.11", "sha256:" + "4" * 64], ["debian:12", "sha256:" + "5" * 64]],
     "changes_of": "",
+    "recipe": {
+        "stages": [
+            {"name": "build", "base": "debian:12", "digest": "sha256:" + "5" * 64, "steps": ["RUN make"]},
+            {"name": "1", "base": "berth/python:3.11", "digest": "sha256:" + "4" * 64,
+             "steps": ["ENV A=b", "COPY --from=build /out /app", "RUN uv pip install -r requirements.txt"]},
+        ],
+        "args": [["VERSION", "7"]], "target": "final",
+    },
 }  # fmt: skip
 ANSWERS: dict[str, dict[str, Any] | None] = {
     "image": {"layers": LAYERS, "packages": PACKAGES, "provenance": PROVENANCE, "config": CONFIG,

@@ -92,6 +92,7 @@ def test_nothing_is_built_where_rows_say_what_comes_of_it(cast: Cast, known: Rel
     assert release.config["COLOUR"] == "red"
     build = Build.objects.get(pk=answer["id"])
     assert (build.started_at, build.finished_at, build.steps_cached) == (build.created_at, build.created_at, 4)
+    assert build.recipe and known.build and build.recipe == known.build.recipe
     assert not Build.objects.filter(status="queued").exists()
 
 

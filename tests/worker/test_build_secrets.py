@@ -71,6 +71,20 @@ def test_a_secret_is_in_no_layer_history_cache_or_log(bench: Workbench) -> None:
     assert holding(VALUE, settings.PATHS.container_log("any").parent) == []
 
 
+def test_a_secret_that_somebody_wrote_into_the_source_as_well_is_not_in_what_provenance_tells(
+    bench: Workbench,
+) -> None:
+    give(bench.host.cast.app, TOKEN=VALUE)
+    report = bench.build(
+        FROM + f"ARG KEY\nRUN --mount=type=secret,id=TOKEN true {VALUE}",
+        {"berth.toml": f'[build.args]\nKEY = "{VALUE}"\n'},
+    )
+    assert report.recipe is not None
+    (stage,) = report.recipe.stages
+    assert stage.steps[1] == "RUN --mount=type=secret,id=TOKEN true ****"
+    assert report.recipe.args == (("KEY", "****"),)
+
+
 def test_another_value_makes_nothing_anew(bench: Workbench) -> None:
     """The value is in no key: as with Docker, a step is done again when its text changes."""
     give(bench.host.cast.app, TOKEN="first")

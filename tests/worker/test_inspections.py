@@ -10,7 +10,7 @@ import pytest
 
 from paas.errors import Conflict, NotFound, StepFailed
 from paas.oci.config import History, ImageConfig
-from paas.specs import ContainerSpec, ProcessSpec
+from paas.specs import BuiltStage, ContainerSpec, ProcessSpec, Recipe
 from paas.worker import commits, engine, inspections, launch
 from paas.worker.provenance import provenance
 from paas.worker.roll_out import start_process
@@ -21,7 +21,7 @@ from tenants.containers.models import Container
 from tenants.inspections import actions
 from tenants.inspections.models import Inspection
 from tenants.releases.actions import restart
-from tenants.releases.models import Release
+from tenants.releases.models import Build, Release
 from tenants.releases.serial import image, processes, to_json
 from tests.runtime.conftest import BASE
 from tests.worker.host import Host
@@ -46,7 +46,7 @@ def released(host: Host, tmp_path: Path, version: int, files: dict[str, str]) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     layer = engine.store().commit_changeset(upper)
-    step = History(f"COPY for v{version}")
+    step = History(f"COPY for v{version} s3cret-token")
     config = ImageConfig(env=(("KEY", "s3cret-token"),), labels=(("version", f"v{version}"),))
     image = engine.store().put_image(config.with_layer(layer.diff_id, step))
     first = host.release
@@ -96,11 +96,17 @@ def test_what_two_apps_keep_secret_is_in_no_difference_between_them(host: Host, 
 def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
     release = released(host, tmp_path, 2, {"node_modules/ms/package.json": '{"name":"ms","version":"2.1.3"}'})
     cast = host.cast
+    recipe = to_json(Recipe((BuiltStage("0", "scratch", steps=("RUN s3cret-token",)),)))
+    release.build = Build.objects.create(
+        app=cast.app, source=host.release.build.source, status=Build.Status.SUCCEEDED, recipe=recipe
+    )
+    release.save()
     asked = actions.look_inside(actor=cast.viewer, app=cast.app, release=release)
     found = answer(asked)
+    assert found["provenance"]["recipe"]["stages"][0]["steps"] == ["RUN ••••••"]
     assert actions.look_inside(actor=cast.owner, app=cast.app, release=release).pk == asked.pk
     (layer,) = found["layers"]
-    assert (layer["instruction"], layer["files"], layer["others"]) == ("COPY for v2", 3, 0)
+    assert (layer["instruction"], layer["files"], layer["others"]) == ("COPY for v2 ••••••", 3, 0)
     assert [(p["name"], p["version"]) for p in found["packages"]] == [("ms", "2.1.3")]
     assert found["config"]["labels"] == [["version", "v2"]] and found["config"]["env"] == [["KEY", "••••••"]]
     listed = answer(

@@ -31,3 +31,13 @@ def test_it_names_images_of_other_stages_and_of_copies(bench: Workbench) -> None
             ("tools:1", tools.digest),
         )
     ]
+    bases = {name: {"sha256": hex_of(engine.store().resolve(name))} for name in ("debian:12", "tools:1")}
+    assert provenance.body["buildDefinition"]["externalParameters"]["stages"] == [
+        {"name": "first", "base": {"name": "debian:12", "digest": bases["debian:12"]}, "steps": []},
+        {"name": "tools:1", "base": {"name": "tools:1", "digest": bases["tools:1"]}, "steps": []},
+        {
+            "name": "1",
+            "base": {"name": "scratch"},
+            "steps": ["COPY --from=tools:1 /bin /bin", "COPY --from=first /bin /x", 'CMD ["x"]'],
+        },
+    ]

@@ -81,7 +81,7 @@ def plan(request: Request) -> Plan:
     return Plan(
         builder=NAME,
         stages=(
-            Stage(builder.name, (out, *_download(named, env), put_source(), build)),
+            Stage(builder.name, (out, *_download(named, env), put_source(), build), "build"),
             Stage(base.name, (put_source(), take(0, f"{_OUT}/", f"{HOME}/bin/"))),
         ),
         image=ImageSettings(env=tuple(app_env(base, f"{HOME}/bin").items()), workdir=HOME, user=APP_OWNER),

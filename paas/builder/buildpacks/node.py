@@ -72,7 +72,7 @@ def _stages(request: Request, base: Base, app: _App) -> tuple[Stage, ...]:
         before, _ = built_stages(request)
         source = take(1, f"{_OUT}/", f"{HOME}/")
     elif app.has_dev_dependencies:
-        before = (Stage(base.name, app.installed()),)
+        before = (Stage(base.name, app.installed(), "install"),)
         source = put_source()
     else:
         return (Stage(base.name, (*app.installed(), put_source())),)
@@ -92,7 +92,8 @@ def built_stages(request: Request) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
     base = request.bases.to_run(runtime(request))
     app = _App(request, base)
     out = FilesStep(f"WORKDIR {_OUT}", (Folder(_OUT, APP_OWNER),))
-    return (Stage(base.name, app.installed()), Stage(0, (out, put_source(), app.build()))), app.read
+    install = Stage(base.name, app.installed(), "install")
+    return (install, Stage(0, (out, put_source(), app.build()), "build")), app.read
 
 
 def script(source: Tree, name: str) -> str:
@@ -188,7 +189,8 @@ class _App:
     def pruned(self, stage: int) -> Stage:
         """The stage with what only the build needs taken away again."""
         prune = self._run(self.tool.prune, self.env, after=" && mkdir -p node_modules")
-        return Stage(stage, (prune,) if self.has_dev_dependencies and self._can_prune else ())
+        is_needed = self.has_dev_dependencies and self._can_prune
+        return Stage(stage, (prune,) if is_needed else (), "dependencies")
 
     @property
     def _can_prune(self) -> bool:

@@ -198,7 +198,8 @@ def _dependencies(
         caches={_CACHE: "composer"},
         file=MANIFEST,
     )
-    return tuple(notes), (Stage(builder.name, (put_source() if whole else put(files, MANIFEST), run)),)
+    steps = (put_source() if whole else put(files, MANIFEST), run)
+    return tuple(notes), (Stage(builder.name, steps, "build"),)
 
 
 def _local_packages(source: Tree, manifest: dict[str, Any]) -> tuple[str, ...]:

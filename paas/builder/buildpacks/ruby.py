@@ -71,7 +71,7 @@ def plan(request: Request) -> Plan:
     read = (wish.file,) if wish and wish.file == ".ruby-version" else ()
     return Plan(
         builder=NAME,
-        stages=(Stage(builder.name, _install(source, lock, env)), Stage(base.name, last)),
+        stages=(Stage(builder.name, _install(source, lock, env), "build"), Stage(base.name, last)),
         image=ImageSettings(env=tuple(env.items()), workdir=HOME, user=APP_OWNER),
         command=_default_command(source, gems),
         is_guess=True,

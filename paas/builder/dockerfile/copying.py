@@ -51,7 +51,7 @@ def copy_step(scope: Scope, at: Instruction) -> FilesStep:
         scope.wrong(at, reason, f"write {dest}/, with a slash at its end")
     operations = [*_copies(scope, at, sources, dest, flags)]
     operations += [_write(scope, at, heredoc, dest, flags) for heredoc in at.heredocs]
-    return FilesStep(at.title, tuple(operations), scope.file.name, at.line)
+    return FilesStep(at.text, tuple(operations), scope.file.name, at.line)
 
 
 def destination(workdir: str, path: str) -> str:

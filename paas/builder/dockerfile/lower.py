@@ -72,7 +72,8 @@ class _Lowering:
             _read(scope, instruction)
         self.states[index] = state
         self.numbers[index] = len(self.stages)
-        self.stages.append(Stage(base, tuple(state.steps), block.name, tuple(state.unstepped)))
+        name = block.name or str(index)  # as `COPY --from` calls it
+        self.stages.append(Stage(base, tuple(state.steps), name, tuple(state.unstepped)))
 
     def _image(self, at: Instruction, name: str) -> ImageConfig:
         if name == SCRATCH:
@@ -102,7 +103,7 @@ class _Lowering:
             return self.numbers[block]
         if reference not in self.numbers:
             self._image(at, reference)
-            self.numbers[reference] = self._add(Stage(reference))
+            self.numbers[reference] = self._add(Stage(reference, name=reference))
         return self.numbers[reference]
 
     def _context_of(self, at: Instruction, path: str) -> int:
@@ -111,7 +112,7 @@ class _Lowering:
         if (path,) not in self.numbers:
             copy = Copy((path,), "/" if path == "." else f"/{path}")
             step = FilesStep(f"{path} for {at.title}", (copy,), self.file.name, at.line)
-            self.numbers[(path,)] = self._add(Stage(SCRATCH, (step,)))
+            self.numbers[(path,)] = self._add(Stage(SCRATCH, (step,), "source"))
         return self.numbers[(path,)]
 
     def _add(self, stage: Stage) -> int:
@@ -128,4 +129,4 @@ def _read(scope: Scope, at: Instruction) -> None:
         before = len(scope.state.steps)
         INSTRUCTIONS[at.keyword](scope, at)
         if len(scope.state.steps) == before:
-            scope.state.unstepped.append((before, at.title))
+            scope.state.unstepped.append((before, at.text))

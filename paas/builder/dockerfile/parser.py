@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from paas.builder.dockerfile.errors import wrong
 from paas.builder.dockerfile.heredocs import Heredoc, Marker, markers, without
+from paas.builder.log import short
 
 MAX_INSTRUCTIONS = 500
+MAX_TEXT = 2000  # characters of one, in an image's history
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=(.*)")
 _DIRECTIVES = ("syntax", "escape", "check")
 _INSTRUCTION = re.compile(r"\s*([A-Za-z]+)(?:\s+(.*))?", re.DOTALL)
@@ -33,10 +35,13 @@ class Instruction:
     written: str = ""
 
     @property
+    def text(self) -> str:
+        """The instruction in one line."""
+        return short(" ".join([self.keyword, *self.written.split()]), MAX_TEXT)
+
+    @property
     def title(self) -> str:
-        """The instruction as one line for a log."""
-        text = " ".join([self.keyword, *self.written.split()])
-        return text if len(text) <= 120 else f"{text[:119]}…"
+        return short(self.text)
 
 
 @dataclass(frozen=True, slots=True)

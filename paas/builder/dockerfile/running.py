@@ -24,7 +24,7 @@ def run_step(scope: Scope, at: Instruction) -> RunStep:
         )
     state = scope.state
     return RunStep(
-        title=at.title,
+        title=at.text,
         args=args,
         env=tuple(state.variables.items()),
         workdir=state.workdir,

@@ -70,7 +70,7 @@ def workdir(scope: Scope, at: Instruction) -> None:
     state.workdir = "/" + posixpath.normpath(posixpath.join(state.workdir, path)).lstrip("/")
     if state.workdir != "/":
         folder = Folder(state.workdir, state.user or ROOT_OWNER)
-        state.steps.append(FilesStep(at.title, (folder,), scope.file.name, at.line))
+        state.steps.append(FilesStep(at.text, (folder,), scope.file.name, at.line))
 
 
 def expose(scope: Scope, at: Instruction) -> None:
