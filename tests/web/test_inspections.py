@@ -123,7 +123,9 @@ def test_the_page_of_an_image_says_where_it_comes_from(db: None) -> None:
     seed.fill()
     seed_inside.fill()
     page = markup(Browser(User.objects.get(email="vic@example.org")).get(seed_inside.PATHS[0]))
-    for fact in (seed_inside.PROVENANCE["source"], seed_inside.PROVENANCE["base"], "python of Berth 0.1.0"):
+    made = seed_inside.PROVENANCE
+    steps = [step for stage in made["recipe"]["stages"] for step in stage["steps"]]
+    for fact in (made["source"], made["base"], "python of Berth 0.1.0", "VERSION=7", "Stage build", *steps):
         assert str(fact) in page
 
 

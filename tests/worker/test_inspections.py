@@ -24,6 +24,7 @@ from tenants.releases.actions import restart
 from tenants.releases.models import Build, Release
 from tenants.releases.serial import image, processes, to_json
 from tests.runtime.conftest import BASE
+from tests.web.cast import make_build
 from tests.worker.host import Host
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
@@ -97,9 +98,8 @@ def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
     release = released(host, tmp_path, 2, {"node_modules/ms/package.json": '{"name":"ms","version":"2.1.3"}'})
     cast = host.cast
     recipe = to_json(Recipe((BuiltStage("0", "scratch", steps=("RUN s3cret-token",)),)))
-    release.build = Build.objects.create(
-        app=cast.app, source=host.release.build.source, status=Build.Status.SUCCEEDED, recipe=recipe
-    )
+    release.build = make_build(cast.app, cast.owner)
+    Build.objects.filter(pk=release.build.pk).update(status=Build.Status.SUCCEEDED, recipe=recipe)
     release.save()
     asked = actions.look_inside(actor=cast.viewer, app=cast.app, release=release)
     found = answer(asked)
