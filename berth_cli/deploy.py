@@ -99,7 +99,11 @@ def _follow(client: Client, target: Target, build: dict[str, Any], *, json: bool
     elif build["status"] == "succeeded":
         show(f"Nothing changed since v{build['unchanged_since']}: built from what is here.")
     else:
-        build = follow.build(client, target, build["id"], show)
+        try:
+            build = follow.build(client, target, build["id"], show)
+        except KeyboardInterrupt:
+            output.note(f"The build goes on. To cancel it: berth builds cancel {build['id']} --app {target}")
+            raise
     if build["version"] is None:
         raise CliError("a later deploy was released before this one was built", "See berth releases.")
     release = follow.release(client, target, build["version"])

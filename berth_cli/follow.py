@@ -4,30 +4,48 @@ from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from berth_cli import output
 from berth_cli.client import Broken, Client, Event
 from berth_cli.errors import CliError
 from berth_cli.target import Target
 
 POLL_SECONDS, POLL_FIRST_SECONDS = 0.5, 0.05
+QUEUED_SECONDS = 1.0  # most builds begin sooner
 GIVE_UP_SECONDS = 60.0
 UNDER_WAY = ("pending", "starting")
 Show = Callable[[str], None]
 
 
 def build(client: Client, target: Target, build_id: str, show: Show) -> dict[str, Any]:
-    """Show the log to its end; the build once it has ended well, else CliError with its reason."""
+    """Show the log to its end; the build once it has ended well, else CliError with its reason. The log ends
+    with that reason, too: it is told once."""
+    held: list[str] = []
     for text in _log(client, target, build_id):
-        show(text)
+        if held and not text.startswith("Hint: "):
+            _each(show, held)
+            held = []
+        if held or text.startswith("Error: "):
+            held.append(text)
+        else:
+            show(text)
     ended: dict[str, Any] = client.get(target.path(f"builds/{build_id}"))
+    error = ended["error"] or {}
+    summary, hint = error.get("summary", "no reason given"), error.get("hint", "")
+    if held != [f"Error: {summary}", *([f"Hint: {hint}"] if hint else [])]:
+        _each(show, held)
+    if ended["status"] == "cancelled":
+        raise CliError("the build was cancelled", "To build it again: berth deploy")
     if ended["status"] != "succeeded":
-        error = ended["error"] or {}
-        raise CliError(
-            f"the build {ended['status']}: {error.get('summary', 'no reason given')}", error.get("hint", "")
-        )
+        raise CliError(f"the build {ended['status']}: {summary}", hint)
     return ended
+
+
+def _each(show: Show, lines: Iterable[str]) -> None:
+    for line in lines:
+        show(line)
 
 
 def pause(began: float) -> None:
@@ -38,7 +56,7 @@ def pause(began: float) -> None:
 def _log(client: Client, target: Target, build_id: str) -> Any:
     """Whole lines, as they come."""
     decoder, offset, rest = codecs.getincrementaldecoder("utf-8")("replace"), 0, ""
-    began = time.monotonic()
+    began, is_asked = time.monotonic(), False
     while True:
         response = client.send("GET", target.path(f"builds/{build_id}/log"), params={"offset": offset})
         offset = int(response.headers["X-Berth-Next-Offset"])
@@ -51,6 +69,10 @@ def _log(client: Client, target: Target, build_id: str) -> Any:
             return
         if not response.data:
             pause(began)
+        if not offset and not is_asked and time.monotonic() - began > QUEUED_SECONDS:
+            is_asked = True
+            if client.get(target.path(f"builds/{build_id}"))["status"] == "queued":
+                output.note(f"Build {build_id} waits for its turn.")
 
 
 def app_log(client: Client, target: Target, lines: int) -> Iterator[dict[str, str]]:

@@ -185,11 +185,20 @@ def cancel_build(*, actor: User, build: Build) -> None:
     """A queued build ends at once, a running one soon after; Conflict when it has ended."""
     going = Build.objects.filter(pk=build.pk, status__in=(Build.Status.QUEUED, Build.Status.RUNNING))
     if not going.update(cancel_asked_at=timezone.now()):
-        raise Conflict("this build has ended already", hint="Roll back if you want the former release.")
+        raise _ended(build)
     observations.cancelled_while_queued(build)
     build.refresh_from_db()
     record("build.cancel", actor=actor, tenant_id=build.app.tenant_id, app_id=build.app_id, build=build.pk)
     changed(build.app.tenant_id, build.app_id, "build")
+
+
+def _ended(build: Build) -> Conflict:
+    build.refresh_from_db()
+    how = {Build.Status.FAILED: "it failed", Build.Status.CANCELLED: "it was cancelled"}
+    release = build.releases.filter(cause=Release.Cause.DEPLOY).first()
+    hint = f"{release} came of it: roll back if you want the one before." if release else "Nothing came of it."
+    told = how.get(Build.Status(build.status), "it succeeded")
+    return Conflict(f"this build has ended already: {told}", hint=hint)
 
 
 @transaction.atomic

@@ -15,6 +15,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
+from paas.errors import StepFailed
 from tenants.accounts.actions import create_token
 from tenants.accounts.models import User
 from tenants.releases import observations
@@ -92,7 +93,11 @@ class Worker(threading.Thread):
             self.ended.wait(0.6)  # the follower asks in between
             file.write("Größe: \x1b]0;gotcha\x07\x1b[31mred\x1b[0m\n".encode())
         if build.source.name == "broken":
-            observations.build_failed(build, {"summary": "pip failed", "hint": "read the log", "details": {}})
+            error = StepFailed("pip failed", hint="read the log")
+            with log.open("ab", buffering=0) as file:
+                file.write(b"Error: of a step\nHint: of a step\ngoes on\n")
+                file.write(b"\nError: pip failed\nHint: read the log\n")
+            observations.build_failed(build, error.as_dict())
         else:
             observations.build_succeeded(build, report())
 

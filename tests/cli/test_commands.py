@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,8 +23,9 @@ from tenants.containers import observations as containers
 from tenants.containers.models import Container
 from tenants.inspections.models import Inspection
 from tenants.releases import unchanged
+from tenants.releases.actions import cancel_build
 from tenants.releases.models import Build, Release, Source
-from tests.cli.berth import Berth, Worker
+from tests.cli.berth import ROOT, Berth, Worker
 from tests.web.cast import Cast, make_build
 from tests.web.seed_inside import ANSWERS, PROVENANCE
 from tests.web.test_deploy_again import start
@@ -138,6 +146,63 @@ def test_deploy_with_json_prints_one_object_and_the_log_beside_it(
     result = json.loads(done.stdout)
     assert (result["release"]["version"], result["release"]["status"]) == (2, "live")
     assert "Detected Python." in done.stderr
+
+
+def test_the_reason_of_a_build_that_failed_is_told_once(
+    berth: Berth, cast: Cast, worker: Worker, folder: Path
+) -> None:
+    berth.sign_in(cast.developer)
+    failed = berth.run("deploy", str(folder.rename(folder.with_name("broken"))))
+    assert failed.stdout.splitlines()[2:] == ["Error: of a step", "Hint: of a step", "goes on", ""]
+    assert failed.stderr.splitlines()[-2:] == ["Error: the build failed: pip failed", "Hint: read the log"]
+
+
+@contextmanager
+def begun(berth: Berth, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """A command whose output is read while it runs; it has to end within the block."""
+    argv = [sys.executable, "-P", "-m", "berth_cli", *args]
+    env = {"PATH": os.environ["PATH"], "HOME": str(berth.home), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(argv, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_deploy_says_that_its_build_waits_and_when_interrupted_that_it_goes_on(
+    berth: Berth, cast: Cast, folder: Path
+) -> None:
+    berth.sign_in(cast.developer)
+    with begun(berth, "deploy", str(folder)) as process:
+        assert process.stderr
+        build = wait_for_build(cast.app)
+        lines = filter(str.strip, process.stderr)
+        assert next(lines).startswith("Packed 2 files")
+        assert next(lines) == f"Build {build.pk} waits for its turn.\n"
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    cancel = f"berth builds cancel {build.pk} --app demo/shop"
+    # Rich prints again what it was at when the signal came: the last line counts.
+    assert told.splitlines()[-1] == f"The build goes on. To cancel it: {cancel}" and "Traceback" not in told
+    assert berth.run(*cancel.split()[1:]).stdout == "Cancelled.\n"
+
+
+def test_a_deploy_whose_build_was_cancelled_says_so(berth: Berth, cast: Cast, folder: Path) -> None:
+    berth.sign_in(cast.developer)
+    with begun(berth, "deploy", str(folder)) as process:
+        cancel_build(actor=cast.owner, build=wait_for_build(cast.app))
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "Error: the build was cancelled\n" in told and "no reason" not in told
+
+
+def wait_for_build(app: App) -> Build:
+    end = time.monotonic() + 30
+    while (found := Build.objects.filter(app=app, status=Build.Status.QUEUED).first()) is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
 
 
 @pytest.mark.parametrize(

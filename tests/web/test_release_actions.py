@@ -314,8 +314,28 @@ def test_a_queued_build_is_cancelled_at_once_and_cannot_be_claimed(cast: Cast) -
     cancel_build(actor=cast.owner, build=build)
     assert build.status == Build.Status.CANCELLED
     assert observations.claim_build(build.pk, "c9") is None
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as caught:
         cancel_build(actor=cast.owner, build=build)
+    assert (caught.value.summary, caught.value.hint) == (
+        "this build has ended already: it was cancelled",
+        "Nothing came of it.",
+    )
+
+
+def test_a_build_that_has_ended_is_not_cancelled_and_what_came_of_it_is_told(cast: Cast) -> None:
+    release = released(cast.app, cast.owner)
+    failed = make_build(cast.app, cast.owner)
+    Build.objects.filter(pk=failed.pk).update(status=Build.Status.FAILED)
+    told = []
+    for build in (release.build, failed):
+        assert build is not None
+        with pytest.raises(Conflict) as caught:
+            cancel_build(actor=cast.owner, build=build)
+        told.append((caught.value.summary.partition(": ")[2], caught.value.hint))
+    assert told == [
+        ("it succeeded", f"{release} came of it: roll back if you want the one before."),
+        ("it failed", "Nothing came of it."),
+    ]
 
 
 def test_a_running_build_is_asked_to_end_and_then_ends_cancelled(cast: Cast) -> None:
