@@ -16,7 +16,14 @@ MIB = 1024 * 1024
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 _TONES = {
-    "app": {"running": "ok", "building": "busy", "deploying": "busy", "degraded": "warn", "crashed": "bad"},
+    "app": {
+        "running": "ok",
+        "building": "busy",
+        "deploying": "busy",
+        "degraded": "warn",
+        "crashed": "bad",
+        "failed": "bad",
+    },
     "build": {"succeeded": "ok", "queued": "busy", "running": "busy", "failed": "bad"},
     "release": {"live": "ok", "pending": "busy", "starting": "busy", "failed": "bad"},
     "run": {"queued": "busy", "running": "busy", "failed": "bad", "timed-out": "bad"},

@@ -9,6 +9,7 @@ from django.db import models
 
 class State(models.TextChoices):
     NEW = "new", "New"  # nothing was deployed yet
+    FAILED = "failed", "Failed"  # nothing serves: the last build or release did not work out
     BUILDING = "building", "Building"
     DEPLOYING = "deploying", "Deploying"
     RUNNING = "running", "Running"
@@ -34,7 +35,7 @@ def state_of(facts: Facts) -> State:
     if facts.building:
         return State.BUILDING
     if not facts.serving:
-        return State.CRASHED if facts.failed else State.NEW
+        return State.FAILED if facts.failed else State.NEW
     if facts.wanted == 0:
         return State.STOPPED
     if facts.ready == 0:

@@ -98,7 +98,7 @@ def test_a_sample_writes_usage_and_leaves_a_changed_status_alone(cast: Cast) -> 
         (Facts(), State.NEW),
         (Facts(building=True), State.BUILDING),
         (Facts(building=True, deploying=True), State.DEPLOYING),
-        (Facts(failed=True), State.CRASHED),
+        (Facts(failed=True), State.FAILED),
         (Facts(serving=True, wanted=2, ready=2, failed=True), State.RUNNING),
         (Facts(serving=True, wanted=2, ready=1), State.DEGRADED),
         (Facts(serving=True, wanted=2, ready=0), State.CRASHED),
