@@ -16,6 +16,7 @@ from django.db import OperationalError, close_old_connections, transaction
 from django.db.models import Max
 
 from paas import builder, live
+from paas.builder.log import files_and_folders
 from paas.errors import BadInput, BerthError, HostProblem, StepFailed
 from paas.images import UnpackReport, unpack
 from paas.images.archive import Kind as Archive
@@ -185,7 +186,8 @@ def _make(build: Build, folder: Path, write: BuildLog, stop: Stop) -> BuildRepor
     if build.source.kind == Source.Kind.IMAGE:
         return registry.deploy(build, write, stop, sandbox)
     unpacked = _unpacked(build, folder, sandbox)
-    write(f"Source {build.source.digest[:19]}: {unpacked.files} files, {unpacked.bytes:,} bytes.\n".encode())
+    amount = files_and_folders(unpacked.files)
+    write(f"Source {build.source.digest[:19]}: {amount}, {unpacked.bytes:,} bytes.\n".encode())
     if archived.is_image(folder / "source"):
         loaded = archived.load(build, folder / "source", unpacked, sandbox)
         name = ", ".join(loaded.names) or "without a name"

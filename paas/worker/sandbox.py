@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from paas.builder import StepResult, demand_wanted
+from paas.builder import StepResult, demand_wanted, hints
 from paas.builder.plan import CacheMount
 from paas.builder.sandbox import Look, StepMount
 from paas.errors import StepFailed
@@ -32,6 +33,14 @@ CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
 CONNECT_SECONDS = 10
 _DOWNLOAD = f"{HOME}/download"
+# curl(1), EXIT CODES.
+_REFUSED_BY_SERVER, _CERTIFICATE_REFUSED = 22, 60
+_ANSWERED = re.compile(r"returned error: (\d{3})")
+_NEEDS_SIGN_IN = (
+    "the server wants a sign-in: put the file into the source, or RUN a command with a secret mount"
+)
+_NOT_THERE = "the server has no such file: check the address"
+_BY_STATUS = {"401": _NEEDS_SIGN_IN, "403": _NEEDS_SIGN_IN, "404": _NOT_THERE, "410": _NOT_THERE}
 T = TypeVar("T")
 
 
@@ -150,11 +159,7 @@ class BuildSandbox:
             self._demand_wanted()
             path = result.upper / _DOWNLOAD[1:]
             if result.exit_code or not path.is_file():
-                reason = said[0].decode(errors="replace").strip() if said else f"status {result.exit_code}"
-                raise StepFailed(
-                    f"{url[:80]} could not be fetched: {reason}",
-                    hint="builds reach what apps reach: the internet, and not this machine or private networks",
-                )
+                raise _not_fetched(url, result.exit_code, said[0].decode(errors="replace") if said else "")
             if path.stat().st_size > max_bytes:
                 raise StepFailed(f"{url[:80]} is larger than {max_bytes:,} bytes", hint="fetch less")
             yield path
@@ -167,6 +172,17 @@ def curl_args(url: str, max_bytes: int) -> tuple[str, ...]:
         *("--connect-timeout", str(CONNECT_SECONDS), "--max-filesize", str(max_bytes)),
         *("--output", _DOWNLOAD, "--url", url),
     )
+
+
+def _not_fetched(url: str, exit_code: int, said: str) -> StepFailed:
+    """`said` is curl's last line."""
+    answered = _ANSWERED.search(said) if exit_code == _REFUSED_BY_SERVER else None
+    if answered is not None:
+        hint = _BY_STATUS.get(answered[1], "look at the address in a browser, and try again later")
+        return StepFailed(f"{url[:80]} could not be fetched: the server answered {answered[1]}", hint=hint)
+    reach = "builds reach what apps reach: the internet, and not this machine or private networks"
+    hint = hints.hint(exit_code, (said,)) if exit_code == _CERTIFICATE_REFUSED else reach
+    return StepFailed(f"{url[:80]} could not be fetched: {said.strip() or f'status {exit_code}'}", hint=hint)
 
 
 def _shown(mount: StepMount, held: caches.Caches) -> Mount:

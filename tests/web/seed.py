@@ -185,7 +185,7 @@ def _build(app: Any, who: Any, status: str, age: int) -> Any:
     path = settings.PATHS.build_log(build.pk)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        "Source sha256:1f0c6d7be221: 14 files, 20,481 bytes.\n"
+        "Source sha256:1f0c6d7be221: 14 files and folders, 20,481 bytes.\n"
         "Detected Python: requirements.txt, Procfile\n"
         "Step 1/5 base python:3.11          cached\nStep 2/5 COPY requirements.txt     cached\n"
         "Step 3/5 RUN uv pip install -r requirements.txt\n"

@@ -55,7 +55,8 @@ def outside(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]
         targets = {name: f"http://{where}/file" for name, where in _PLACES.items()}
         targets["file"] = "file:///etc/passwd"
         moved = {f"/to-{name}": ["302 Found", f"Location: {url}\r\n", ""] for name, url in targets.items()}
-        peer("serve_http", 80, {"/file": ["200 OK", "", BODY], **moved})
+        refused = {"/closed": ["403 Forbidden", "", ""], "/down": ["503 Service Unavailable", "", ""]}
+        peer("serve_http", 80, {"/file": ["200 OK", "", BODY], **moved, **refused})
         yield peer
     finally:
         peer.end()
@@ -101,8 +102,12 @@ def test_what_is_outside_is_fetched_once(bench: Workbench, outside: Peer) -> Non
 
 
 def test_what_is_not_there_or_is_something_else(bench: Workbench, outside: Peer) -> None:
-    with pytest.raises(StepFailed, match=r"Dockerfile, line 2: ADD .* could not be fetched: curl: .*404"):
-        bench.build(add(f"http://{PUBLIC}/none"))
+    answers = {"none": ("404", "no such file"), "closed": ("403", "sign-in"), "down": ("503", "try again")}
+    for name, (status, hint) in answers.items():
+        said = rf"Dockerfile, line 2: ADD .* could not be fetched: the server answered {status};"
+        with pytest.raises(StepFailed, match=said) as caught:
+            bench.build(add(f"http://{PUBLIC}/{name}"))
+        assert hint in caught.value.hint
     layers = set((settings.PATHS.store / "layers").iterdir())
     with pytest.raises(BadInput, match=f"has the checksum sha256:{SUM}, not sha256:{'0' * 64}"):
         bench.build(add(f"http://{PUBLIC}/file", checksum="0" * 64))
@@ -116,8 +121,9 @@ def test_what_nobody_should_reach_is_not_reached(
     forbidden = {name: where for name, where in _PLACES.items() if where != PUBLIC}
     for name, where in forbidden.items():
         for url in (f"http://{PUBLIC}/to-{name}", f"http://{where}/file"):
-            with pytest.raises(StepFailed, match="could not be fetched"):
+            with pytest.raises(StepFailed, match="could not be fetched: curl: ") as caught:
                 bench.build(add(url))
+            assert "not this machine or private networks" in caught.value.hint
     with pytest.raises(StepFailed, match="could not be fetched"):
         bench.build(add(f"http://{PUBLIC}/to-file"))
     assert host_service == []
