@@ -75,8 +75,8 @@ Operation: TypeAlias = Copy | Fetch | Write | Folder
 
 @dataclass(frozen=True, slots=True)
 class FilesStep:
-    """Puts files into one layer. Runs nothing, starts no container. `title` is the whole instruction, `hint` for
-    where a file is missing."""
+    """Puts files into one layer. Runs nothing, starts no container. `title` is the whole instruction, `hint`
+    for where a file is missing."""
 
     title: str
     operations: tuple[Operation, ...]
