@@ -74,7 +74,8 @@ def serving(app: App, digest: str) -> Release | None:
     to be done. Whatever a person chose since (a config var, a count, another image) is a release of its own,
     newer than it; a build that is under way may yet become one. One whose containers are not all ready does not
     serve: who deploys it again wants it started."""
-    newest = app.releases.select_related("build__source", "build__created_by").defer("config").first()
+    rows = app.releases.select_related("build__source", "build__created_by")
+    newest = rows.defer("config", "build__recipe").first()
     if newest is None or newest.status != Release.Status.LIVE or newest.image_gone or newest.commit:
         return None
     made, now = newest.build, timezone.now()
