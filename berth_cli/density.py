@@ -12,6 +12,11 @@ from berth_cli.options import Json, connect
 NAME = ("NAME", "CONTAINERS", "ASLEEP")
 MEMORY = (*NAME, "WORKING SET", "PROMISED", "UNSHARED", "SWAPPED", "BETTER LIMIT")
 LOAD = (*NAME, "CPU", "DISK", "WAITS")
+BOUNDS = {
+    "memory": "memory would be used up first",
+    "swap": "swap would be used up first",
+    "limits": "limits may not add up to more",
+}
 
 
 def density(
@@ -42,7 +47,7 @@ def density(
         f"({found['overcommit']:.2f} times), {output.size(found['available'])} can still be given. "
         f"{found['asleep']:,} of {found['containers']:,} containers sleep, "
         f"which saves {output.size(found['saved'])}. "
-        f"{found['fits']:,} more apps of {size} MiB fit, if {asleep}% of them sleep. "
+        f"{found['fits']:,} more apps of {size} MiB fit, if {asleep}% of them sleep: {BOUNDS[found['bound']]}. "
         f"As virtual machines of {machine} MiB those that run would take {output.size(found['as_machines'])}."
     )
     if found["disk"]:  # else not measured yet

@@ -127,6 +127,7 @@ class Sampler:
             disk_bytes=disk.used + disk.free,  # as df(1) counts: a file system may keep blocks back
             disk_free_bytes=disk.free,
             swap_bytes=seen.swap,
+            swap_free_bytes=seen.swap_free,
             stalled=cgroup_use.machine_stalled(),
         )
         live.publish(live.MACHINE, {"what": "usage"})

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from paas.admission import OVERCOMMIT, reserve
 from paas.specs import MIB
 
 ASLEEP = 2 * MIB  # what is left in memory of a small app that sleeps
+Bound = Literal["memory", "swap", "limits"]
+BOUNDS: dict[Bound, str] = {
+    "memory": "memory is what would be used up first",
+    "swap": "swap is what would be used up first: “bin/up --swap” makes more",
+    "limits": "limits may add up to 20 times memory and swap, and would",
+}
 VM_OVERHEAD = 160 * MIB  # a kernel and what runs beside the app, in a small virtual machine
 
 
@@ -36,6 +44,8 @@ class Totals:
     disk: int = 0
     disk_promised: int = 0
     stalled: tuple[int | None, int | None, int | None] = (None, None, None)
+    swap_total: int = 0
+    swap_free: int = 0
 
     @property
     def overcommit(self) -> float:
@@ -52,10 +62,18 @@ class Totals:
         """Page cache that would be needed beside, if nothing read a file that another has read."""
         return max(0, self.files_used - self.files_part)
 
-    def fits(self, size: int, asleep_percent: int, reserve: int) -> int:
-        """How many more apps that need `size` when awake, of which so many sleep, above `reserve`."""
+    def fits(self, size: int, asleep_percent: int) -> tuple[int, Bound]:
+        """How many more apps that need `size` when awake, of which so many sleep; and what there is not enough
+        of for more: "memory", "swap", or "limits", which may add up to so much only (paas.admission)."""
         each = (size * (100 - asleep_percent) + ASLEEP * asleep_percent) // 100
-        return max(0, self.available - reserve) // max(each, MIB)
+        swapped = max(0, size - ASLEEP) * asleep_percent // 100
+        bounds: list[tuple[int, Bound]] = [
+            (max(0, self.available - reserve(self.memory)) // max(each, MIB), "memory"),
+            (max(0, OVERCOMMIT * (self.memory + self.swap_total) - self.reserved) // max(size, MIB), "limits"),
+        ]
+        if swapped:
+            bounds.append((self.swap_free // swapped, "swap"))
+        return min(bounds)
 
     def as_machines(self, size: int) -> int:
         """Bytes that the same containers would take, each in a virtual machine of its own of that size."""

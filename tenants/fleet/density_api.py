@@ -12,6 +12,7 @@ from tenants.accounts.access import admin
 from tenants.accounts.tokens import person
 from tenants.apps.access import any_app
 from tenants.fleet import ledger
+from tenants.fleet.density import Bound
 from tenants.releases import actions
 from tenants.releases.schemas import AdviceIn, LimitOut
 from tenants.schemas import ERRORS, Limit
@@ -69,8 +70,9 @@ class RowOut(Schema):
 
 class DensityOut(Schema):
     """`overcommit` is `reserved` by `memory`. `disk_promised`: what all tenants' disks may grow to, on `disk`.
-    `fits`: how many more apps of `size` MiB, `asleep` percent of them asleep. `as_machines`: what as many
-    virtual machines of `machine` MiB would take. `stalled_…`: thousandths of the last minute in which some
+    `fits`: how many more apps of `size` MiB, `asleep` percent of them asleep; `bound`: what there is not enough
+    of for more, `limits` being what all of them may add up to. `as_machines`: what as many virtual machines of
+    `machine` MiB would take. `stalled_…`: thousandths of the last minute in which some
     process of the machine waited; null where the kernel does not tell. Others are sums of what rows have."""
 
     memory: int
@@ -97,6 +99,7 @@ class DensityOut(Schema):
     disk: int
     disk_promised: int
     fits: int
+    bound: Bound
     as_machines: int
     rows: list[RowOut]
 
@@ -113,12 +116,14 @@ def density(request: HttpRequest, asked: Query[Asked]) -> DensityOut:
     listed = ledger.with_advice(rows) if asked.by == "process" else list(rows)
     names = ("memory", "available", "disk", "disk_promised", "containers", "asleep", *ledger.SUMMED)
     figures = {name.removesuffix("_bytes"): getattr(found, name) for name in names}
+    fits, bound = found.fits(asked.size * MIB, asked.asleep)
     figures.update(zip(("stalled_cpu", "stalled_memory", "stalled_io"), found.stalled, strict=True))
     return DensityOut(
         **figures,
         overcommit=round(found.overcommit, 3),
         kept_back=reserve(found.memory),
-        fits=found.fits(asked.size * MIB, asked.asleep, reserve(found.memory)),
+        fits=fits,
+        bound=bound,
         as_machines=found.as_machines(asked.machine * MIB),
         rows=[_row(row) for row in listed],
     )

@@ -17,7 +17,7 @@ from paas.specs import MIB
 from tenants.accounts.access import admin
 from tenants.apps.access import any_app
 from tenants.fleet import ledger
-from tenants.fleet.density import VM_OVERHEAD
+from tenants.fleet.density import BOUNDS, VM_OVERHEAD
 from tenants.pages import SignedInRequest, signed_in
 from tenants.releases.settings_views import choose_limit
 
@@ -66,14 +66,15 @@ def _figures(request: SignedInRequest) -> dict[str, Any]:
     asked = {name: field.initial for name, field in form.fields.items()}
     if form.is_bound and form.is_valid():
         asked = form.cleaned_data
-    kept_back = reserve(found.memory)
+    fits, bound = found.fits(asked["size"] * MIB, asked["asleep"])
     return {
         "totals": found,
         "waits": None if found.stalled[0] is None else found.stalled,
         "form": form,
         "asked": asked,
         "overhead": VM_OVERHEAD,
-        "kept_back": kept_back,
-        "fits": found.fits(asked["size"] * MIB, asked["asleep"], kept_back),
+        "kept_back": reserve(found.memory),
+        "fits": fits,
+        "bound": BOUNDS[bound],
         "as_machines": found.as_machines(asked["machine"] * MIB),
     }

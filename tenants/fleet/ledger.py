@@ -115,6 +115,8 @@ def totals() -> Totals:
         **{name: sums[name] or 0 for name in SUMMED},
         containers=sums["containers"],
         asleep=sums["asleep"],
+        swap_total=machine.swap_bytes or 0,
+        swap_free=machine.swap_free_bytes,
         disk=machine.disk_bytes,
         stalled=(machine.stalled_cpu, machine.stalled_memory, machine.stalled_io),
         disk_promised=Tenant.objects.aggregate(all=Sum("disk_bytes"))["all"] or 0,

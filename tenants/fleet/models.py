@@ -19,6 +19,7 @@ class Machine(models.Model):
     disk_bytes = models.PositiveBigIntegerField(default=0)
     disk_free_bytes = models.PositiveBigIntegerField(default=0)
     swap_bytes = models.PositiveBigIntegerField(null=True)  # null: not looked at yet
+    swap_free_bytes = models.PositiveBigIntegerField(default=0)
     # Thousandths of the last minute in which some process waited for it; null: the kernel does not tell.
     stalled_cpu = models.PositiveSmallIntegerField(null=True)
     stalled_memory = models.PositiveSmallIntegerField(null=True)

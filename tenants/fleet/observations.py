@@ -20,6 +20,7 @@ def machine_sampled(
     disk_bytes: int,
     disk_free_bytes: int,
     swap_bytes: int,
+    swap_free_bytes: int,
     stalled: tuple[int | None, int | None, int | None] = (None, None, None),
 ) -> None:
     """`stalled`: see Machine, in the order of its columns."""
@@ -33,6 +34,7 @@ def machine_sampled(
             "disk_bytes": disk_bytes,
             "disk_free_bytes": disk_free_bytes,
             "swap_bytes": swap_bytes,
+            "swap_free_bytes": swap_free_bytes,
             **dict(zip(("stalled_cpu", "stalled_memory", "stalled_io"), stalled, strict=True)),
             "sampled_at": timezone.now(),
         },

@@ -112,7 +112,9 @@ def test_only_administrators_see_it_and_all_see_the_same(cast: Cast, row: Contai
     )
     assert (found["reserved"], found["containers"], found["overcommit"]) == (512 * MIB, 1, 0.125)
     assert found["rows"][0]["advice"] == 80 * MIB and found["rows"][0]["process"] == "web"
-    assert found["fits"] == (3 * GIB - 256 * MIB) // (33 * MIB)
+    assert (found["fits"], found["bound"]) == (0, "swap")  # there is none
+    found = json.loads(cast.client(cast.admin).call("GET", "machine/density?size=64&asleep=0").content)
+    assert (found["fits"], found["bound"]) == ((3 * GIB - 256 * MIB) // (64 * MIB), "memory")
     assert found["as_machines"] == (512 + 160) * MIB
     assert found["disk_promised"] == cast.tenant.disk_bytes + cast.other.disk_bytes
 
@@ -148,9 +150,13 @@ def test_advice_waits_for_something_to_go_by() -> None:
 def test_how_many_more_fit() -> None:
     totals = Totals(4 * GIB, 2 * GIB, 8 * GIB, 0, 0, 0, 0, 0, 10, 4)
     assert totals.overcommit == 2.0
-    assert totals.fits(100 * MIB, 0, GIB) == 10
-    assert totals.fits(100 * MIB, 100, GIB) == 512
-    assert totals.fits(100 * MIB, 0, 3 * GIB) == 0
+    assert totals.fits(100 * MIB, 0) == ((2 * GIB - 256 * MIB) // (100 * MIB), "memory")
+    assert replace(totals, available=100 * MIB).fits(100 * MIB, 0) == (0, "memory")
+    assert totals.fits(102 * MIB, 100) == (0, "swap")
+    swaps = replace(totals, swap_total=8 * GIB, swap_free=5 * GIB)
+    assert swaps.fits(102 * MIB, 100) == (51, "swap")
+    assert swaps.fits(102 * MIB, 10) == (19, "memory")
+    assert replace(swaps, reserved=239 * GIB, swap_free=GIB * GIB).fits(102 * MIB, 100) == (10, "limits")
     assert replace(totals, disk=GIB, disk_promised=5 * GIB // 2).disk_overcommit == 2.5
 
 

@@ -51,6 +51,7 @@ def machine() -> None:
         disk_bytes=100 * GIB,
         disk_free_bytes=50 * GIB,
         swap_bytes=0,
+        swap_free_bytes=0,
     )
 
 
