@@ -28,6 +28,8 @@ from tenants.fleet.readings import Taken
 from tenants.releases.selectors import may_sleep
 
 QUIET_SECONDS = 2.0  # of one that a person puts to sleep
+ORDER_SECONDS = 6.0  # for it to be that: most people look at an app before they order
+AGAIN_SECONDS = 0.25
 SETTLING = timedelta(seconds=15)  # whoever works on a sleeper for longer has died
 # All who run are looked at together: whole rows of a thousand, with their releases' images, are 20 MiB.
 _NEEDED = (
@@ -111,14 +113,29 @@ def obey(app_id: str) -> None:
     app = App.objects.filter(pk=app_id, destroyed_at=None).exclude(sleep_order="").first()
     if app is None:
         return
-    waited_for = answering()
-    for row in who_may(app=app):
-        if app.sleep_order == App.Order.WAKE:
+    if app.sleep_order == App.Order.WAKE:
+        for row in who_may(app=app):
             with awake(row):
                 pass
-        elif upstream(row) not in waited_for:
-            put_to_sleep(row, QUIET_SECONDS)
+    else:
+        _put_all_to_sleep(app)
     App.objects.filter(pk=app.pk, sleep_order=app.sleep_order).update(sleep_order="")
+
+
+def _put_all_to_sleep(app: App) -> None:
+    """As they get quiet, and until another order comes."""
+    end, waiting = time.monotonic() + ORDER_SECONDS, who_may(app=app)
+    while waiting:
+        waited_for = answering()
+        waiting = [
+            row
+            for row in waiting
+            if upstream(row) in waited_for or (not put_to_sleep(row, QUIET_SECONDS) and row.ready)
+        ]
+        if time.monotonic() >= end or not App.objects.filter(pk=app.pk, sleep_order=app.sleep_order).exists():
+            return
+        if waiting:
+            time.sleep(AGAIN_SECONDS)
 
 
 def note_wakes() -> None:
