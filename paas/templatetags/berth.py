@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +63,11 @@ def size_to(before: int, after: int) -> str:
 def short_digests(text: str) -> str:
     """With of each digest what is enough to tell it from others."""
     return _DIGEST.sub(r"\1…", text)
+
+
+@register.filter
+def at(found: Mapping[str, object], key: str) -> object:
+    return found.get(key)
 
 
 @register.filter

@@ -17,6 +17,7 @@ from tenants.apps.models import App
 from tenants.apps.state import Facts, State, state_of
 
 _LIVE = Q(containers__kind="process") & ~Q(containers__status="stopped")
+_ASLEEP = Q(containers__kind="process", containers__status="sleeping")
 Row = dict[str, Any]
 
 
@@ -75,6 +76,7 @@ def _containers(apps: QuerySet[App]) -> dict[str, Row]:
         .values("pk")
         .annotate(
             ready=Count("containers", filter=_LIVE & mine & Q(containers__ready=True)),
+            asleep=Count("containers", filter=_ASLEEP & mine & Q(containers__ready=True)),
             memory=Sum("containers__memory_bytes", filter=_LIVE),
             limit=Sum("containers__memory_limit", filter=_LIVE),
             cpu=Sum("containers__cpu_millis", filter=_LIVE),
@@ -107,6 +109,7 @@ def _card(app: App, containers: Row, build: Row | None, release: Row | None, ser
         serving=serving is not None,
         wanted=wanted,
         ready=containers["ready"],
+        asleep=containers["asleep"],
     )
     return AppCard(
         id=app.pk,

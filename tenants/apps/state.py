@@ -13,6 +13,7 @@ class State(models.TextChoices):
     BUILDING = "building", "Building"
     DEPLOYING = "deploying", "Deploying"
     RUNNING = "running", "Running"
+    ASLEEP = "asleep", "Asleep"  # all of it, until the next packet
     DEGRADED = "degraded", "Degraded"  # fewer containers are ready than the serving release wants
     CRASHED = "crashed", "Crashed"  # none is
     STOPPED = "stopped", "Stopped"  # scaled to nothing
@@ -26,6 +27,7 @@ class Facts:
     serving: bool = False
     wanted: int = 0  # containers of the serving release
     ready: int = 0
+    asleep: int = 0  # of those that are ready
 
 
 def state_of(facts: Facts) -> State:
@@ -36,8 +38,14 @@ def state_of(facts: Facts) -> State:
         return State.BUILDING
     if not facts.serving:
         return State.FAILED if facts.failed else State.NEW
+    return _of_what_serves(facts)
+
+
+def _of_what_serves(facts: Facts) -> State:
     if facts.wanted == 0:
         return State.STOPPED
     if facts.ready == 0:
         return State.CRASHED
-    return State.RUNNING if facts.ready >= facts.wanted else State.DEGRADED
+    if facts.ready < facts.wanted:
+        return State.DEGRADED
+    return State.ASLEEP if facts.asleep == facts.ready else State.RUNNING

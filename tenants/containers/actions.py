@@ -15,6 +15,8 @@ from tenants.containers.models import Container
 from tenants.releases import next as following
 from tenants.releases.models import Release
 
+DEFAULT_SLEEP = "what berth.toml, the tenant's quota or the machine says"
+
 
 @transaction.atomic
 def commit(*, actor: User, app: App, container: Container) -> Release:

@@ -172,7 +172,6 @@ def set_sleep(request: HttpRequest, tenant: str, app: str, body: SleepIn) -> obj
     found = app_for(person(request), tenant, app, Role.DEVELOPER)
     seconds = body.after
     if isinstance(seconds, str):
-        default = "what berth.toml, the tenant's quota or the machine says"
-        seconds = written_time("after", seconds, default=default)
+        seconds = written_time("after", seconds, default=actions.DEFAULT_SLEEP)
     actions.sleep_after(actor=person(request), app=found, seconds=seconds)
     return SleepOut(after=seconds)

@@ -14,6 +14,7 @@ from tenants.apps.models import App
 from tenants.checks import bad_field
 from tenants.containers.models import Container
 from tenants.releases import serial
+from tenants.releases.models import Release
 from tenants.releases.selectors import has_a_waker
 
 
@@ -42,6 +43,12 @@ def sleep_time(row: Container) -> SleepTime | None:
     """None for what never sleeps: it has no release, or nothing could wake it."""
     process = serial.process(row.release, row.process_type) if row.release else None
     return decide(row.app, process) if process and has_a_waker(process) else None
+
+
+def sleep_times(app: App, release: Release | None) -> dict[str, SleepTime]:
+    """Of the process types of that release that something can wake."""
+    found = serial.processes(release) if release else ()
+    return {process.name: decide(app, process) for process in found if has_a_waker(process)}
 
 
 def decide(app: App, process: ProcessSpec) -> SleepTime:

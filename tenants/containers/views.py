@@ -15,6 +15,7 @@ from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
 from tenants.containers import actions, selectors
 from tenants.containers.logs import whole_log
+from tenants.containers.sleep_time import sleep_times, written_time
 from tenants.pages import SignedInRequest, signed_in
 from tenants.releases import limits
 from tenants.releases import selectors as releases
@@ -61,7 +62,7 @@ def _usage(app: App, serving: Release | None) -> dict[str, Any]:
     rows = list(selectors.live_containers(app))
     return {
         "containers": rows,
-        "may_sleep": releases.may_sleep(serving),
+        "sleep_times": sleep_times(app, serving),
         "worth": [size for size in limits.sizes_of(app, serving) if size.advice or size.undo],
         "ended": list(selectors.past_containers(app, RECENT)),
         "memory": sum(row.memory_bytes for row in rows),
@@ -95,6 +96,19 @@ def sleep(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
         "What is not in use falls asleep. The next visitor wakes it.",
     )
     return redirect("app", tenant, name)
+
+
+@require_POST
+@signed_in
+def sleep_after(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
+    app = app_for(request.user, tenant, name, needs=Role.DEVELOPER)
+
+    def save() -> None:
+        wanted = written_time("after", request.POST.get("after", "").strip(), default=actions.DEFAULT_SLEEP)
+        actions.sleep_after(actor=request.user, app=app, seconds=wanted)
+
+    tell(request, save, "Saved: it holds from now on.")
+    return redirect("settings", tenant, name)
 
 
 @require_POST

@@ -43,20 +43,15 @@ def config_keys(app: App) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Sleepers:
-    """Of the containers that serve: how many sleep, how many are awake and may sleep, how many never do."""
+    """Of the containers that serve: how many sleep, and how many are awake and may."""
 
     asleep: int
     may: int
-    never: int
-
-    @property
-    def all_asleep(self) -> bool:
-        return self.asleep > 0 and not self.may and not self.never
 
 
 def sleepers(app: App, serving: Release | None) -> Sleepers:
     if serving is None:
-        return Sleepers(0, 0, 0)
+        return Sleepers(0, 0)
     wakeable = may_sleep(serving)
     rows = list(
         app.containers.filter(
@@ -64,8 +59,7 @@ def sleepers(app: App, serving: Release | None) -> Sleepers:
         ).values_list("process_type", "status")
     )
     asleep = sum(status == "sleeping" for _, status in rows)
-    never = sum(status == "running" and name not in wakeable for name, status in rows)
-    return Sleepers(asleep, len(rows) - asleep - never, never)
+    return Sleepers(asleep, sum(status == "running" and name in wakeable for name, status in rows))
 
 
 def may_sleep(release: Release | None) -> set[str]:

@@ -121,6 +121,9 @@ def test_an_app_from_new_to_running(cast: Cast) -> None:
     Container.objects.update(memory_bytes=7, cpu_millis=3)
     card = app_card(cast.app)
     assert (card.state, card.version, card.containers_ready, card.containers_wanted) == ("running", 1, 1, 1)
+    Container.objects.filter(app=cast.app).update(status="sleeping")
+    assert app_state(cast.app) == State.ASLEEP
+    Container.objects.filter(app=cast.app).update(status="running")
     assert (card.memory_bytes, card.memory_limit, card.cpu_millis) == (7, 1 << 28, 3)
     assert card.latest_build and card.latest_build.status == "succeeded"
     assert card.address == "http://shop-demo.localhost:8080"
@@ -154,6 +157,7 @@ def test_the_machine_and_who_uses_it(cast: Cast) -> None:
         "disk_bytes": 10,
         "disk_free_bytes": 5,
         "swap_bytes": 1,
+        "swap_free_bytes": 1,
     }
     for _ in range(2):
         machine_sampled(**numbers)

@@ -45,14 +45,23 @@ def test_an_order_freezes_no_request_that_is_under_way(cast: Cast, monkeypatch: 
     row = Container.objects.select_related("release").get(pk=row.pk)
     App.objects.filter(pk=cast.app.pk).update(serving_release_id=row.release_id, sleep_order="sleep")
     slept: list[str] = []
-    monkeypatch.setattr(sleep, "put_to_sleep", lambda row, quiet: slept.append(row.pk))
+    outcomes = iter((False, True))  # the first time it was used just before
+
+    def put_to_sleep(row: Container, quiet: float) -> bool:
+        slept.append(row.pk)
+        return next(outcomes)
+
+    monkeypatch.setattr(sleep, "put_to_sleep", put_to_sleep)
     monkeypatch.setattr(sleep, "answering", lambda: {upstream(row)})
+    monkeypatch.setattr(sleep, "ORDER_SECONDS", 0.1)
     sleep.obey(cast.app.pk)
     assert slept == []
+    monkeypatch.undo()
+    monkeypatch.setattr(sleep, "put_to_sleep", put_to_sleep)
     App.objects.filter(pk=cast.app.pk).update(sleep_order="sleep")
     monkeypatch.setattr(sleep, "answering", set)
     sleep.obey(cast.app.pk)
-    assert slept == [row.pk]
+    assert slept == [row.pk, row.pk]
 
 
 def test_what_does_not_run_cannot_sleep(cast: Cast) -> None:
@@ -205,3 +214,16 @@ def test_a_machine_without_swap_says_what_is_missing(cast: Cast, swap: int | Non
     member = Browser(cast.developer).get("/t/demo/shop/").content.decode()
     assert ("no swap to sleep in" in member) == told and "bin/up" not in member
     assert ("bin/up --swap auto" in Browser(cast.admin).get("/machine/density/").content.decode()) == told
+
+
+def test_the_settings_page_says_and_sets_after_how_long_it_sleeps(cast: Cast) -> None:
+    browser, page = Browser(cast.owner), "/t/demo/shop/settings/"
+    assert 'value="default"' in browser.get(page).content.decode()
+    assert "Saved" in browser.post("/t/demo/shop/sleep/after/", {"after": "15m"}, follow=True).content.decode()
+    cast.app.refresh_from_db()
+    assert cast.app.sleep_after == 900 and 'value="15m"' in browser.get(page).content.decode()
+    wrong = browser.post("/t/demo/shop/sleep/after/", {"after": "soon"}, follow=True).content.decode()
+    assert "is not a time that is allowed" in wrong
+    assert Browser(cast.viewer).post("/t/demo/shop/sleep/after/", {"after": "1h"}).status_code == 403
+    cast.app.refresh_from_db()
+    assert cast.app.sleep_after == 900
