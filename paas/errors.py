@@ -10,6 +10,7 @@ BerthError              what happened, why, what to do next
 ├── Conflict            the thing changed meanwhile; look again
 ├── StepFailed          a tenant's own command failed (a build step, a release command, a start)
 └── HostProblem         this machine lacks something or misbehaves; `retryable` says if waiting may help
+    ├── LimitRefused    the kernel keeps a former limit, mostly for what runs holds more; all others are set
     └── CommandFailed   a host program exited non-zero; carries a line that can be pasted and run again
 """
 
@@ -91,6 +92,10 @@ class HostProblem(BerthError):
     ) -> None:
         super().__init__(summary, hint=hint, details=details)
         self.retryable = retryable
+
+
+class LimitRefused(HostProblem):
+    retryable = True
 
 
 class CommandFailed(HostProblem):

@@ -6,19 +6,40 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from paas.errors import HostProblem
-from paas.specs import Effective, Limits
+from paas.errors import HostProblem, LimitRefused
+from paas.specs import MIB, Effective, Limits
 
 CPU_PERIOD_USEC = 100_000
 # v1's "no limit" is the largest multiple of a page that fits (PAGE_COUNTER_MAX).
 _NO_LIMIT_V1 = 2**60
 BFQ_WEIGHT_MAX = 1000
 TCP_V1, TCP_LEAST = "memory.kmem.tcp.limit_in_bytes", 4 << 20
+_MEMORY_V1, _BOTH_V1 = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
+_WORDS_V1 = {_MEMORY_V1: "memory", _BOTH_V1: "memory and swap together"}
 # There with CONFIG_BLK_DEV_THROTTLING: v2's limits on disks, and the first of v1's.
 IO_MAX, IO_MAX_V1 = "io.max", "blkio.throttle.read_bps_device"
+
+
+class Refusals:
+    """Of limits, raised when all else is done: one that is refused keeps no other from being set."""
+
+    def __init__(self) -> None:
+        self.found: list[LimitRefused] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        try:
+            yield
+        except LimitRefused as problem:
+            self.found.append(problem)
+
+    def tell(self) -> None:
+        """Errors: LimitRefused, the first."""
+        if self.found:
+            raise self.found[0]
 
 
 def quota_usec(cpu_millis: int) -> int:
@@ -58,8 +79,9 @@ def tcp_buffers(memory_bytes: int) -> int:
 def files_v2(limits: Limits) -> dict[str, str]:
     """File -> what is written to it. memory.oom.group stays 0: a process is killed, not all, as on v1."""
     return {
-        "memory.max": str(limits.memory_bytes),
+        # First: what is reclaimed to meet memory.max goes to no more swap than this.
         "memory.swap.max": str(limits.swap_bytes),
+        "memory.max": str(limits.memory_bytes),
         "cpu.max": f"{quota_usec(limits.cpu_millis)} {CPU_PERIOD_USEC}",
         "cpu.weight": str(limits.weight),
         "pids.max": str(limits.pids),
@@ -67,22 +89,31 @@ def files_v2(limits: Limits) -> dict[str, str]:
 
 
 def set_v2(folder: Path, limits: Limits) -> None:
-    """Errors: HostProblem when what runs there holds more memory; then nothing was written."""
-    _make_room_v2(folder, limits.memory_bytes)
+    """Errors: LimitRefused when what runs there holds more memory; all but that limit are set then."""
+    refused = Refusals()
     for name, value in files_v2(limits).items():
-        if name != "memory.swap.max" or (folder / name).exists():
+        if name == "memory.swap.max" and not (folder / name).exists():
+            continue
+        with refused.noted():
+            if name == "memory.max":
+                _make_room_v2(folder, limits.memory_bytes)
             write(folder / name, value)
+    refused.tell()
 
 
 def set_v1(folder: Callable[[str], Path], limits: Limits) -> None:
-    """`folder` gives the cgroup's folder by controller. Errors: HostProblem, as for v2."""
+    """`folder` gives the cgroup's folder by controller. Errors: LimitRefused, as for v2."""
+    refused = Refusals()
     _write_what_is_there(folder("memory"), {TCP_V1: str(tcp_buffers(limits.memory_bytes))})
-    _set_memory_v1(folder("memory"), limits)
+    with refused.noted():
+        _set_memory_v1(folder("memory"), limits)
     cpu = folder("cpu")
     write(cpu / "cpu.cfs_period_us", CPU_PERIOD_USEC)
-    _set_cpu_v1(cpu, quota_usec(limits.cpu_millis))
+    with refused.noted():
+        _set_cpu_v1(cpu, quota_usec(limits.cpu_millis))
     write(cpu / "cpu.shares", shares_v1(limits.weight))
     write(folder("pids") / "pids.max", limits.pids)
+    refused.tell()
 
 
 def set_io(folder: Path, limits: Limits, disk: str | None) -> None:
@@ -186,15 +217,21 @@ def _make_room_v2(folder: Path, wanted: int) -> None:
         with suppress(OSError):  # EAGAIN says that less went
             (folder / "memory.reclaim").write_text(str(excess))
         if read_int(folder / "memory.current") > wanted:
-            raise _too_full(folder, wanted)
+            raise _too_full("memory", wanted, read_int(folder / "memory.current"))
 
 
 def _set_memory_v1(memory: Path, limits: Limits) -> None:
-    names = ["memory.limit_in_bytes"]
-    values = {names[0]: limits.memory_bytes}
-    if (memory / "memory.memsw.limit_in_bytes").exists():
-        names.append("memory.memsw.limit_in_bytes")
-        values[names[-1]] = limits.memory_bytes + limits.swap_bytes
+    """Both or none: with one of them alone, another amount of swap than before would be in force."""
+    names = [_MEMORY_V1]
+    values = {_MEMORY_V1: limits.memory_bytes}
+    if (memory / _BOTH_V1).exists():
+        names.append(_BOTH_V1)
+        values[_BOTH_V1] = limits.memory_bytes + limits.swap_bytes
+        held = _stays_v1(memory)
+        # The kernel would write to swap what it can, to meet the first, before it refuses the second: again
+        # with each try.
+        if held > values[_BOTH_V1]:
+            raise _too_full(_WORDS_V1[_BOTH_V1], values[_BOTH_V1], held)
     # memory <= memory+swap must hold after each write: which goes first depends on where they were.
     if limits.memory_bytes > read_int(memory / names[-1]):
         names.reverse()
@@ -206,13 +243,22 @@ def _set_memory_v1(memory: Path, limits: Limits) -> None:
             for written in reversed(names[: names.index(name)]):  # where there is swap, the first was met
                 write(memory / written, before[written])
             if is_refusal(problem, errno.EBUSY):
-                raise _too_full(memory, values[name]) from problem
+                used = read_int(memory / name.replace("limit", "usage"))
+                raise _too_full(_WORDS_V1[name], values[name], used) from problem
             raise
 
 
-def _too_full(folder: Path, wanted: int) -> HostProblem:
-    return HostProblem(
-        f"cannot limit {folder} to {wanted} bytes of memory: what runs there holds more",
+def _stays_v1(memory: Path) -> int:
+    """What no reclaim takes from memory and swap together: all but the file cache and the kernel's own.
+    memory.stat may be seconds old, and the usage has the cache in it: the less of both is held for certain."""
+    stat = memory / "memory.stat"
+    kept = sum(read_field(stat, f"total_{name}") for name in ("rss", "shmem", "swap"))
+    return min(kept, read_int(memory / "memory.memsw.usage_in_bytes"))
+
+
+def _too_full(what: str, wanted: int, held: int) -> LimitRefused:
+    return LimitRefused(
+        f"{what} cannot be limited to {wanted // MIB:,} MiB: what runs holds {-(-held // MIB):,} MiB",
         hint="stop some of it first, or choose a higher limit",
     )
 
@@ -223,8 +269,15 @@ def _set_cpu_v1(folder: Path, quota: int) -> None:
     for child in below:
         if read_int(child / "cpu.cfs_quota_us") > quota:
             write(child / "cpu.cfs_quota_us", quota)
-    # A child that was removed just now counts until the kernel has forgotten it.
-    patiently(lambda: write(itself / "cpu.cfs_quota_us", quota), errno.EINVAL)
+    try:
+        # A child that was removed just now counts until the kernel has forgotten it.
+        patiently(lambda: write(itself / "cpu.cfs_quota_us", quota), errno.EINVAL)
+    except HostProblem as problem:
+        if not is_refusal(problem, errno.EINVAL):
+            raise
+        millis = quota * 1000 // CPU_PERIOD_USEC
+        summary = f"processors cannot be limited to {millis / 1000:g}: what it is part of has less"
+        raise LimitRefused(summary, hint="choose a lower limit, or raise the other one") from problem
 
 
 def deepest_first(folder: Path) -> Iterator[Path]:
@@ -255,9 +308,10 @@ def write(file: Path, value: int | str) -> None:
     except ProcessLookupError:
         raise
     except OSError as error:
-        raise HostProblem(
-            f"cannot write {value} to {file}: {error.strerror}", hint="see bin/up --check"
-        ) from error
+        summary = f"the kernel did not take {value} for {file.name}: {error.strerror}"
+        problem = HostProblem(summary, hint="see bin/up --check")
+        problem.add_note(f"written to {file}")  # for the log: tenants read the summary
+        raise problem from error
 
 
 def read_int(file: Path) -> int:

@@ -194,13 +194,16 @@ class Cgroup:
     def limit(self, limits: Limits) -> None:
         """Set every limit but those on a disk; what runs in it keeps running.
 
-        Errors: HostProblem when it holds more memory.
+        Errors: LimitRefused when it holds more memory; the others are set then.
         """
-        if self.tree.version == 2:
-            cgroup_limits.set_v2(self.folders[0], limits)
-        else:
-            cgroup_limits.set_v1(self.folder, limits)
+        refused = cgroup_limits.Refusals()
+        with refused.noted():
+            if self.tree.version == 2:
+                cgroup_limits.set_v2(self.folders[0], limits)
+            else:
+                cgroup_limits.set_v1(self.folder, limits)
         self.limit_io(limits)
+        refused.tell()
 
     def hold(self, memory_bytes: int) -> bool:
         """Let all below it together have no more memory, in whole pages; False if so already, or it is gone."""
@@ -382,7 +385,7 @@ def _rmdir(folder: Path) -> None:
         except FileNotFoundError:
             pass
         except OSError as error:
-            summary = f"cannot remove cgroup {folder}: {error.strerror}"
+            summary = f"cannot remove cgroup {folder.name}: {error.strerror}"
             raise HostProblem(summary, retryable=True) from error
 
     patiently(remove, errno.EBUSY)

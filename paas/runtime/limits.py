@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from paas.linux import io_group
+from paas.linux.cgroup_limits import Refusals
 from paas.linux.cgroups import PAGE, Cgroup, io_throttling
 from paas.runtime.space import within
 from paas.specs import Effective, Limits
@@ -25,13 +26,17 @@ class Hold:
     disk: str | None
 
     def apply(self, limits: Limits, quota: Limits) -> None:
-        """Have it held to its limits within that quota. Errors: HostProblem, when it holds more memory too."""
-        self.container.limit(within(limits, quota))
+        """Have it held to its limits within that quota. Errors: LimitRefused when it holds more memory; all
+        others are in force then."""
+        refused = Refusals()
+        with refused.noted():
+            self.container.limit(within(limits, quota))
         if self._is_apart() and self._place(quota) is self.container:
             self.container.create()
         self._limit_io(limits, quota)
         if self._on_v1:
             io_group.gather(self.container, self._place(quota))
+        refused.tell()
 
     def begin(self, limits: Limits, quota: Limits) -> None:
         """The same for one that the OCI runtime just made, with all limits but those on disks."""

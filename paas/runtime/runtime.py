@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from paas.errors import CommandFailed, Conflict, HostProblem, NotFound
 from paas.linux import cgroup_use, mounts, namespaces, reclaim, shares
+from paas.linux.cgroup_limits import Refusals
 from paas.linux.cgroups import Cgroup
 from paas.linux.command import Completed, run
 from paas.oci.signals import signal_number
@@ -58,17 +59,18 @@ class Runtime:
 
     def apply_quota(self, tenant: TenantSpec) -> None:
         """Bring slice and disk up to the spec, and what runs: a container that was held to less for a smaller
-        quota's sake gets its own limits back. Errors: HostProblem when what runs holds more memory.
-        """
-        own = self._space(tenant.id)
-        space.prepare(own, tenant)
+        quota's sake gets its own limits back. Errors: LimitRefused when one is; all else is done."""
+        own, refused = self._space(tenant.id), Refusals()
+        with refused.noted():
+            space.prepare(own, tenant)
         space.grow(own)
         for container_id in self.list():
             life = self._life(container_id)
             facts = life.facts()
             if facts and facts.tenant_id == tenant.id and facts.limits and life.pid():
-                with space.shared(own):
+                with refused.noted(), space.shared(own):
                     self._hold(life, facts).apply(facts.limits, tenant.quota)
+        refused.tell()
 
     def tenant_effective(self, tenant_id: str) -> Effective | None:
         """What the kernel holds the tenant to now; None for one that has nothing on this host."""

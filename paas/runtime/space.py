@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from paas.errors import LimitRefused
 from paas.linux import disks, journal, mounts, namespaces, trees, writeback
+from paas.linux.cgroup_limits import Refusals
 from paas.linux.cgroups import LIMITING, Cgroup
 from paas.linux.command import run
 from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
@@ -83,7 +85,8 @@ class Space:
 
 def ensure(space: Space, tenant: TenantSpec) -> None:
     """`prepare` unless that was done for this very spec and all of it is still there: each launch asks, and to
-    write every limit again is a twentieth of it. Limits that somebody else changed meanwhile stay so."""
+    write every limit again is a twentieth of it. Limits that somebody else changed meanwhile stay so, and so do
+    those in place of which the kernel refuses others: a launch is held to what is in force."""
     mounted = (space.disk, space.disk_view, space.layers, space.users)
     is_there = (
         _was_prepared_for(space, tenant)
@@ -91,16 +94,24 @@ def ensure(space: Space, tenant: TenantSpec) -> None:
         and all(cgroup.folder(name).is_dir() for cgroup in (space.slice, space.conmons) for name in LIMITING)
     )
     if not is_there:
-        prepare(space, tenant)
+        try:
+            prepare(space, tenant)
+        except LimitRefused:
+            if not _is_limited(space):  # somebody took the former limit away
+                raise
 
 
 def prepare(space: Space, tenant: TenantSpec) -> None:
-    """Make what is missing and set the quota. Errors: HostProblem; what was there stays."""
+    """Make what is missing and set the quota. Errors: LimitRefused when a former limit stays in force and all
+    else is done; HostProblem; what was there stays."""
+    refused = Refusals()
     with _alone(space):
         space.prepared.unlink(missing_ok=True)
-        space.slice.create(tenant.quota)
+        with refused.noted():
+            space.slice.create(tenant.quota)
         space.slice.limit_io(tenant.quota, disk_of(space.paths.state))
-        space.conmons.create(CONMON_LIMITS)
+        with refused.noted():
+            space.conmons.create(CONMON_LIMITS)
         grown = _ensure_image(space.image, tenant.disk_bytes)
         if not mounts.is_mounted(space.disk):
             _mount_disk(space)
@@ -109,7 +120,14 @@ def prepare(space: Space, tenant: TenantSpec) -> None:
         _limit_writeback(space, tenant)
         _ensure_views(space, tenant.uid_base)
         namespaces.pin_user_namespace(space.users, tenant.uid_base)
-        _mark_prepared(space, tenant)
+        if not refused.found or _is_limited(space):
+            _mark_prepared(space, tenant)
+    refused.tell()
+
+
+def _is_limited(space: Space) -> bool:
+    found = space.slice.effective()
+    return None not in (found.memory_bytes, found.cpu_millis)
 
 
 def _limit_writeback(space: Space, tenant: TenantSpec) -> None:

@@ -24,7 +24,7 @@ from tenants.containers.models import Container
 from tenants.containers.selectors import LIVE
 
 log = structlog.get_logger()
-_tenants, _containers = Round(5), Round(5)  # at a look
+_tenants, _refused, _containers = Round(5), Round(5), Round(5)  # at a look
 PAGE = 4096
 _CAP_SYS_RESOURCE = 24  # capability.h
 GATHERED = "with a limit on the other, cgroup v1 has all containers share what one may have by itself"
@@ -34,7 +34,8 @@ CANNOT_GROW = "no mounted disk grows here, for want of CAP_SYS_RESOURCE: it does
 
 
 def apply_quota(tenant_id: str) -> None:
-    """Idempotent. A tenant that never ran anything gets its quota with its first container."""
+    """Idempotent. A tenant that never ran anything gets its quota with its first container. What is refused is
+    tried again by `look`."""
     tenant = Tenant.objects.filter(pk=tenant_id).first()
     if tenant is None:
         return
@@ -42,11 +43,14 @@ def apply_quota(tenant_id: str) -> None:
         if tenant.containers.exists():
             engine.runtime().apply_quota(tenant_spec(tenant))
     except BerthError as error:
-        log.warning("quota.refused", tenant=tenant.slug, error=error.summary)
+        if not tenant.quota_error:  # once, not at each try
+            where = getattr(error, "__notes__", [])
+            log.warning("quota.refused", tenant=tenant.slug, error=error.summary, where=where)
         observations.quota_refused(tenant, error.summary)
-        return
-    observations.quota_applied(tenant)
-    look_at(tenant)
+    else:
+        observations.quota_applied(tenant)
+    for known in Tenant.objects.filter(pk=tenant_id):  # with what is true of it now
+        look_at(known)
 
 
 def hold_all() -> None:
@@ -58,8 +62,11 @@ def hold_all() -> None:
 
 def look() -> None:
     """The next tenants' limits, and the next containers', as the kernel has them now. The agent does so again
-    and again: a limit that is not what was asked for is set once more, whoever changed it."""
-    drifted = {tenant: _seen(tenant) or [] for tenant in _tenants.next(Tenant.objects.all())}
+    and again: a limit that is not what was asked for is set once more, whoever changed it, and so is one that
+    the host refused."""
+    refused = _refused.next(Tenant.objects.exclude(quota_error=""))
+    tenants = dict.fromkeys([*_tenants.next(Tenant.objects.all()), *refused])
+    drifted = {tenant: _seen(tenant) or [] for tenant in tenants}
     live = Container.objects.filter(status__in=LIVE).select_related("tenant")
     for row in _containers.next(live):
         if _has_drifted(row, tenant_spec(row.tenant).quota):
@@ -67,6 +74,8 @@ def look() -> None:
     for tenant, limits in drifted.items():
         if limits and _reason(tenant) == DRIFTED:
             log.warning("quota.drifted", tenant=tenant.slug, limits=limits)
+            wake("quota", tenant.pk)
+        elif tenant.quota_error:
             wake("quota", tenant.pk)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from paas.errors import HostProblem
-from paas.linux.cgroup_limits import files_v2, io_caps, io_weights, quota_usec, shares_v1
+from paas.errors import HostProblem, LimitRefused
+from paas.linux.cgroup_limits import files_v2, io_caps, io_weights, quota_usec, shares_v1, write
 from paas.linux.cgroups import WANTED, Cgroup, Tree, io_throttling, swap_accounting
 from paas.specs import MIB, Effective, Limits
 
@@ -141,14 +141,28 @@ def test_without_swap_accounting_no_limit_on_swap_is_written(tree: Tree) -> None
     assert (tenant.folders[0] / "pids.max").read_text() == "9"
 
 
-def test_less_memory_than_is_held_is_refused_before_anything_is_written(tree: Tree) -> None:
+def test_less_memory_than_is_held_is_refused_and_all_else_is_set(tree: Tree) -> None:
     tenant = Cgroup("/berth/tenant", tree)
     folder = tenant.folders[0]
     (folder / "memory.current").write_text(f"{65 * MIB}\n")
-    with pytest.raises(HostProblem, match="what runs there holds more"):
+    (folder / "memory.swap.max").touch()
+    (folder / "io.weight").touch()
+    with pytest.raises(LimitRefused) as refused:
         tenant.limit(LIMITS)
+    assert refused.value.summary == "memory cannot be limited to 64 MiB: what runs holds 65 MiB"
     assert (folder / "memory.reclaim").read_text() == str(MIB)
-    assert not (folder / "memory.max").exists() and not (folder / "pids.max").exists()
+    assert not (folder / "memory.max").exists()
+    others = {name: value for name, value in files_v2(LIMITS).items() if name != "memory.max"}
+    assert {name: (folder / name).read_text() for name in others} == others
+    assert (folder / "io.weight").read_text() == "50"
+
+
+def test_what_cannot_be_written_is_told_without_the_hosts_folders(tree: Tree) -> None:
+    file = tree.root("pids") / "gone" / "pids.max"
+    with pytest.raises(HostProblem) as refused:
+        write(file, 9)
+    assert refused.value.summary == "the kernel did not take 9 for pids.max: No such file or directory"
+    assert refused.value.__notes__ == [f"written to {file}"]
 
 
 def test_disks_are_shared_and_limited_by_the_files_that_the_kernel_has(tree: Tree) -> None:

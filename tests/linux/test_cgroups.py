@@ -12,13 +12,15 @@ from threading import Thread
 
 import pytest
 
-from paas.errors import HostProblem
+from paas.errors import HostProblem, LimitRefused
 from paas.linux import cgroups, syscalls
-from paas.linux.cgroups import Cgroup, Tree, detect, host_tree
+from paas.linux.cgroup_limits import read_field
+from paas.linux.cgroups import Cgroup, Tree, detect, host_tree, swap_accounting
 from paas.linux.namespaces import enter_private_mount_namespace
 from paas.specs import MIB, Limits
 
 ROOT = f"/brl{os.getpid()}"
+HOLDS = "import sys; sys.stdin.readline(); held = b'x' * (32 << 20); print(flush=True); sys.stdin.read()"
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
     "24 23 0:22 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755\n"
@@ -110,17 +112,50 @@ def limited_memory(cgroup: Cgroup) -> int:
 def test_memory_that_is_held_is_not_taken_away(top: Cgroup) -> None:
     """v2 would kill for a lower limit."""
     top.create(Limits(128 * MIB, 0))
-    program = "import sys; sys.stdin.readline(); held = b'x' * (32 << 20); print(flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
+    with subprocess.Popen([sys.executable, "-c", HOLDS], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
         assert process.stdin and process.stdout
         top.attach(process.pid)
         process.stdin.write(b"\n")
         process.stdout.readline()
-        with pytest.raises(HostProblem, match="what runs there holds more"):
-            top.limit(Limits(16 * MIB, 0))
+        with pytest.raises(LimitRefused, match=r"cannot be limited to 16 MiB: what runs holds [3-5]\d MiB"):
+            top.limit(Limits(16 * MIB, 0, 300, 50, 25))
         assert (process.poll(), top.oom_kills()) == (None, 0)
-        assert limited_memory(top) == 128 * MIB
+        found = top.effective()
+        assert (found.memory_bytes, found.swap_bytes or 0) == (128 * MIB, 0)
+        assert (found.cpu_millis, found.pids) == (300, 25), "all others are set"
         process.kill()
+    top.limit(Limits(16 * MIB, 0, 300, 50, 25))
+    assert limited_memory(top) == 16 * MIB
+
+
+@pytest.mark.kernel
+def test_the_one_that_is_refused_is_named_and_nothing_goes_to_swap_for_it(top: Cgroup) -> None:
+    if top.tree.version == 2 or not swap_accounting(top.tree):
+        return  # there is no limit on both together
+    top.create(Limits(128 * MIB, 0))
+    with subprocess.Popen([sys.executable, "-c", HOLDS], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
+        assert process.stdin and process.stdout
+        top.attach(process.pid)
+        process.stdin.write(b"\n")
+        process.stdout.readline()
+        with pytest.raises(LimitRefused, match=r"memory and swap together cannot be limited to 24 MiB"):
+            top.limit(Limits(16 * MIB, 8 * MIB))
+        assert read_field(top.folder("memory") / "memory.stat", "total_swap") == 0
+        assert (top.effective().memory_bytes, top.effective().swap_bytes) == (128 * MIB, 0)
+        process.kill()
+
+
+@pytest.mark.kernel
+def test_more_processors_than_its_parent_has_are_refused_and_all_else_is_set(top: Cgroup) -> None:
+    if top.tree.version == 2:
+        return  # it takes any
+    top.create(Limits(128 * MIB, 0, 200))
+    child = Cgroup(f"{ROOT}/child")
+    child.create(Limits(64 * MIB, 0, 100))
+    with pytest.raises(LimitRefused, match=r"processors cannot be limited to 0.5: what it is part of has less"):
+        child.limit(Limits(32 * MIB, 0, 500, pids=20))
+    found = child.effective()
+    assert (found.memory_bytes, found.cpu_millis, found.pids) == (32 * MIB, 100, 20)
 
 
 @pytest.mark.kernel

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.errors import LimitRefused
 from paas.linux import disks, journal, writeback
 from paas.linux.cgroups import Cgroup, host_tree, io_throttling
 from paas.runtime.space import disk_of
@@ -60,6 +61,46 @@ def test_a_change_holds_at_once_for_what_runs_and_so_does_its_return(bed: Bed) -
     bed.runtime.apply_quota(bed.tenant)
     assert effective(bed).cpu_millis == 2000 and bed.runtime.effective(spec.id).cpu_millis == 1500
     assert bed.runtime.state(spec.id).status == "running"
+
+
+def test_a_limit_that_is_refused_keeps_no_other_from_being_set_and_no_launch_from_beginning(bed: Bed) -> None:
+    spec = bed.launch(bed.spec(holding(60), limits=Limits(memory_bytes=256 * MIB, swap_bytes=0, pids=32)))
+    bed.until(lambda: bed.output(spec) == ["has it"])
+    less = Limits(memory_bytes=32 * MIB, swap_bytes=0, cpu_millis=300, pids=100, io_bytes=5 * MIB)
+    tenant = replace(bed.tenant, quota=less, since=9.0)
+    with pytest.raises(LimitRefused, match=r"cannot be limited to 32 MiB: what runs holds \d+ MiB"):
+        bed.runtime.apply_quota(tenant)
+    found = effective(bed)
+    assert found.memory_bytes == bed.tenant.quota.memory_bytes and not found.swap_bytes, "as they were"
+    assert (found.cpu_millis, found.pids) == (300, 100)
+    assert found.io_bytes == (5 * MIB if io_throttling(host_tree()) else None)
+    assert bed.runtime.effective(spec.id).cpu_millis == 300, "what runs is held to the rest"
+
+    for changed in (tenant, replace(tenant, since=10.0, disk_bytes=tenant.disk_bytes)):
+        bed.runtime.prepare_tenant(changed)
+        assert bed.says("echo fine", tenant=changed) == ["fine"]
+        assert effective(bed).memory_bytes == bed.tenant.quota.memory_bytes, "no launch takes it away"
+    assert bed.runtime.state(spec.id).status == "running" and bed.runtime.usage(spec.id).oom_kills == 0
+
+    bed.runtime.delete(spec.id)
+    bed.runtime.apply_quota(tenant)
+    assert (effective(bed).memory_bytes, effective(bed).swap_bytes or 0) == (32 * MIB, 0)
+
+
+def test_where_a_limit_is_refused_and_none_is_in_force_nothing_begins(bed: Bed) -> None:
+    spec = bed.launch(bed.spec(holding(60), limits=Limits(memory_bytes=256 * MIB, swap_bytes=0, pids=32)))
+    bed.until(lambda: bed.output(spec) == ["has it"])
+    memory = Cgroup(f"{CGROUP_ROOT}/{bed.tenant.id}").folder("memory")
+    for name in ("memory.max",) if V2 else ("memory.memsw.limit_in_bytes", "memory.limit_in_bytes"):
+        if (memory / name).exists():
+            (memory / name).write_text("max" if V2 else "-1")
+    less = replace(bed.tenant, quota=Limits(memory_bytes=32 * MIB, swap_bytes=0), since=9.0)
+    for _ in range(2):
+        with pytest.raises(LimitRefused):
+            bed.runtime.prepare_tenant(less)
+    bed.runtime.delete(spec.id)
+    bed.runtime.prepare_tenant(less)
+    assert effective(bed).memory_bytes == 32 * MIB
 
 
 def test_a_launch_that_read_the_quota_before_its_change_does_not_undo_it(bed: Bed) -> None:
