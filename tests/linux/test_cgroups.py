@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from paas.errors import HostProblem, LimitRefused
+from paas.errors import LimitRefused
 from paas.linux import cgroups, syscalls
 from paas.linux.cgroup_limits import read_field
 from paas.linux.cgroups import Cgroup, Tree, detect, host_tree, swap_accounting
