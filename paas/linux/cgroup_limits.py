@@ -214,6 +214,10 @@ def _make_room_v2(folder: Path, wanted: int) -> None:
     """v2 takes any limit, and kills until it is met: what cannot be reclaimed is refused here, as v1 does."""
     excess = read_int(folder / "memory.current") - wanted
     if excess > 0:
+        goes, most = _swap_free(), folder / "memory.swap.max"
+        if most.exists():
+            goes = min(goes, max(read_int(most) - read_int(folder / "memory.swap.current"), 0))
+        _check("memory", wanted, folder / "memory.current", fields=("anon", "shmem"), goes=goes)
         with suppress(OSError):  # EAGAIN says that less went
             (folder / "memory.reclaim").write_text(str(excess))
         if read_int(folder / "memory.current") > wanted:
@@ -227,11 +231,7 @@ def _set_memory_v1(memory: Path, limits: Limits) -> None:
     if (memory / _BOTH_V1).exists():
         names.append(_BOTH_V1)
         values[_BOTH_V1] = limits.memory_bytes + limits.swap_bytes
-        held = _stays_v1(memory)
-        # The kernel would write to swap what it can, to meet the first, before it refuses the second: again
-        # with each try.
-        if held > values[_BOTH_V1]:
-            raise _too_full(_WORDS_V1[_BOTH_V1], values[_BOTH_V1], held)
+    _check_v1(memory, values)
     # memory <= memory+swap must hold after each write: which goes first depends on where they were.
     if limits.memory_bytes > read_int(memory / names[-1]):
         names.reverse()
@@ -243,17 +243,39 @@ def _set_memory_v1(memory: Path, limits: Limits) -> None:
             for written in reversed(names[: names.index(name)]):  # where there is swap, the first was met
                 write(memory / written, before[written])
             if is_refusal(problem, errno.EBUSY):
-                used = read_int(memory / name.replace("limit", "usage"))
+                used = read_int(_usage_v1(memory / name))
                 raise _too_full(_WORDS_V1[name], values[name], used) from problem
             raise
 
 
-def _stays_v1(memory: Path) -> int:
-    """What no reclaim takes from memory and swap together: all but the file cache and the kernel's own.
-    memory.stat may be seconds old, and the usage has the cache in it: the less of both is held for certain."""
-    stat = memory / "memory.stat"
-    kept = sum(read_field(stat, f"total_{name}") for name in ("rss", "shmem", "swap"))
-    return min(kept, read_int(memory / "memory.memsw.usage_in_bytes"))
+def _check_v1(memory: Path, wanted: Mapping[str, int]) -> None:
+    """As `_check`. To meet the first of both, the kernel would swap, and only then refuse the second."""
+    kinds = {_MEMORY_V1: ("rss", "shmem"), _BOTH_V1: ("rss", "shmem", "swap")}
+    for name, value in wanted.items():
+        goes = _swap_free() if name == _MEMORY_V1 else 0
+        fields = [f"total_{kind}" for kind in kinds[name]]
+        _check(_WORDS_V1[name], value, _usage_v1(memory / name), fields=fields, goes=goes)
+
+
+def _usage_v1(limit: Path) -> Path:
+    return limit.with_name(limit.name.replace("limit", "usage"))
+
+
+def _check(what: str, wanted: int, usage: Path, *, fields: Iterable[str], goes: int) -> None:
+    """Refuse what the kernel would refuse only after it has dropped all cache and swapped what it can, at each
+    try. `fields` of memory.stat are what cannot be dropped, `goes` is how many bytes of it swap could take.
+    They may be seconds old, and the usage has the cache in it: the less of both is held for certain."""
+    used, stat = read_int(usage), usage.with_name("memory.stat")
+    if used <= wanted:
+        return
+    also_on_swap = max(read_field(stat, name) for name in ("swapcached", "total_swapcached"))
+    held = min(used, sum(read_field(stat, name) for name in fields) - also_on_swap)
+    if held - goes > wanted:
+        raise _too_full(what, wanted, held)
+
+
+def _swap_free() -> int:
+    return read_field(Path("/proc/meminfo"), "SwapFree:") * 1024
 
 
 def _too_full(what: str, wanted: int, held: int) -> LimitRefused:

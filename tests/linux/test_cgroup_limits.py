@@ -157,6 +157,18 @@ def test_less_memory_than_is_held_is_refused_and_all_else_is_set(tree: Tree) -> 
     assert (folder / "io.weight").read_text() == "50"
 
 
+def test_what_cannot_go_is_refused_before_anything_is_reclaimed(tree: Tree) -> None:
+    """It is tried again and again: what runs would lose its cache with each try."""
+    tenant = Cgroup("/berth/tenant", tree)
+    folder = tenant.folders[0]
+    (folder / "memory.swap.max").touch()
+    (folder / "memory.current").write_text(f"{120 * MIB}\n")
+    (folder / "memory.stat").write_text(f"anon {90 * MIB}\nfile {30 * MIB}\nshmem {10 * MIB}\n")
+    with pytest.raises(LimitRefused, match="what runs holds 100 MiB"):
+        tenant.limit(LIMITS)  # no more than 16 MiB go to swap
+    assert not (folder / "memory.reclaim").exists()
+
+
 def test_what_cannot_be_written_is_told_without_the_hosts_folders(tree: Tree) -> None:
     file = tree.root("pids") / "gone" / "pids.max"
     with pytest.raises(HostProblem) as refused:
