@@ -95,7 +95,8 @@ class HostProblem(BerthError):
 
 
 class LimitRefused(HostProblem):
-    retryable = True
+    def __init__(self, summary: str, *, hint: str = "") -> None:
+        super().__init__(summary, hint=hint, retryable=True)
 
 
 class CommandFailed(HostProblem):
