@@ -147,6 +147,6 @@ def _without_dull_folders(found: list[Change]) -> list[Change]:
     for change in found:
         if change.what != "changed":
             folder = change.path
-            while folder := folder.rpartition("/")[0]:
+            while (folder := folder.rpartition("/")[0]) and folder not in above:
                 above.add(folder)
     return [change for change in found if change.what == "changed" or change.path not in above]

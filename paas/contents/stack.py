@@ -82,12 +82,17 @@ class Stack:
 
     def walk(self, top: str = "") -> Iterator[Entry]:
         """Everything below `top`, each folder before what is in it; nothing where there is no such folder."""
-        for name in sorted(self._names(top)):
-            entry = self.entry(f"{top}/{name}" if top else name)
+        levels = [(top, iter(sorted(self._names(top))))]  # no recursion: see `marks`
+        while levels:
+            folder, names = levels[-1]
+            if (name := next(names, None)) is None:
+                levels.pop()
+                continue
+            entry = self.entry(_below(folder, name))
             if entry is not None:
                 yield entry
                 if entry.kind == "folder":
-                    yield from self.walk(entry.path)
+                    levels.append((entry.path, iter(sorted(self._names(entry.path)))))
 
     @contextmanager
     def opened(self, entry: Entry) -> Iterator[int]:
@@ -110,24 +115,33 @@ class Stack:
 
     # --- one layer
     def marks(self, number: int, top: str = "") -> Iterator[Mark]:
-        """Every name that layer `number` has by itself, whiteouts among them."""
-        for name in sorted(self._names_in(number, top)):
-            path = f"{top}/{name}" if top else name
+        """Every name that layer `number` has by itself, whiteouts among them. A tenant makes folders thirty
+        thousand deep in a second: there is no call for each, and what lies deeper than a path may be long
+        (PATH_MAX) has no path that anything else could open it by, and is left out."""
+        levels = [(top, iter(sorted(self._names_in(number, top))))]
+        while levels:
+            folder, names = levels[-1]
+            if (name := next(names, None)) is None:
+                levels.pop()
+                continue
+            path = _below(folder, name)
             found = self._look(number, path)
             if found is None:
                 continue
             is_folder = stat.S_ISDIR(found.st_mode)
             yield Mark(path, is_folder, hides=not is_folder or self._is_opaque(number, path))
             if is_folder:
-                yield from self.marks(number, path)
+                levels.append((path, iter(sorted(self._names_in(number, path)))))
 
     # --- parts
     def _layers_of(self, folder: str) -> tuple[int, ...]:
         """The layers, top first, that a folder is merged from; none where it is no folder."""
-        found = self._parts.get(folder)
-        if found is None:
-            above = self._layers_of(folder.rpartition("/")[0])
-            found = self._parts[folder] = self._merging(folder, above)
+        missing = []
+        while (found := self._parts.get(folder)) is None:
+            missing.append(folder)
+            folder = folder.rpartition("/")[0]
+        for below in reversed(missing):
+            found = self._parts[below] = self._merging(below, found)
         return found
 
     def _merging(self, folder: str, above: Sequence[int]) -> tuple[int, ...]:
@@ -199,6 +213,10 @@ class Stack:
             finally:
                 os.close(fd)
         return ""
+
+
+def _below(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _open(root: int, path: str, flags: int) -> int:

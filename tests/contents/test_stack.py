@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from paas.contents import Stack
-from paas.linux import mounts
+from paas.contents import Stack, compare
+from paas.linux import mounts, trees
 from paas.linux.namespaces import enter_private_mount_namespace
 from tests.contents.conftest import Layer
 from tests.images.conftest import open_descriptors
@@ -93,6 +93,28 @@ def test_a_folder_that_turns_into_a_link_while_it_is_walked_leads_nowhere(layer:
         (folder / "d").symlink_to("/etc")
         assert stack.entry("d/passwd") is None
         assert [entry.path for entry in stack.walk("d")] == []
+
+
+def test_folders_deeper_than_any_path_are_shown_as_far_as_one_leads(layer: Layer) -> None:
+    folder = layer({"f": "1", "z": "2"})
+    fd = os.open(folder, os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    deepest = "/".join("d" * 2048)  # of 4,095 bytes, the most that the kernel takes (path_resolution(7))
+    with Stack([folder]) as stack:
+        assert stack.entry(f"{deepest}/d") is None
+        found = stack.entry(deepest)
+        assert found is not None and found.kind == "folder"
+    with Stack([folder]) as stack:
+        assert [mark.path for mark in stack.marks(0)][2047:] == [deepest, "f", "z"]
+        assert [entry.path for entry in stack.walk()][2047:] == [deepest, "f", "z"]
+    with Stack([layer({})]) as left, Stack([folder]) as right:
+        assert [change.path for change in compare(left, right).found] == [deepest, "f", "z"]
+    trees.remove(folder)
 
 
 def test_nothing_stays_open(layer: Layer) -> None:
