@@ -20,6 +20,11 @@ def shown(name: str) -> str:
     return inert if len(inert) <= 200 else f"{inert[:197]}..."
 
 
+def beginning(path: str) -> str:
+    """Of one that lies too deep: a hundred more folders tell nobody more."""
+    return shown(path if len(path) <= 60 else f"{path[:60]}...")
+
+
 def layer_parts(name: str) -> Parts:
     """A layer's entry below its root. Leading `./` and `/` are usual there; `..` never is."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
@@ -48,7 +53,7 @@ def source_parts(name: str) -> Parts:
 
 def _check_lengths(parts: Parts, name: str) -> None:
     if len(parts) > MAX_DEPTH:
-        raise BadInput(f"entry {shown(name)!r} lies more than {MAX_DEPTH} folders deep")
+        raise BadInput(f"entry {beginning(name)!r} lies more than {MAX_DEPTH} folders deep")
     longest = max((len(part.encode("utf-8", "surrogateescape")) for part in parts), default=0)
     if longest > _MAX_NAME or len(name) > _MAX_PATH:
         raise BadInput(f"entry {shown(name)!r} has a name that is too long (255 bytes, 4,096 for a path)")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paas.errors import BadInput, Conflict, HostProblem
-from paas.images.names import MAX_DEPTH, shown
+from paas.images.names import MAX_DEPTH, beginning, shown
 from paas.images.tree import DIRECTORY
 from paas.oci.tar import Kind, TarEntry
 
@@ -148,7 +148,8 @@ def _names(folder: int) -> Iterator[str]:
 
 def _open_folder(parent: int, name: str, path: str) -> int:
     if path.count("/") >= MAX_DEPTH:
-        raise BadInput(f"{shown(path)!r} lies more than {MAX_DEPTH} folders deep", hint="make the tree flatter")
+        deep = f"{beginning(path)!r} lies more than {MAX_DEPTH} folders deep"
+        raise BadInput(deep, hint="make the tree flatter")
     return os.open(name, DIRECTORY, dir_fd=parent)
 
 
