@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -99,9 +99,19 @@ def ps(app: AppName = None, json: Json = False) -> None:
             f"{c['cpu_millis'] / 10:.0f} %",
             c["reason"],
         )
-        for c in found
+        for c in (*found, *_not_started(found, client.get(target.path("containers"), past=True)))
     ]
     output.table(("CONTAINER", "STATE", "RELEASE", "MEMORY", "CPU", "REASON"), rows)
+
+
+def _not_started(live: list[dict[str, Any]], past: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Of each process that does not run now the last try, where that could not even start. Newest first."""
+    told = {(c["process"], c["index"]) for c in live}
+    for container in past:
+        slot = (container["process"], container["index"])
+        if slot not in told and container["started_at"] is None:
+            yield container
+        told.add(slot)
 
 
 def _state(container: dict[str, Any]) -> str:

@@ -320,6 +320,33 @@ def test_ps_and_logs(berth: Berth, cast: Cast, folder: Path) -> None:
     assert json.loads(berth.run("logs", "--json", "-n", "5", cwd=folder).stdout)["container"] == "web.1"
 
 
+def test_ps_tells_why_what_should_run_could_not_start(berth: Berth, cast: Cast, folder: Path) -> None:
+    berth.sign_in(cast.viewer)
+    release = Release.objects.get(app=cast.app)
+    kind = Container.Kind.PROCESS
+    for name, index in (("web", 1), ("web", 1), ("web", 2), ("worker", 1)):
+        row = containers.new_container(
+            app=cast.app,
+            release=release,
+            build=None,
+            kind=kind,
+            process_type=name,
+            index=index,
+            memory_limit=1 << 28,
+        )
+        if (name, index) == ("web", 2):
+            containers.started(row)
+        elif name == "web":
+            why = "could not start: its disk is full"
+            containers.stopped(row, exit_code=None, exit_signal=None, oom_killed=False, reason=why)
+        else:
+            containers.started(row)
+            containers.stopped(row, exit_code=1, exit_signal=None, oom_killed=False, reason="exited")
+    shown = [" ".join(line.split()) for line in berth.run("ps", cwd=folder).stdout.splitlines()[1:]]
+    assert [line.split()[:2] for line in shown] == [["web.2", "running"], ["web.1", "stopped"]]
+    assert shown[1].endswith("0 % could not start: its disk is full")
+
+
 def test_an_app_s_own_idle_time_is_written_as_in_berth_toml(berth: Berth, cast: Cast, folder: Path) -> None:
     berth.sign_in(cast.developer)
     saved = berth.run("sleep", "--after", "2h", "--json", cwd=folder)
