@@ -13,6 +13,10 @@ from pathlib import Path
 from paas.errors import HostProblem, Refused
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_MIB = 1024 * 1024
+# What a container's own folders take, overlayfs's among them, and the mount points that are made in them. With
+# less overlayfs mounts read-only, and who then fails says something else than that the disk is full.
+_LEAST_BYTES, _LEAST_FILES = 256 * 1024, 32
 _libc = ctypes.CDLL(None, use_errno=True)
 TEMPORARY = ".new-"  # begins a name that no reader looks at
 
@@ -82,14 +86,34 @@ def sync_file_system(path: Path) -> None:
         os.close(fd)
 
 
+def demand_room_on_tenants_disk(what: str, disk: Path) -> None:
+    """Before something begins that could not go on with what is left of a tenant's disk. Errors: Refused."""
+    if _is_full(disk):
+        raise _no_room_on_tenants_disk(what, disk)
+
+
 @contextmanager
-def room_for(what: str) -> Iterator[None]:
-    """Writes inside that fail for want of room raise HostProblem; it is worth trying again after a prune."""
+def room_on_tenants_disk(what: str, disk: Path) -> Iterator[None]:
+    """Writes to a tenant's own disk that fail for want of room raise Refused: nobody else can free any."""
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
+        raise _no_room_on_tenants_disk(what, disk) from error
+
+
+@contextmanager
+def room_for(what: str, *, tenants_disk: Path | None = None) -> Iterator[None]:
+    """The same of writes to this machine's disk: HostProblem, and it is worth trying again after a prune. Of
+    those that go to a tenant's disk, too, `tenants_disk` is asked whether it is the one that is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        if tenants_disk is not None and (_is_full(tenants_disk) or _names(error, tenants_disk)):
+            raise _no_room_on_tenants_disk(what, tenants_disk) from error
         raise HostProblem(
             f"no room for {what}: this machine's disk is full",
             hint="ask an administrator to prune unused images or to give the disk more room",
@@ -97,15 +121,27 @@ def room_for(what: str) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def room_on_tenants_disk(what: str) -> Iterator[None]:
-    """The same of what is written to a tenant's own disk: Refused, since nobody else can free any."""
+def _no_room_on_tenants_disk(what: str, disk: Path) -> Refused:
+    found = os.statvfs(disk)
+    whole, used = (n * found.f_frsize / _MIB for n in (found.f_blocks, found.f_blocks - found.f_bfree))
+    amounts = f"{used:,.1f} of {whole:,.1f} MiB"
+    if found.f_files:
+        amounts += f", {found.f_files - found.f_ffree:,} of {found.f_files:,} files"
+    return Refused(
+        f"no room for {what}: the tenant's disk is full ({amounts})",
+        hint="have an app that runs delete files, delete a volume that none mounts (berth volumes delete), or "
+        "ask an administrator for a larger disk",
+    )
+
+
+def _is_full(disk: Path) -> bool:
     try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise Refused(
-            f"no room for {what}: the tenant's disk is full",
-            hint="free some room on it, or ask an administrator for a larger one",
-        ) from error
+        found = os.statvfs(disk)
+    except FileNotFoundError:  # it was never made
+        return False
+    is_short_of_files = bool(found.f_files) and found.f_favail < _LEAST_FILES
+    return is_short_of_files or found.f_bavail * found.f_frsize < _LEAST_BYTES
+
+
+def _names(error: OSError, disk: Path) -> bool:
+    return isinstance(error.filename, str) and Path(error.filename).is_relative_to(disk)

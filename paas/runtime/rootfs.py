@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import BadInput
+from paas.images.durable import demand_room_on_tenants_disk, room_on_tenants_disk
 from paas.linux import mounts, trees
 from paas.runtime.space import Space
 
 UPPER, WORK = "upper", "work"
+_WHAT = "a container's own files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,14 @@ def layer_folders(layers: Sequence[str]) -> list[str]:
 
 
 def make_scratch(space: Space, container_id: str) -> None:
-    """Empty upper and work folders on the tenant's disk, 0-owned there, so the container's root's."""
+    """Empty upper and work folders on the tenant's disk, 0-owned there, so the container's root's. Refused when
+    that is full."""
     scratch = space.scratch(container_id)
-    for name in (UPPER, WORK):
-        (scratch / name).mkdir(parents=True)
-    (scratch / UPPER).chmod(0o755)  # becomes the mode of /
+    demand_room_on_tenants_disk(_WHAT, space.disk)
+    with room_on_tenants_disk(_WHAT, space.disk):  # it may be full by now
+        for name in (UPPER, WORK):
+            (scratch / name).mkdir(parents=True)
+        (scratch / UPPER).chmod(0o755)  # becomes the mode of /
 
 
 def remove_scratch(space: Space, container_id: str) -> None:

@@ -102,7 +102,11 @@ def requeue_interrupted() -> list[str]:
 
 def _folder(build: Build) -> Path:
     """Where its source is unpacked: on its tenant's disk."""
-    return Path(settings.PATHS.disks, build.app.tenant_id, BUILDS, build.pk)
+    return Path(_disk(build), BUILDS, build.pk)
+
+
+def _disk(build: Build) -> Path:
+    return Path(settings.PATHS.disks, build.app.tenant_id)
 
 
 def clear_containers(build: Build) -> None:
@@ -118,7 +122,7 @@ def _build(build: Build) -> None:
     stop = Stop(build)
     with BuildLog(path) as write:
         try:
-            with room_for("the build"):
+            with room_for("the build", tenants_disk=_disk(build)):
                 report = _answered(build, key, write) or _make(build, folder, write, stop)
         except builder.BuildCancelled:
             _stopped(build, stop, write)
@@ -222,7 +226,7 @@ def _unpacked(build: Build, folder: Path, sandbox: BuildSandbox) -> UnpackReport
     archive = settings.PATHS.sources / build.source_id
 
     def unpack_within(most_bytes: int, most_files: int, look: builder.Look) -> UnpackReport:
-        with room_on_tenants_disk("the source"):
+        with room_on_tenants_disk("the source", _disk(build)):
             return unpack(
                 archive,
                 cast(Archive, build.source.kind),

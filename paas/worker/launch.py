@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
-from paas.errors import BerthError, Conflict
+from paas.errors import BerthError, Conflict, HostProblem
+from paas.images.durable import room_for
 from paas.linux import cgroups
 from paas.logs import older
 from paas.network import address_of
@@ -20,29 +23,45 @@ from tenants.containers import observations
 from tenants.containers.models import Container
 
 log = structlog.get_logger()
+NOT_STARTED = "could not start: "  # begins the reason of a row whose container could not be brought up
+_OURS = "try again; if it happens again, tell the administrator when it did"
 
 
 def bring_up(row: Container, spec: ContainerSpec) -> None:
-    """Create, wire and start; on any error the host is as if never tried, and the row says why."""
+    """Create, wire and start; on any error the host is as if never tried, and the row says why. Whatever it is
+    but the database's is a BerthError: who waits for the container is told, and nobody tries for ever."""
     cgroups.expect_moves()
-    path = settings.PATHS.container_log(spec.id)
     try:
-        engine.runtime().prepare_tenant(spec.tenant)
-        _open_log(path)
-        with _connecting(row, spec) as connect:
-
-            def beside(pid: int) -> None:
-                connect(pid)
-                observations.created(row)
-
-            engine.runtime().create(spec, path, beside)
-        engine.runtime().start(spec.id)
+        with room_for(str(row), tenants_disk=settings.PATHS.disks / spec.tenant.id):
+            _start(row, spec)
     except BerthError as error:
-        take_down(row, reason=error.summary)
+        take_down(row, reason=f"{NOT_STARTED}{error.summary}")
         raise
+    except (OperationalError, InterfaceError):  # it is away, and so is the row: whoever looks next goes on
+        raise
+    except Exception as error:
+        # Not log.exception: that shows what is in variables, and the spec holds the app's secrets.
+        log.error("start.failed", container=row.pk, trace=traceback.format_exc())
+        ours = HostProblem(f"the start of {row} failed inside Berth", hint=_OURS)
+        take_down(row, reason=f"{NOT_STARTED}it failed inside Berth")
+        raise ours from error
     if not observations.started(row):
         take_down(row, reason="its app was destroyed")
         raise Conflict(f"{row} was taken down while it started", hint="its app was destroyed")
+
+
+def _start(row: Container, spec: ContainerSpec) -> None:
+    path = settings.PATHS.container_log(spec.id)
+    engine.runtime().prepare_tenant(spec.tenant)
+    _open_log(path)
+    with _connecting(row, spec) as connect:
+
+        def beside(pid: int) -> None:
+            connect(pid)
+            observations.created(row)
+
+        engine.runtime().create(spec, path, beside)
+    engine.runtime().start(spec.id)
 
 
 @contextmanager
@@ -87,7 +106,8 @@ def take_down(row: Container, *, reason: str, grace: float = 0.0) -> ContainerSt
 
 def record_end(row: Container, state: ContainerState, *, reason: str) -> None:
     """Its exit into the row, then everything of it off the host, and its address back."""
-    _open_log(settings.PATHS.container_log(row.pk))
+    with suppress(OSError):  # no room for a log that was never written to: it reads as an empty one
+        _open_log(settings.PATHS.container_log(row.pk))
     observations.stopped(
         row,
         exit_code=state.exit_code,

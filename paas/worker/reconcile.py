@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from paas.errors import BerthError
+from paas.errors import BerthError, HostProblem
 from paas.queue import wake
 from paas.specs import ProcessSpec
 from paas.worker import destroy, history, launch, limits, lock, routes
@@ -20,6 +21,7 @@ from paas.worker.plan import Life, Slot, slots, upkeep
 from paas.worker.roll_out import roll_out, start_process, wait_until_ready
 from tenants.apps.models import App
 from tenants.containers.models import Container
+from tenants.releases import observations
 from tenants.releases.limits import in_force
 from tenants.releases.models import Release
 
@@ -32,6 +34,7 @@ LIVE = (
 )
 REMEMBERED_LIVES = 12
 STARTING_AT_ONCE = 4  # apps of one tenant
+_OURS = HostProblem("the release failed inside Berth", hint="try again, or tell the administrator when it did")
 CLEARING = timedelta(seconds=15)  # after that long, whoever should have cleared a container away is gone
 
 
@@ -66,13 +69,26 @@ def _converge(app_id: str) -> int | None:
             if release is None:
                 keep_running(app)
             else:
-                roll_out(app, release)
+                _roll_out(app, release)
         if release is not None:
             wake_next(app)
             observe(app)
         history.forget_logs(app)
         if App.objects.filter(pk=app_id, generation=app.generation).exists():
             return app.generation
+
+
+def _roll_out(app: App, release: Release) -> None:
+    """One that fails for a mistake of Berth's own has failed: it is not begun again at every look. Not so where
+    the database went away meanwhile, nor after the switch, when it serves already."""
+    try:
+        roll_out(app, release)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        if not App.objects.filter(pk=app.pk, serving_release_id=release.pk).exists():
+            observations.release_failed(release, _OURS.as_dict())
+        raise
 
 
 def wake_next(app: App) -> None:
@@ -149,5 +165,8 @@ def past_lives(release: Release) -> dict[Slot, list[Life]]:
 
 
 def _counts(row: Container) -> bool:
-    """Whether an end is the app's own doing: it exited, was killed for memory, or never became ready."""
+    """Whether an end is the app's own doing: it exited, was killed for memory, or never became ready. So does
+    one that could not be brought up, whoever's fault that is: the next try at once would not change it."""
+    if row.started_at is None and row.reason.startswith(launch.NOT_STARTED):
+        return True
     return row.exit_code is not None or row.exit_signal is not None or row.oom_killed

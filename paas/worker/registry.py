@@ -118,12 +118,13 @@ def _send(push: Push) -> str:
     demand_allowed(reference)
     engine.runtime().prepare_tenant(tenant_spec(push.app.tenant))
     # On the tenant's own disk: its quota holds what is on its way.
-    layout = settings.PATHS.disks / push.app.tenant_id / "cache" / f"push-{push.pk}"
+    disk = settings.PATHS.disks / push.app.tenant_id
+    layout = disk / "cache" / f"push-{push.pk}"
     shutil.rmtree(layout, ignore_errors=True)
-    layout.mkdir(mode=0o755)
     try:
         transfer = Transfer(push.app, release=push.release)
-        with room_on_tenants_disk("the image"):
+        with room_on_tenants_disk("the image", disk):
+            layout.mkdir(mode=0o755)
             engine.store().save_layout(push.release.image["digest"], layout, name=str(reference))
             if not reference.digest:  # of the image alone: by that it goes out as it is
                 attested.prepare(layout, push.release, transfer, reference)

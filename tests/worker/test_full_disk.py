@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db.models import F
 
 from paas import builder
 from paas.errors import HostProblem
 from paas.oci.config import History, ImageConfig
 from paas.paths import Paths
-from paas.worker import commits, disk, engine, exports, upkeep
+from paas.worker import commits, disk, engine, exports, runs, upkeep
 from paas.worker.reconcile import reconcile
 from tenants.registries import actions as registries
 from tenants.releases import actions
 from tenants.releases.actions import start_build, upload_source
 from tenants.releases.models import Build, Release
+from tenants.runs.actions import start_run
 from tests.images.foreign import packed
 from tests.images.test_store import KEY, OTHER_KEY, age
 from tests.web.cast import Cast
@@ -31,6 +36,9 @@ from tests.worker.test_upkeep import layer
 from tests.worker.workbench import source_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
+FULL = re.compile(
+    r"no room for [a-z.' 0-9]+: the tenant's disk is full \([\d.]+ of [\d.]+ MiB, [\d,]+ of [\d,]+ files\)"
+)
 SMALL = 4 * 1024 * 1024
 
 
@@ -106,8 +114,93 @@ def test_a_source_that_does_not_fit_on_its_tenants_disk_is_told(host: Host) -> N
     run()
     build.refresh_from_db()
     assert build.status == "failed" and build.error is not None
-    assert build.error["summary"] == "no room for the source: the tenant's disk is full"
+    assert FULL.fullmatch(build.error["summary"]) and "room for the source" in build.error["summary"]
     assert not source_of(build).exists()
+
+
+@pytest.fixture(params=["bytes", "files"])
+def full(host: Host, request: pytest.FixtureRequest) -> Path:
+    """A folder on its tenant's disk that has filled it while the app's one process runs."""
+    process = {"name": "worker", "args": ["sleep", "600"], "memory_bytes": 32 * MIB, "count": 1}
+    host.cast.app.releases.update(processes=[process])
+    reconcile(host.cast.app.pk)
+    filling = Path(settings.PATHS.disks, host.cast.tenant.pk, "volumes", "filling")
+    filling.mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        for number in range(100_000):
+            with (filling / str(number)).open("wb", buffering=0) as file:
+                if request.param == "bytes":
+                    os.posix_fallocate(file.fileno(), 0, max(MIB >> number, 4096))
+    return filling
+
+
+def test_on_a_full_disk_a_release_fails_and_the_one_before_serves_on(host: Host, full: Path) -> None:
+    app = host.cast.app
+    release = actions.restart(actor=host.cast.owner, app=app)
+    reconcile(app.pk)
+    release.refresh_from_db()
+    assert release.status == Release.Status.FAILED and release.error is not None
+    assert FULL.fullmatch(release.error["summary"]) and "larger disk" in release.error["hint"]
+    assert [row.status for row in app.containers.order_by("created_at")] == ["running", "stopped"]
+    shutil.rmtree(full)
+    again = actions.restart(actor=host.cast.owner, app=app)
+    reconcile(app.pk)
+    again.refresh_from_db()
+    assert again.status == Release.Status.LIVE, again.error
+
+
+def test_on_a_full_disk_what_ended_is_tried_again_less_and_less_often(host: Host, full: Path) -> None:
+    rows = host.cast.app.containers.order_by("created_at")
+    engine.runtime().stop(rows.get().pk, timeout=0)
+
+    def reconciled(*, seconds_later: int) -> int:
+        rows.update(stopped_at=F("stopped_at") - timedelta(seconds=seconds_later))
+        reconcile(host.cast.app.pk)
+        return rows.count()
+
+    assert [reconciled(seconds_later=after) for after in (0, 11, 5, 16, 20, 21)] == [1, 2, 2, 3, 3, 4]
+    latest = rows.reverse()[0]
+    assert latest.status == "stopped" and FULL.fullmatch(latest.reason.removeprefix("could not start: "))
+    shutil.rmtree(full)
+    assert reconciled(seconds_later=300) == 5 and rows.reverse()[0].status == "running"
+
+
+def test_on_a_full_disk_a_command_and_a_build_are_told_whose_it_is(host: Host, full: Path) -> None:
+    cast = host.cast
+    command = start_run(actor=cast.developer, app=cast.app, command="true")
+    runs.settle(command.pk)
+    command.refresh_from_db()
+    assert command.status == "failed" and command.error and FULL.fullmatch(command.error["summary"])
+    build = queued(cast.app, cast.owner)
+    run()
+    build.refresh_from_db()
+    assert build.error is not None and FULL.search(build.error["summary"]), build.error
+
+
+def test_a_mistake_of_ours_fails_the_release_and_leaves_no_row(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = host.cast.app
+    reconcile(app.pk)
+    containers = Path(settings.PATHS.disks, host.cast.tenant.pk, "containers")
+    containers.rename(containers.with_name("elsewhere"))
+    containers.touch()  # no folder can be made below it
+    release = actions.restart(actor=host.cast.owner, app=app)
+    reconcile(app.pk)
+    release.refresh_from_db()
+    assert release.status == Release.Status.FAILED and release.error is not None
+    assert release.error["summary"] == "the start of web.1 failed inside Berth"
+    assert not app.containers.filter(status__in=("creating", "created")).exists()
+    said = capsys.readouterr().out
+    assert "NotADirectoryError" in said and "blue" not in said, "config vars are in no log"
+    containers.unlink()
+    containers.with_name("elsewhere").rename(containers)
+    odd = actions.restart(actor=host.cast.owner, app=app)
+    Release.objects.filter(pk=odd.pk).update(image={})
+    with pytest.raises(TypeError):
+        reconcile(app.pk)
+    odd.refresh_from_db()
+    assert odd.error is not None and odd.error["summary"] == "the release failed inside Berth"
 
 
 def test_what_runs_goes_on_while_exports_and_commits_are_refused(
