@@ -47,8 +47,13 @@ def set_limits(
         name, equals, amount = written.partition("=")
         if not name or not equals:
             raise CliError(f"{written!r} is not NAME=AMOUNT", "An example: berth quota set demo memory=2G")
+        if name in changes:
+            raise CliError(f"{name} is given twice: {changes[name]} and {amount}", "Give each limit once.")
         changes[name] = amount
-    _show(connect().patch(_path(tenant, "machine/"), {"changes": changes}), json)
+    found = connect().patch(_path(tenant, "machine/"), {"changes": changes})
+    _show(found, json)
+    for note in () if json else found["notes"]:
+        output.note(f"Note: {note}.")
 
 
 def _path(tenant: str, below: str) -> str:

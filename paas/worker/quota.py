@@ -29,6 +29,7 @@ PAGE = 4096
 _CAP_SYS_RESOURCE = 24  # capability.h
 GATHERED = "with a limit on the other, cgroup v1 has all containers share what one may have by itself"
 DRIFTED = "changed on the host by somebody else; it is being put right"
+NEVER_SHRINKS = "a disk never shrinks: it was made before less was asked for"
 NOT_HELD = "this kernel limits no disk"
 CANNOT_GROW = "no mounted disk grows here, for want of CAP_SYS_RESOURCE: it does after a restart of the machine"
 
@@ -166,7 +167,7 @@ def _swap(seen: Effective, asked: int) -> str:
 
 def _disk(whole: int, asked: int) -> str:
     if whole >= asked:
-        return ""
+        return NEVER_SHRINKS if whole > asked else ""
     return CANNOT_GROW if not _may_grow() else "it is growing"
 
 

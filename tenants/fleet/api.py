@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import Annotated
+
 from django.http import HttpRequest
 from ninja import Router, Schema
-from pydantic import StrictInt
+from pydantic import WithJsonSchema
 
 from tenants.accounts.access import admin, tenant_for
 from tenants.accounts.api import QuotaOut
@@ -11,7 +13,8 @@ from tenants.accounts.models import Egress, Tenant
 from tenants.accounts.tokens import person
 from tenants.containers.models import ServiceAddress
 from tenants.fleet import actions, selectors
-from tenants.fleet.quota import amount
+from tenants.fleet.consequences import notes
+from tenants.fleet.quota import sent
 from tenants.schemas import ERRORS, Input
 
 router = Router(tags=["network"])
@@ -57,7 +60,14 @@ class QuotaIn(Input):
     """Limits by name: a number in the unit of the answer, or as people write it: "2G", "1.5" cores, "30m"
     for `sleep`, which may be "never" or "default" as well."""
 
-    changes: dict[str, StrictInt | str]
+    # Checked by `sent`: what is wrong with one of a union's kinds is told of each kind, by the kind's name.
+    changes: dict[str, Annotated[object, WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]})]]
+
+
+class QuotaSetOut(QuotaOut):
+    """`notes`: what the quota means for what runs, where that has more already."""
+
+    notes: list[str]
 
 
 @router.get(
@@ -73,17 +83,16 @@ def show_quota(request: HttpRequest, tenant: str) -> object:
 
 @router.patch(
     "/machine/tenants/{tenant}/quota",
-    response={200: QuotaOut, **ERRORS},
+    response={200: QuotaSetOut, **ERRORS},
     summary="Change some of a tenant's limits (administrator)",
     tags=["quota"],
 )
 def set_quota(request: HttpRequest, tenant: str, body: QuotaIn) -> object:
     actor = admin(person(request))
-    changes = {
-        name: amount(name, value) if isinstance(value, str) else value for name, value in body.changes.items()
-    }
+    changes = {name: sent(name, value) for name, value in body.changes.items()}
     actions.set_quota(actor=actor, tenant=selectors.tenant(tenant), changes=changes)
-    return QuotaOut.of(selectors.tenant(tenant))
+    now = selectors.tenant(tenant)
+    return QuotaSetOut(**QuotaOut.of(now).dict(), notes=notes(now))
 
 
 @router.get(

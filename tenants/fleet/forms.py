@@ -20,9 +20,18 @@ UNITS = {
 }
 
 
-def _number(label: str, help_text: str = "", *, step: str = "1", places: int = 0) -> forms.DecimalField:
+class _Number(forms.DecimalField):
+    """Python's notations with an exponent (1e3) are none of people's, nor of the command line's."""
+
+    def to_python(self, value: object) -> Decimal | None:
+        if isinstance(value, str) and "e" in value.casefold():
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(value)
+
+
+def _number(label: str, help_text: str = "", *, step: str = "1", places: int = 0) -> _Number:
     widget = forms.NumberInput(attrs={"inputmode": "decimal", "step": step, "class": "number"})
-    return forms.DecimalField(
+    return _Number(
         label=label, help_text=help_text, min_value=0, max_value=LARGEST, decimal_places=places, widget=widget
     )
 

@@ -26,7 +26,7 @@ LEAST_MEMORY, LEAST_CPU = 64 * MIB, 50
 LEAST_PIDS, MOST_PIDS = 64, 32_768  # the kernel's own default for a machine is 32,768
 LEAST_IO, LEAST_OPERATIONS = MIB, 50  # below that nothing starts
 MOST_CONTAINERS, MOST_BUILDS = 5000, 32
-LEAST_LOG, LEAST_STORE = 16 * 1024, 256 * MIB
+LEAST_LOG, LEAST_STORE, LEAST_DISK = 16 * 1024, 256 * MIB, 256 * MIB
 # What a column holds, so that check_quota can tell of whatever fits why it cannot be.
 MOST: dict[Unit, int] = {
     **{"bytes": 2**50, "bytes a second": 2**50},
@@ -104,23 +104,52 @@ def amount(name: str, text: str) -> int | None:
     raise bad_field(name, f"{name}={text[:40]} is not an amount", hint=f"Write {example}.")
 
 
+def sent(name: str, value: object) -> int | None:
+    """What a program sends for a limit: a number in its column's units, or what a person would write."""
+    unit_of(name)
+    if isinstance(value, str):
+        return amount(name, value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    hint = 'Send a number in the unit of the answer, or a text, such as "2G".'
+    raise bad_field(name, f"{name} is neither a whole number nor a text", hint=hint)
+
+
 def check_quota(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
     """BadInput that names the form's field. A machine not sampled yet sets no upper bound."""
     _check_memory(tenant, quota, machine)
-    if quota.swap_bytes < 0:
-        raise bad_field("swap", "swap cannot be less than none")
+    _check_swap(tenant, quota, machine)
     if quota.cpu_millis < LEAST_CPU:
         raise bad_field("cpu", f"a tenant needs {cores(LEAST_CPU)} cores at least")
     if machine and quota.cpu_millis > machine.cores * 1000:
         raise bad_field("cpu", f"this machine has {machine.cores} cores")
     if not LEAST_PIDS <= quota.pids <= MOST_PIDS:
         raise bad_field("pids", f"choose {LEAST_PIDS} to {MOST_PIDS:,} processes")
-    if quota.disk_bytes < tenant.disk_bytes:
-        raise bad_field("disk", f"a disk never shrinks, and this one has {size(tenant.disk_bytes)}")
-    if machine and quota.disk_bytes > machine.disk_bytes:
-        raise bad_field("disk", f"this machine's disk has {size(machine.disk_bytes)}")
+    _check_disk(tenant, quota, machine)
     _check_traffic(quota)
     _check_kept(quota, machine)
+
+
+def _check_swap(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
+    """One that stays as it is is none to refuse: a new tenant's is set before anybody looks at the machine."""
+    if quota.swap_bytes < 0:
+        raise bad_field("swap", "swap cannot be less than none")
+    if machine is None or machine.swap_bytes is None or quota.swap_bytes == tenant.swap_bytes:
+        return
+    if quota.swap_bytes > machine.swap_bytes:
+        has = f"{size(machine.swap_bytes)} of swap" if machine.swap_bytes else "no swap"
+        raise bad_field("swap", f"this machine has {has}", hint="Choose less, or give it more: bin/up --swap.")
+
+
+def _check_disk(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
+    """Against the disk as the worker saw it: until a first build or start makes one, nothing has to shrink."""
+    made = tenant.in_force.get("disk", {}).get("value") or 0
+    if quota.disk_bytes < LEAST_DISK:
+        raise bad_field("disk", f"a tenant needs {size(LEAST_DISK)} at least")
+    if quota.disk_bytes < min(made, tenant.disk_bytes):
+        raise bad_field("disk", f"a disk never shrinks, and this one has {size(made)}")
+    if machine and quota.disk_bytes > machine.disk_bytes:
+        raise bad_field("disk", f"this machine's disk has {size(machine.disk_bytes)}")
 
 
 def _check_traffic(quota: Quota) -> None:

@@ -17,10 +17,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from paas import usage
 from paas.errors import BadInput, NotFound
+from paas.templatetags.berth import sentence
 from tenants.accounts.access import admin, memberships
 from tenants.accounts.in_force import lines
 from tenants.accounts.models import Role
 from tenants.fleet import actions, selectors
+from tenants.fleet.consequences import notes
 from tenants.fleet.forms import QuotaForm
 from tenants.fleet.models import Machine
 from tenants.fleet.quota import Quota
@@ -98,6 +100,8 @@ def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
         with errors_in(form):
             changed = actions.set_quota(actor=actor, tenant=found, changes=form.changes())
             messages.success(request, "The quota is saved." if changed else "Nothing to change.")
+            for note in notes(selectors.tenant(slug)):
+                messages.warning(request, sentence(note))
             return redirect("machine_tenant", slug)
     words = request.GET.get("q", "").strip()
     rows = selectors.apps(words, "memory", found)

@@ -9,6 +9,7 @@ import pytest
 from paas.specs import Effective, Limits
 from paas.worker import quota
 from tenants.accounts.models import Tenant
+from tenants.containers.models import Container
 from tenants.volumes.models import Volume
 from tests.cli.berth import Berth
 from tests.web.cast import Cast
@@ -73,6 +74,12 @@ def test_an_administrator_changes_a_quota(berth: Berth, cast: Cast) -> None:
     assert berth.run("quota", "--machine", "-t", "demo").stdout == done.stdout
     wrong = berth.run("quota", "set", "demo", "memroy=1G")
     assert wrong.returncode == 1 and "Did you mean memory?" in wrong.stderr
+    assert "memory is given twice" in berth.run("quota", "set", "demo", "memory=1G", "memory=2G").stderr
+    Container.objects.create(
+        tenant=cast.tenant, app=cast.app, kind="process", memory_limit=1, status="running", pids=65
+    )
+    noted = berth.run("quota", "set", "demo", "pids=64")
+    assert noted.returncode == 0 and "Note: it has 65 processes now" in noted.stderr
     assert "is not NAME=AMOUNT" in berth.run("quota", "set", "demo", "memory").stderr
     berth.sign_in(cast.owner)
     refused = berth.run("quota", "set", "demo", "memory=1G")

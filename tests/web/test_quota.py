@@ -19,9 +19,10 @@ from tenants.accounts.models import Tenant
 from tenants.audit.models import Event
 from tenants.containers.models import Container
 from tenants.fleet.actions import set_quota
+from tenants.fleet.models import Machine
 from tenants.fleet.observations import machine_sampled
 from tenants.fleet.quota import Quota
-from tests.web.cast import Cast
+from tests.web.cast import Cast, released
 from tests.web.pages import Browser
 
 PAGE = "/machine/tenants/demo/"
@@ -50,9 +51,15 @@ def machine() -> None:
         cpu_millis=0,
         disk_bytes=100 * GIB,
         disk_free_bytes=50 * GIB,
-        swap_bytes=0,
-        swap_free_bytes=0,
+        swap_bytes=8 * GIB,
+        swap_free_bytes=8 * GIB,
     )
+
+
+def with_disk(cast: Cast) -> None:
+    """As the worker saw it after a first build."""
+    found = worker.compared(ASKED, 10 * GIB, replace(SEEN, disk_whole=10 * GIB))
+    observations.quota_seen(now(cast), found)
 
 
 def test_an_administrator_sets_it_and_the_worker_is_told(cast: Cast, platform: Any) -> None:
@@ -92,8 +99,11 @@ def test_its_message_names_the_tenant_alone(platform: Any) -> None:
         ("cpu", "4.1", "this machine has 4 cores"),
         ("cpu", "lots", "Enter a number"),
         ("pids", "10", "64 to 32,768"),
-        ("pids", "1e9", "less than or equal to"),
-        ("disk", "9", "a disk never shrinks"),
+        ("pids", "1e3", "Enter a number"),
+        ("pids", "1048577", "less than or equal to"),
+        ("swap", "8193", "this machine has 8 GiB of swap"),
+        ("disk", "9", "a disk never shrinks, and this one has 10 GiB"),
+        ("disk", "0.2", "256 MiB at least"),
         ("disk", "101", "disk has 100 GiB"),
         ("io", "0.5", "Ensure that there are no more than 0 decimal places"),
         ("operations", "49", "50 a second at least, or 0 for no limit"),
@@ -109,6 +119,7 @@ def test_its_message_names_the_tenant_alone(platform: Any) -> None:
 def test_what_cannot_be_is_refused_at_its_field(cast: Cast, field: str, value: str, said: str) -> None:
     machine()
     container(cast, memory_bytes=200 * MIB)
+    with_disk(cast)
     before = Quota.of(now(cast))
     answer = Browser(cast.admin).post(PAGE, {**FORM, field: value})
     page = answer.content.decode()
@@ -160,6 +171,7 @@ def test_it_is_changed_through_the_api_as_by_the_form(cast: Cast, platform: Any)
         ("cpu", "1.0005", "not an amount", "cores, as 1.5"),
         ("pids", "5K", "not an amount", "a whole number"),
         ("disk", "9G", "a disk never shrinks", ""),
+        ("swap", "100G", "this machine has 8 GiB of swap", "Choose less"),
         ("swap", -1, "out of range", "Choose 0 to"),
         ("swap", 10**30, "out of range", "Choose 0 to"),
         ("builds", 33, "1 to 32 builds", ""),
@@ -169,18 +181,58 @@ def test_it_is_changed_through_the_api_as_by_the_form(cast: Cast, platform: Any)
         ("memroy", "2G", "no limit 'memroy'", "Did you mean memory?"),
         ("colour", 1, "no limit 'colour'", "The limits are memory, swap, "),
         ("inodes", 1, "come with the disk", "each GiB has 65,536 files"),
-        ("memory", True, "", ""),
-        ("memory", 1.5, "", ""),
+        ("memory", True, "memory is neither a whole number nor a text", "Send a number"),
+        ("memory", 1.5, "memory is neither", ""),
+        ("memory", None, "memory is neither", ""),
+        ("memory", {"a": 1}, "memory is neither", ""),
     ],
 )
 def test_the_api_refuses_what_the_form_does(cast: Cast, name: str, value: Any, said: str, hint: str) -> None:
     machine()
+    with_disk(cast)
     container(cast, memory_bytes=200 * MIB)
     answer = cast.client(cast.admin).call("PATCH", "machine/tenants/demo/quota", {"changes": {name: value}})
     error = answer.json()["error"]
-    assert answer.status_code == 400 and name in error["details"]["field"]
+    assert answer.status_code == 400 and error["details"]["field"] == name
     assert said in error["summary"] and hint in error["hint"]
     assert not Event.objects.filter(verb="tenant.quota").exists()
+
+
+def test_a_disk_that_was_not_made_yet_may_be_of_any_size(cast: Cast) -> None:
+    """A new tenant's row says 10 GiB; its first build or start makes the disk."""
+    assert set_quota(actor=cast.admin, tenant=cast.tenant, changes={"disk": GIB})
+    assert tenant_spec(now(cast)).disk_bytes == GIB
+    with pytest.raises(BadInput, match="256 MiB at least"):
+        set_quota(actor=cast.admin, tenant=cast.tenant, changes={"disk": 256 * MIB - 1})
+    with_disk(cast)  # it was under way meanwhile
+    assert set_quota(actor=cast.admin, tenant=cast.tenant, changes={"pids": 512}), "what is not named stays"
+    assert why(disk_whole=21 * GIB)["disk"] == worker.NEVER_SHRINKS
+
+
+def test_swap_that_stays_is_not_held_against_the_machine(cast: Cast) -> None:
+    machine()
+    Machine.objects.update(swap_bytes=0)
+    assert set_quota(actor=cast.admin, tenant=cast.tenant, changes={"pids": 512})
+    with pytest.raises(BadInput, match="this machine has no swap"):
+        set_quota(actor=cast.admin, tenant=cast.tenant, changes={"swap": MIB})
+    assert set_quota(actor=cast.admin, tenant=cast.tenant, changes={"swap": 0})
+
+
+def test_what_is_below_use_is_set_and_told(cast: Cast) -> None:
+    released(cast.app, cast.developer)  # its web process may use 256 MiB
+    for index in range(3):
+        container(cast, index=index, process_type="web", pids=40)
+    client, url = cast.client(cast.admin), "machine/tenants/demo/quota"
+    assert client.call("PATCH", url, {"changes": {"pids": 120, "containers": 3}}).json()["notes"] == []
+    changes = {"pids": 100, "containers": 2, "memory": "128M"}
+    assert client.call("PATCH", url, {"changes": changes}).json()["notes"] == [
+        "it has 120 processes now; they go on, and none more starts while there are 100 or more",
+        "it has 3 containers now; they go on, and to start more than 2 is refused",
+        "shop's web has a memory limit of 256 MiB, above the quota of 128 MiB: its next start is refused",
+    ]
+    page = Browser(cast.admin).post(PAGE, {**FORM, "pids": "110"}, follow=True).content.decode()
+    assert "The quota is saved." in page
+    assert "It has 120 processes now; they go on, and none more starts while there are 110 or more." in page
 
 
 def test_when_its_apps_sleep_is_of_the_quota(cast: Cast, settings: Any) -> None:
