@@ -17,6 +17,7 @@ from berth_cli.target import only_tenant
 POLL_SECONDS = 0.3
 WAIT_SECONDS = 300.0
 SAID = {"pass": "holds", "fail": "BROKEN", "n/a": "not here"}
+REACH = {"void": "Containers get out", "open": "Exposed", "closed": "Out of the containers' reach"}
 
 
 def isolation(
@@ -28,6 +29,9 @@ def isolation(
     json: Json = False,
 ) -> None:
     """Read from the kernel how containers are fenced off. Exit status 1 if a promise is broken."""
+    if machine and tenant:
+        hint = f"Leave out --machine for the report of {tenant}, or -t for the machine's."
+        raise CliError("--machine is of all tenants, -t of one", hint)
     client = connect()
     name = "" if machine else tenant or only_tenant(client)
     path = f"tenants/{quote(name, safe='')}/isolation" if name else "machine/isolation"
@@ -78,7 +82,8 @@ def _show_machine(report: dict[str, Any]) -> None:
     answer = report["answer"]
     output.table(("PROMISE", "HOLDS", "WHAT IS TRUE"), [_row(answer, row) for row in answer["rows"]])
     for finding in answer["versions"]:
-        output.line(f"{finding['installed']}: {finding['id']}: {finding['exposes']} {finding['remedy']}")
+        what = f"{finding['installed']}: {finding['id']}. {REACH[finding['reach']]}"
+        output.line(f"{what}: {finding['exposes']} {finding['remedy']}")
     tenants = [(row["tenant"], row["passed"], row["failed"]) for row in report["tenants"]]
     output.table(("TENANT", "HOLD", "BROKEN"), tenants)
     _note(report)

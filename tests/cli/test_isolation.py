@@ -16,7 +16,7 @@ from tenants.isolation.models import Report
 from tenants.isolation.observations import Tally
 from tests.cli.berth import Berth
 from tests.web.cast import Cast
-from tests.web.seed_isolation import machine_answer, tenant_answer
+from tests.web.seed_isolation import FINDING, machine_answer, tenant_answer
 
 WRONG = {"seccomp": "process 7 is not filtered"}
 
@@ -69,4 +69,13 @@ def test_the_machine_is_for_administrators(berth: Berth, cast: Cast) -> None:
     lines = [" ".join(line.split()) for line in told.stdout.splitlines()]
     assert "Open ports holds as promised, with all that the kernel says of it" in lines
     assert lines[-1] == "demo 50 2"
-    assert any(line.startswith("skopeo 1.9.3+ds1-1+b10: CVE-2024-3727: ") for line in lines)
+    assert any(line.startswith("skopeo 1.9.3+ds1-1+b10: CVE-2024-3727. Exposed: ") for line in lines)
+
+
+def test_a_finding_out_of_reach_is_told_as_such_and_a_tenant_is_not_ignored(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.admin)
+    with worker(Tally(8), machine_answer({}, {**FINDING, "reach": "closed"})):
+        told = berth.run("isolation", "--machine")
+    assert told.returncode == 0 and "CVE-2024-3727. Out of the containers' reach: " in told.stdout
+    both = berth.run("isolation", "--machine", "-t", "demo")
+    assert both.returncode == 1 and "Leave out --machine for the report of demo" in both.stderr
