@@ -47,8 +47,8 @@ def _check(table: Table, name: str, path: str) -> None:
         table.wrong(name, "nothing can be mounted over /", f'use a folder below it: "/{name}"')
     if any(PurePosixPath(path).is_relative_to(place) for place in _KERNELS):
         table.wrong(name, f"{path} is a place of the kernel's", f'use a folder like "/var/lib/{name}"')
-    if path in _OURS:
-        table.wrong(name, f"{path} is written by Berth itself", f'use a folder like "/etc/{name}"')
+    if file := next((file for file in _OURS if PurePosixPath(path).is_relative_to(file)), None):
+        table.wrong(name, f"{file} is a file, written by Berth itself", f'use a folder like "/etc/{name}"')
     if path in _IMAGES:
         table.wrong(name, f"it would hide all of {path}", f'use a folder in it: "{path}/{name}"')
 

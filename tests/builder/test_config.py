@@ -140,6 +140,7 @@ def test_nothing_at_all_is_a_valid_file() -> None:
         ("[volumes]\ndata = '/sys'", 2, "volumes.data", ["the kernel's"]),
         ("[volumes]\ndata = '/dev/shm'", 2, "volumes.data", ["the kernel's"]),
         ("[volumes]\ndata = '/etc/hosts'", 2, "volumes.data", ["by Berth itself", '"/etc/data"']),
+        ("[volumes]\ndata = '/etc/hosts/x'", 2, "volumes.data", ["/etc/hosts is a file", '"/etc/data"']),
         ("[volumes]\ndata = '/usr'", 2, "volumes.data", ["hide all of /usr", '"/usr/data"']),
         ("[volumes]\na = '/srv/x'\nb = '/srv/x/y'", 3, "volumes.b", ["lie in each other", '"/srv/b"']),
         ("[volumes]\na = '/srv'\nb = '/srv'", 3, "volumes.b", ["lie in each other", '"/b"']),
