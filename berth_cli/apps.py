@@ -40,14 +40,15 @@ def list_apps(json: Json = False) -> None:
     elif not found:
         output.note("No apps yet. Make one: berth create NAME")
     else:
-        rows = [
-            (f"{a['tenant']}/{a['name']}", a["state"], f"v{a['version']}" if a["version"] else "", _address(a))
-            for a in found
-        ]
+        rows = [(f"{a['tenant']}/{a['name']}", a["state"], _version(a), address_of(a)) for a in found]
         output.table(("APP", "STATE", "RELEASE", "ADDRESS"), rows)
 
 
-def _address(app: dict[str, Any]) -> str:
+def _version(app: dict[str, Any]) -> str:
+    return f"v{app['version']}" if app["version"] else ""
+
+
+def address_of(app: dict[str, Any]) -> str:
     return app["address"] or f"{app['internal_address']} (private)"
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from berth_cli import follow, output
+from berth_cli.apps import address_of
 from berth_cli.archive import CHUNK, Archive, opened
 from berth_cli.client import Client
 from berth_cli.errors import CliError, NotHere
@@ -107,9 +108,9 @@ def _follow(client: Client, target: Target, build: dict[str, Any], *, json: bool
     if build["version"] is None:
         raise CliError("a later deploy was released before this one was built", "See berth releases.")
     release = follow.release(client, target, build["version"])
-    address = client.get(target.path())["address"]
-    text = f"v{release['version']} is live at {address}"
-    _tell(json, {"build": build, "release": release, "address": address}, text)
+    served = client.get(target.path())
+    text = f"v{release['version']} is live at {address_of(served)}"
+    _tell(json, {"build": build, "release": release, "address": served["address"]}, text)
 
 
 @builds.command("list")

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connections
 
 from paas.errors import StepFailed
+from paas.specs import ProcessSpec
 from tenants.accounts.actions import create_token
 from tenants.accounts.models import User
 from tenants.releases import observations
@@ -67,7 +68,7 @@ def berth(tmp_path: Path, live_server: Any, cast: Cast) -> Berth:
 
 class Worker(threading.Thread):
     """Writes what the worker would observe. A source named "broken" does not build, "silent" is never ready,
-    the release command of "undone" fails."""
+    the release command of "undone" fails, the web process of "hidden" is private."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -99,7 +100,10 @@ class Worker(threading.Thread):
                 file.write(b"\nError: pip failed\nHint: read the log\n")
             observations.build_failed(build, error.as_dict())
         else:
-            observations.build_succeeded(build, report())
+            private = ProcessSpec(name="web", args=("python", "app.py"), private=True)
+            observations.build_succeeded(
+                build, report(processes=[private] if build.source.name == "hidden" else ())
+            )
 
     def _release(self, release: Release) -> None:
         name = release.build.source.name if release.build else ""

@@ -94,6 +94,14 @@ def test_deploy_packs_streams_the_log_and_waits_until_live(
     assert source.name == "shop"
 
 
+def test_a_private_app_is_live_where_its_tenants_containers_reach_it(
+    berth: Berth, cast: Cast, worker: Worker, folder: Path
+) -> None:
+    berth.sign_in(cast.developer)
+    done = berth.run("deploy", str(folder.rename(folder.with_name("hidden"))))
+    assert done.stdout.splitlines()[-1] == "v2 is live at http://shop.internal (private)", done.stderr
+
+
 def test_a_folder_that_the_server_has_is_not_sent_again(
     berth: Berth, cast: Cast, worker: Worker, folder: Path
 ) -> None:
