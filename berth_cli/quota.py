@@ -42,7 +42,7 @@ def set_limits(
     json: Json = False,
 ) -> None:
     """Change some of a tenant's limits, for what runs as well. For administrators."""
-    changes = {}
+    changes: dict[str, str] = {}
     for written in amounts:
         name, equals, amount = written.partition("=")
         if not name or not equals:

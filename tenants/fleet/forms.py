@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django import forms
 
@@ -23,7 +24,7 @@ UNITS = {
 class _Number(forms.DecimalField):
     """Python's notations with an exponent (1e3) are none of people's, nor of the command line's."""
 
-    def to_python(self, value: object) -> Decimal | None:
+    def to_python(self, value: Any) -> Any:
         if isinstance(value, str) and "e" in value.casefold():
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
         return super().to_python(value)
