@@ -17,8 +17,8 @@ from paas.isolation import facts
 from paas.isolation.facts import NAMESPACES, Here, Process, Seen, Status, Wanted, Wire
 from paas.linux.cgroups import LIMITING, Cgroup, host_tree, io_throttling, swap_accounting
 from paas.paths import Paths
-from paas.runtime.bundle import MASKED_PATHS, READ_ONLY_PATHS
-from paas.runtime.hosts import this_host
+from paas.runtime.bundle import READ_ONLY_PATHS
+from paas.runtime.hosts import hidden_paths, this_host
 from paas.runtime.limits import Hold
 from paas.runtime.lives import Life
 from paas.runtime.space import Space, disk_of, within
@@ -64,7 +64,7 @@ def here(place: Place, containers: Iterable[str], rules: str) -> Here:
         layer_views=paths.layer_views,
         shown=(init, paths.nothing, *place.shown),
         nothing=paths.nothing,
-        masked=tuple(path for path in MASKED_PATHS if Path(path).exists()),
+        masked=tuple(path for path in hidden_paths() if Path(path).exists()),
         read_only=tuple(path for path in READ_ONLY_PATHS if Path(path).exists()),
         limits_swap=swap_accounting(host_tree()),
         limits_disks=io_throttling(host_tree()) and disk_of(paths.state) is not None,

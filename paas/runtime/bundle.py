@@ -47,8 +47,12 @@ MASKED_PATHS = (
     "/proc/swaps",
     "/proc/timer_list",
     "/proc/timer_stats",
+    "/sys/block",  # how many tenants' disks there are; what goes on on each lies in the folders after these
+    "/sys/class/bdi",
+    "/sys/class/block",
+    "/sys/dev/block",
     "/sys/devices/virtual/bdi",
-    "/sys/devices/virtual/block",  # the tenants' disks, by name, and what goes on on each
+    "/sys/devices/virtual/block",  # and where the machine's own disks are: paas.runtime.hosts.of_disks
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
     "/sys/fs/ext4",
@@ -77,7 +81,7 @@ class Host:
     init: Path
     nofile_hard: int
     sigpending_hard: int
-    folders: frozenset[str]  # those of MASKED_PATHS that are some here
+    folders: frozenset[str]  # to be hidden: those of MASKED_PATHS that are some here, and its disks' own
 
 
 def oci_config(
@@ -191,7 +195,7 @@ def _covers(nothing: Path, host: Host) -> list[dict[str, Any]]:
     every 64 file systems that there are, the kernel keeps one more KiB for each memory cgroup
     (shrinker_info_unit in mm/shrinker.c): among 1,000 containers these few would take 60 MiB.
     """
-    covers = (_bind(BindMount(nothing, path)) for path in MASKED_PATHS if path in host.folders)
+    covers = (_bind(BindMount(nothing, path)) for path in sorted(host.folders))
     return [{**cover, "options": [*cover["options"], "noexec"]} for cover in covers]
 
 

@@ -16,6 +16,7 @@ from paas.isolation.facts import Here, Seen, Status, Wanted
 from paas.isolation.gather import Gone, Place
 from paas.linux.cgroups import Cgroup, host_tree, swap_accounting
 from paas.runtime.bundle import oci_config
+from paas.runtime.hosts import BLOCK, of_disks
 from paas.runtime.seccomp import PROGRAM_ANNOTATION
 from paas.runtime.space import disk_of
 from paas.specs import MIB, ContainerSpec, Effective, Limits
@@ -97,6 +98,19 @@ def test_who_sleeps_may_go_after_the_others_but_never_with_berths_own(whole: tup
         found = failures(replace(seen, frozen=frozen, oom_score_adj=score), wanted, here)
         assert ("process-limits" in found) == broken
     assert not seen.frozen
+
+
+def test_a_disk_of_the_machine_that_is_not_hidden_is_told_of(whole: tuple[Seen, Wanted, Here]) -> None:
+    seen, wanted, here = whole
+    places = [
+        "/sys/block",
+        "/sys/class/block",
+        "/sys/dev/block",
+        *of_disks(map(Path.readlink, BLOCK.iterdir())),
+    ]
+    for place in places:
+        without = tuple(mount for mount in seen.mounts if mount.point != place)
+        assert failures(replace(seen, mounts=without), wanted, here) == {"kernel-files": f"{place} can be read"}
 
 
 # --- really weaker

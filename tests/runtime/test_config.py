@@ -11,6 +11,7 @@ from typing import Any
 import pyseccomp
 
 from paas.runtime.bundle import MASKED_PATHS, Host, oci_config
+from paas.runtime.hosts import of_disks
 from paas.runtime.inside import Identity
 from paas.runtime.seccomp import ALLOWED, KILL_ALL, PROGRAM_ANNOTATION, REFUSED, program, rules
 from paas.specs import MIB, BindMount, ContainerSpec, Limits, TenantSpec, TmpfsMount
@@ -68,6 +69,21 @@ def test_what_must_not_be_seen() -> None:
         assert {"bind", "ro", "nosuid", "nodev", "noexec"} <= set(made["mounts"][place]["options"])
     hidden = {*made["linux"]["maskedPaths"], *places}
     assert hidden.issuperset(MASKED_PATHS) and "/proc/acpi" not in made["linux"]["maskedPaths"]
+
+
+def test_disks_are_hidden_with_their_bus_and_what_is_virtual_by_its_kind() -> None:
+    places = (
+        *("virtual/block/loop0", "virtual/block/loop1", "virtual/nvme-subsystem/nvme-subsys0/nvme0n1"),
+        *("pci0000:00/0000:00:02.0/virtio1/block/vda", "pci0000:00/0000:00:1f.2/ata1/host0/block/sda"),
+        "platform/soc/mmc_host/mmc0/block/mmcblk0",
+    )
+    links = [Path("../devices") / place for place in places]
+    assert of_disks(links) == [
+        *("/sys/devices/pci0000:00", "/sys/devices/platform"),
+        *("/sys/devices/virtual/block", "/sys/devices/virtual/nvme-subsystem"),
+    ]
+    made = config(host=replace(V2, folders=frozenset(of_disks(links))))
+    assert {mount["destination"] for mount in made["mounts"]} > set(of_disks(links))
 
 
 def test_what_can_be_done_again_goes_before_what_serves_and_that_before_the_control_plane() -> None:

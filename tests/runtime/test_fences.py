@@ -179,6 +179,22 @@ def test_what_tenants_disks_are_called_and_do_is_hidden(bed: Bed) -> None:
     ]
 
 
+def test_the_machines_own_disks_are_hidden_wherever_they_are_plugged_in(bed: Bed) -> None:
+    """By all names, those that a walk through all of /sys finds among them; what programs ask of stays."""
+    disks = [disk.name for disk in Path("/sys/block").iterdir()]
+    assert any(
+        not link.resolve().is_relative_to("/sys/devices/virtual") for link in Path("/sys/block").iterdir()
+    )
+    names = " -o ".join(f"-name {name}" for name in disks)
+    folders = "/sys/block /sys/class/block /sys/class/bdi /sys/dev/block"
+    lines = bed.says(
+        f"busybox find {folders} -mindepth 1; busybox find /sys {names} 2>/dev/null;"
+        "busybox find /sys/devices -name stat 2>/dev/null; echo end;"
+        "cat /sys/class/net/lo/mtu /sys/devices/system/cpu/cpu0/topology/core_id"
+    )
+    assert lines[0] == "end" and len(lines) == 3
+
+
 def test_the_hosts_null_device_stays_the_hosts(bed: Bed) -> None:
     """The runtime gives standard input to the container's user; the host's /dev/null must not go with it."""
     before = Path("/dev/null").stat()
