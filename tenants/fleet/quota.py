@@ -131,20 +131,20 @@ def check_quota(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
 
 
 def _check_swap(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
-    """One that stays as it is is none to refuse: a new tenant's is set before anybody looks at the machine."""
+    """One that stays as it is is none to refuse: a new tenant's is set before anybody looks at the machine. Nor
+    is any where there is no swap: it holds when there is."""
     if quota.swap_bytes < 0:
         raise bad_field("swap", "swap cannot be less than none")
-    if machine is None or machine.swap_bytes is None or quota.swap_bytes == tenant.swap_bytes:
-        return
-    if quota.swap_bytes > machine.swap_bytes:
-        has = f"{size(machine.swap_bytes)} of swap" if machine.swap_bytes else "no swap"
-        raise bad_field("swap", f"this machine has {has}", hint="Choose less, or give it more: bin/up --swap.")
+    has = machine.swap_bytes if machine else None
+    if has and quota.swap_bytes > has and quota.swap_bytes != tenant.swap_bytes:
+        hint = "Choose less, or give it more: bin/up --swap."
+        raise bad_field("swap", f"this machine has {size(has)} of swap", hint=hint)
 
 
 def _check_disk(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
     """Against the disk as the worker saw it: until a first build or start makes one, nothing has to shrink."""
     made = tenant.in_force.get("disk", {}).get("value") or 0
-    if quota.disk_bytes < LEAST_DISK:
+    if quota.disk_bytes < min(LEAST_DISK, tenant.disk_bytes):
         raise bad_field("disk", f"a tenant needs {size(LEAST_DISK)} at least")
     if quota.disk_bytes < min(made, tenant.disk_bytes):
         raise bad_field("disk", f"a disk never shrinks, and this one has {size(made)}")

@@ -78,6 +78,7 @@ MATRIX = {
     f"{APP}restart/": Row(DEVELOPER, 405, 302),
     f"{APP}limits/<str:process>/": Row(DEVELOPER, 405, 302),
     f"{APP}sleep/": Row(DEVELOPER, 405, 302),
+    f"{APP}sleep/after/": Row(DEVELOPER, 405, 302),
     f"{APP}wake/": Row(DEVELOPER, 405, 302),
     f"{APP}builds/": Row(VIEWER),
     f"{APP}builds/<str:build_id>/": Row(VIEWER),
