@@ -14,7 +14,7 @@ import pytest
 from paas.builder.buildpacks.python_freshness import demand_pipenv, demand_poetry, demand_uv
 from paas.builder.tree import Tree
 from paas.errors import BadInput
-from tests.builder.planning import PlanOf, put
+from tests.builder.planning import PlanOf, lines, put
 from tests.builder.test_python import requirements
 
 LOCKS = Path(__file__).with_name("locks")
@@ -170,10 +170,14 @@ def test_a_build_does_not_begin_with_a_stale_lock(plan_of: PlanOf, files: dict[s
 
 
 def test_what_pipenv_leaves_open_is_left_open(plan_of: PlanOf) -> None:
-    """It locks no version of what its own machine does not need."""
-    lock = {"default": {"tomli": {"version": "*", "markers": "python_version < '3.11'"}}}
+    """It locks no version of what its own machine does not need. Then not all can be demanded to be pinned."""
+    hashes = [f"sha256:{'a' * 64}"]
+    tomli = {"version": "*", "markers": "python_version < '3.11'", "hashes": hashes}
+    lock = {"default": {"tomli": tomli, "six": {"version": "==1.17.0", "hashes": hashes}}}
     plan, _ = plan_of({"Pipfile.lock": json.dumps(lock), "Pipfile": "", "Procfile": "web: x"})
-    assert requirements(plan) == ["tomli ; python_version < '3.11'"]
+    with_hash = f"--hash={hashes[0]}"
+    assert requirements(plan) == [f"six==1.17.0 {with_hash}", f"tomli ; python_version < '3.11' {with_hash}"]
+    assert "--require-hashes" not in lines(plan)[0]
     assert plan.files_read == ("Pipfile", "Pipfile.lock")
 
 

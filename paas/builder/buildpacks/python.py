@@ -157,7 +157,7 @@ def _dependencies(source: Tree) -> Dependencies:
         )
     exported = python_locks.exported(source)
     if exported:
-        hashes = "--require-hashes " if exported.has_hashes else ""
+        hashes = "--require-hashes " if exported.all_hashed else ""
         return Dependencies(
             exported.files,
             f"uv pip install --compile-bytecode --no-deps {hashes}-r {LOCKED}",

@@ -39,7 +39,7 @@ class Exported:
     text: str
     files: tuple[str, ...]
     names: set[str]
-    has_hashes: bool
+    all_hashed: bool  # and pinned: uv may refuse what is not. Hashes that are there are checked in any case
 
 
 def normal(name: str) -> str:
@@ -174,9 +174,13 @@ class _Pinned:
     marker: str
     hashes: tuple[str, ...]
 
+    @property
+    def is_open(self) -> bool:
+        """Pipenv's of what the machine that it locked on does not need."""
+        return self.version == "*"
+
     def line(self, file: str) -> str:
-        is_open = self.version == "*"  # Pipenv's of what the machine that it locked on does not need
-        for word in (self.name, "any" if is_open else self.version):
+        for word in (self.name, "any" if self.is_open else self.version):
             if not _WORD.fullmatch(word):
                 raise BadInput(
                     f"{file}: package {self.name[:60]!r} has no version that can be installed from an index",
@@ -188,16 +192,15 @@ class _Pinned:
                 f"{file}: package {self.name[:60]!r} has a marker or hash that is none", hint="lock again"
             )
         marker = f" ; {self.marker}" if self.marker else ""
-        version = "" if is_open else f"=={self.version}"
+        version = "" if self.is_open else f"=={self.version}"
         return f"{self.name}{version}{marker}" + "".join(f" \\\n    --hash={h}" for h in self.hashes)
 
 
 def _exported(packages: Iterable[_Pinned], files: tuple[str, ...]) -> Exported:
     pinned = sorted(packages, key=lambda package: (package.name, package.version))
     text = "".join(f"{package.line(files[-1])}\n" for package in pinned)
-    return Exported(
-        text, files, {normal(package.name) for package in pinned}, all(package.hashes for package in pinned)
-    )
+    names = {normal(package.name) for package in pinned}
+    return Exported(text, files, names, all(package.hashes and not package.is_open for package in pinned))
 
 
 def _pipenv(lock: dict[str, Any]) -> Iterator[_Pinned]:
