@@ -30,6 +30,7 @@ from paas.oci.manifest import parse_manifest
 
 _CHUNK = 1024 * 1024
 _MISSING = "it is not there"
+_NOT_KEPT = "this layer as it came is not there: its image runs, and cannot be exported"
 Kind = Literal["layer", "blob", "tag"]
 # A stream of the content with this digest (a blob, or a layer's plain tar by its DiffID), or None.
 Fetch = Callable[[str], BinaryIO | None]
@@ -63,7 +64,7 @@ class Checker:
         bad_layers = [damage for d in self.layers.known() if (damage := self._layer(d, known))]
         bad_layers += self._missing_layers(known, needed)
         bad_blobs = [damage for d in all_blobs(self.blobs) if (damage := self._blob(d, known))]
-        bad_blobs += self._missing_documents(needed)
+        bad_blobs += [*self._missing_documents(needed), *self._missing_streams(known, needed)]
         if mend:  # layers first: a blob may be all that is left of one
             broken = {damage.id for damage in bad_blobs}
             bad_layers = [self._mend_layer(damage, known, broken) for damage in bad_layers]
@@ -110,6 +111,19 @@ class Checker:
                 config = parse_manifest(self.blobs.get(digest)).config.digest
                 if not self.blobs.has(config):
                     yield Damage("blob", config, _MISSING, (digest,))
+
+    def _missing_streams(self, known: tuple[Image, ...], needed: Set[str]) -> Iterator[Damage]:
+        """Blobs that an export needs: a canonical layer is written from its folder, any other was kept."""
+        concerned: dict[str, list[str]] = {}
+        for image in known:
+            for blob, diff_id in image.layers if image.digest in needed else ():
+                facts = self.layers.facts(diff_id)
+                is_ours = blob == diff_id and (facts is None or facts.canonical)
+                sources = (blob, facts.blob) if facts and facts.blob and blob == diff_id else (blob,)
+                if not is_ours and not any(map(self.blobs.has, sources)):
+                    concerned.setdefault(blob, []).append(image.digest)
+        for blob, digests in sorted(concerned.items()):
+            yield Damage("blob", blob, _NOT_KEPT, tuple(digests))
 
     def _blob(self, digest: str, known: tuple[Image, ...]) -> Damage | None:
         with suppress(FileNotFoundError):

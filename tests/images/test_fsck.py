@@ -148,6 +148,10 @@ def test_a_kept_blob_that_is_damaged_costs_the_export_only(store: Store) -> None
     assert store.is_complete(foreign.digest) and store.fsck() == ()
     with pytest.raises(NotFound, match="was not kept as it came"):
         saved(store, foreign.digest)
+    found = only(store.fsck({foreign.digest}))
+    assert (found.kind, found.images) == ("blob", (foreign.digest,)) and "cannot be exported" in found.what
+    loaded(store)
+    assert store.fsck({foreign.digest}) == () and saved(store, foreign.digest)
 
 
 @pytest.mark.parametrize("which", ["config", "manifest"])
