@@ -62,8 +62,9 @@ def _table(request: SignedInRequest) -> dict[str, Any]:
 
 def _figures(request: SignedInRequest) -> dict[str, Any]:
     found = ledger.totals()
-    form = FitForm(request.GET if "size" in request.GET else None)
-    asked = {name: field.initial for name, field in form.fields.items()}
+    asked = {name: field.initial for name, field in FitForm.base_fields.items()}
+    is_asked = not asked.keys().isdisjoint(request.GET)
+    form = FitForm({**asked, **request.GET.dict()} if is_asked else None)
     if form.is_bound and form.is_valid():
         asked = form.cleaned_data
     fits, bound = found.fits(asked["size"] * MIB, asked["asleep"])

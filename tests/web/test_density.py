@@ -106,6 +106,8 @@ def test_only_administrators_see_it_and_all_see_the_same(cast: Cast, row: Contai
         for sort in ledger.SORTS:
             page = Browser(cast.admin).get(f"/machine/density/?by={by}&sort={sort}&q=").content.decode()
             assert "512.0 MiB" in page or "512 MiB" in page
+    page = Browser(cast.admin).get("/machine/density/?asleep=7").content.decode()
+    assert 'value="7"' in page and 'value="64"' in page, "what is not asked is as if nothing was"
     Container.objects.filter(pk=row.pk).update(release=cast.app.releases.get())
     found = json.loads(
         cast.client(cast.admin).call("GET", "machine/density?by=process&size=64&asleep=50").content
