@@ -16,6 +16,7 @@ CPU_PERIOD_USEC = 100_000
 # v1's "no limit" is the largest multiple of a page that fits (PAGE_COUNTER_MAX).
 _NO_LIMIT_V1 = 2**60
 BFQ_WEIGHT_MAX = 1000
+PAGE = os.sysconf("SC_PAGE_SIZE")
 TCP_V1, TCP_LEAST = "memory.kmem.tcp.limit_in_bytes", 4 << 20
 _MEMORY_V1, _BOTH_V1 = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 _WORDS_V1 = {_MEMORY_V1: "memory", _BOTH_V1: "memory and swap together"}
@@ -24,22 +25,24 @@ IO_MAX, IO_MAX_V1 = "io.max", "blkio.throttle.read_bps_device"
 
 
 class Refusals:
-    """Of limits, raised when all else is done: one that is refused keeps no other from being set."""
+    """Of limits, raised when all else is done: one that is refused keeps no other from being set, nor does
+    what one container is up to keep others from theirs."""
 
     def __init__(self) -> None:
-        self.found: list[LimitRefused] = []
+        self.found: list[HostProblem] = []
 
     @contextmanager
     def noted(self) -> Iterator[None]:
         try:
             yield
-        except LimitRefused as problem:
+        except HostProblem as problem:
             self.found.append(problem)
 
     def tell(self) -> None:
-        """Errors: LimitRefused, the first."""
-        if self.found:
-            raise self.found[0]
+        """Errors: the first LimitRefused, which says that all else is done; without one the first of any."""
+        known = [problem for problem in self.found if isinstance(problem, LimitRefused)]
+        for problem in (*known, *self.found):
+            raise problem
 
 
 def quota_usec(cpu_millis: int) -> int:
@@ -104,7 +107,8 @@ def set_v2(folder: Path, limits: Limits) -> None:
 def set_v1(folder: Callable[[str], Path], limits: Limits) -> None:
     """`folder` gives the cgroup's folder by controller. Errors: LimitRefused, as for v2."""
     refused = Refusals()
-    _write_what_is_there(folder("memory"), {TCP_V1: str(tcp_buffers(limits.memory_bytes))})
+    with refused.noted():
+        _set_tcp_v1(folder("memory") / TCP_V1, tcp_buffers(limits.memory_bytes))
     with refused.noted():
         _set_memory_v1(folder("memory"), limits)
     cpu = folder("cpu")
@@ -246,6 +250,19 @@ def _set_memory_v1(memory: Path, limits: Limits) -> None:
                 used = read_int(_usage_v1(memory / name))
                 raise _too_full(_WORDS_V1[name], values[name], used) from problem
             raise
+
+
+def _set_tcp_v1(file: Path, wanted: int) -> None:
+    """Connections hold more than the limit at times, which slows them down; the kernel takes none that is less
+    than what they hold, not even the one that is there."""
+    if not file.exists() or read_int(file) // PAGE == wanted // PAGE:
+        return
+    try:
+        write(file, wanted)
+    except HostProblem as problem:
+        if not is_refusal(problem, errno.EBUSY):
+            raise
+        raise _too_full("TCP's buffers", wanted, read_int(_usage_v1(file))) from problem
 
 
 def _check_v1(memory: Path, wanted: Mapping[str, int]) -> None:

@@ -14,13 +14,30 @@ import pytest
 
 from paas.errors import LimitRefused
 from paas.linux import cgroups, syscalls
-from paas.linux.cgroup_limits import read_field
+from paas.linux.cgroup_limits import TCP_V1, read_field, read_int
 from paas.linux.cgroups import Cgroup, Tree, detect, host_tree, swap_accounting
 from paas.linux.namespaces import enter_private_mount_namespace
 from paas.specs import MIB, Limits
 
 ROOT = f"/brl{os.getpid()}"
 HOLDS = "import sys; sys.stdin.readline(); held = b'x' * (32 << 20); print(flush=True); sys.stdin.read()"
+# Connections to itself, full of what nobody reads.
+CONNECTED = """
+import socket, sys
+sys.stdin.readline()
+server, held = socket.create_server(("127.0.0.1", 0)), []
+for _ in range(16):
+    caller = socket.create_connection(server.getsockname())
+    held += [caller, server.accept()[0]]
+    caller.setblocking(False)
+    try:
+        while True:
+            caller.send(bytes(1 << 16))
+    except BlockingIOError:
+        pass
+print(flush=True)
+sys.stdin.read()
+"""
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
     "24 23 0:22 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755\n"
@@ -149,6 +166,29 @@ def test_the_one_that_is_refused_is_named_and_nothing_goes_to_swap_for_it(top: C
         assert read_field(top.folder("memory") / "memory.stat", "total_swap") == 0
         assert (top.effective().memory_bytes, top.effective().swap_bytes) == (128 * MIB, 0)
         process.kill()
+
+
+@pytest.mark.kernel
+def test_what_connections_hold_keeps_no_other_limit_from_being_set(top: Cgroup) -> None:
+    if top.tree.version == 2:
+        return  # there it is memory as any other
+    large, small = Limits(256 * MIB, 0), Limits(128 * MIB, 0, 300, 50, 25)
+    top.create(large)
+    with subprocess.Popen([sys.executable, "-c", CONNECTED], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
+        assert process.stdin and process.stdout
+        top.attach(process.pid)
+        process.stdin.write(b"\n")
+        process.stdout.readline()
+        used = read_int(top.folder("memory") / "memory.kmem.tcp.usage_in_bytes")
+        assert used > 32 * MIB, "more than a quarter of the lower limit"
+        with pytest.raises(LimitRefused, match=r"TCP's buffers cannot be limited to 32 MiB: what runs holds \d+"):
+            top.limit(small)
+        found = top.effective()
+        assert (found.memory_bytes, found.cpu_millis, found.pids) == (128 * MIB, 300, 25)
+        top.limit(large)  # what is in force already, however much is held
+        process.kill()
+    top.limit(small)
+    assert read_int(top.folder("memory") / TCP_V1) == 32 * MIB
 
 
 @pytest.mark.kernel
