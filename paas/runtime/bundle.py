@@ -37,10 +37,12 @@ MASKED_PATHS = (
     "/proc/acpi",
     "/proc/asound",
     "/proc/diskstats",
+    "/proc/fs",  # the same of disks as /sys/fs/ext4
     "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
+    "/proc/locks",  # those of open files belong to no process: everybody's are shown
     "/proc/partitions",
     "/proc/sched_debug",
     "/proc/scsi",
@@ -59,7 +61,6 @@ MASKED_PATHS = (
 )
 READ_ONLY_PATHS = (
     "/proc/bus",
-    "/proc/fs",
     "/proc/irq",
     "/proc/pressure",  # what is written there has the kernel watch the whole machine
     "/proc/sys",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
+import struct
 import sys
 from pathlib import Path
 
@@ -174,9 +176,16 @@ def test_kernel_files_are_read_only_or_empty(bed: Bed) -> None:
 
 def test_what_tenants_disks_are_called_and_do_is_hidden(bed: Bed) -> None:
     paths = "/sys/block/*/loop/backing_file /sys/block/loop*/stat /sys/class/bdi/*/max_ratio /sys/fs/ext4/*"
-    assert bed.says(f"cat {paths} /proc/diskstats /proc/partitions /proc/swaps 2>/dev/null; echo end") == [
-        "end"
-    ]
+    paths += " /proc/diskstats /proc/partitions /proc/swaps /proc/fs/*/*/* /proc/fs/*/*"
+    assert bed.says(f"cat {paths} 2>/dev/null; ls /proc/fs; echo end") == ["end"]
+
+
+def test_locks_of_others_are_hidden(bed: Bed, tmp_path: Path) -> None:
+    """One of an open file shows the disk, the file and the place, in every pid namespace."""
+    with (tmp_path / "held").open("w") as file:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 424242, 1, 0))
+        assert "424242" in Path("/proc/locks").read_text()
+        assert bed.says("cat /proc/locks; echo end") == ["end"]
 
 
 def test_the_machines_own_disks_are_hidden_wherever_they_are_plugged_in(bed: Bed) -> None:
