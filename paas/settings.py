@@ -37,6 +37,8 @@ CONTAINER_PREFIX = IPv4Network(env.str("BERTH_CONTAINER_PREFIX", "10.210.0.0/16"
 UID_BASE = env.int("BERTH_UID_BASE", 1_879_048_192)
 # Private ranges that containers may reach all the same, beside the public internet.
 EGRESS_ALLOW: list[IPv4Network] = list(map(IPv4Network, env.list("BERTH_EGRESS_ALLOW", [])))
+# Closed to them, too: bin/up writes what this machine is part of.
+OWN_NETWORKS: list[IPv4Network] = list(map(IPv4Network, env.list("BERTH_OWN_NETWORKS", [])))
 BUILD_CA_BUNDLE = env.str("BERTH_BUILD_CA_BUNDLE", "")
 BUILD_ENV: dict[str, str] = env.dict("BERTH_BUILD_ENV", {})
 BASE_SUITE = env.str("BERTH_BASE_SUITE", "bookworm")  # the Debian that apps stand on which ask for no version

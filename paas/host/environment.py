@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from paas.errors import BadInput
 from paas.host.installation import Installation
 from paas.linux.command import CLEAN_ENV
+from paas.network import own_networks
 
 _LINE = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)")
 _HEADER = "# Berth's settings (docs/reference/settings.md). Edit, then run bin/up again.\n"
@@ -71,6 +72,8 @@ def chosen(installation: Installation, environ: Mapping[str, str]) -> dict[str, 
     settings = {**settings_in(kept, known), **settings_in(environ, known)}
     settings["BERTH_STATE"] = str(installation.paths.state)
     settings["BERTH_RUN"] = str(installation.paths.run)
+    # As of now, and the same for all processes: each of them looks whether the rules are right.
+    settings["BERTH_OWN_NETWORKS"] = ",".join(map(str, own_networks()))
     _check_database(settings)
     if "BERTH_SECRET_KEY" not in settings:
         settings.setdefault("BERTH_SECRET_KEY_FILE", str(installation.secret_key))

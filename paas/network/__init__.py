@@ -2,6 +2,7 @@
 
 from paas.network.addresses import address_of, offset_of, offsets, service_address
 from paas.network.apply import Network
+from paas.network.own import own_networks
 from paas.network.plan import Endpoint
 from paas.network.resolvers import host_resolvers, resolv_conf
 
@@ -12,6 +13,7 @@ __all__ = [
     "host_resolvers",
     "offset_of",
     "offsets",
+    "own_networks",
     "resolv_conf",
     "service_address",
 ]

@@ -44,10 +44,13 @@ class Network:
     egress_allow: Sequence[IPv4Network]
     resolvers: Sequence[IPv4Address]
     state_file: Path
+    closed: Sequence[IPv4Network] = ()  # beside those that are private by their numbers
 
     @property
     def policy(self) -> Policy:
-        return Policy(self.container_prefix, tuple(self.egress_allow), tuple(self.resolvers))
+        return Policy(
+            self.container_prefix, tuple(self.egress_allow), tuple(self.resolvers), tuple(self.closed)
+        )
 
     @property
     def fences(self) -> Fences:

@@ -49,6 +49,7 @@ class Policy:
     container_prefix: IPv4Network
     egress_allow: tuple[IPv4Network, ...] = ()
     resolvers: tuple[IPv4Address, ...] = ()
+    closed: tuple[IPv4Network, ...] = ()  # none within another, nor within PRIVATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ def _egress_open(policy: Policy) -> list[str]:
     allowed = list(collapse_addresses(policy.egress_allow))
     return [
         *([f"ip daddr {_one_of(allowed)} goto leave"] if allowed else []),
-        f"ip daddr {_one_of(PRIVATE)} goto refuse_closed",
+        f"ip daddr {_one_of((*PRIVATE, *policy.closed))} goto refuse_closed",
         "goto leave",
     ]
 

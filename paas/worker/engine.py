@@ -37,6 +37,7 @@ def network() -> Network:
         egress_allow=settings.EGRESS_ALLOW,
         resolvers=host_resolvers(),
         state_file=settings.PATHS.run / "network.json",
+        closed=settings.OWN_NETWORKS,
     )
 
 

@@ -28,7 +28,8 @@ def test_the_environment_wins_over_the_file_and_is_remembered(installation: Inst
 
 def test_what_is_not_a_setting_of_berth_stays_out(installation: Installation) -> None:
     kept = environment.chosen(installation, {"HOME": "/root", "BERTH_TOKEN": "secret", "BERTH_APP": "a/b"})
-    assert set(kept) == {"BERTH_STATE", "BERTH_RUN", "BERTH_SECRET_KEY_FILE", "BERTH_FIELD_KEYS_FILE"}
+    of_bin_up = {"BERTH_STATE", "BERTH_RUN", "BERTH_OWN_NETWORKS"}
+    assert set(kept) == {*of_bin_up, "BERTH_SECRET_KEY_FILE", "BERTH_FIELD_KEYS_FILE"}
 
 
 def test_a_key_that_the_operator_gives_is_not_shadowed_by_a_file(installation: Installation) -> None:

@@ -181,7 +181,7 @@ def test_what_connections_hold_keeps_no_other_limit_from_being_set(top: Cgroup) 
         process.stdout.readline()
         used = read_int(top.folder("memory") / "memory.kmem.tcp.usage_in_bytes")
         assert used > 32 * MIB, "more than a quarter of the lower limit"
-        with pytest.raises(LimitRefused, match=r"TCP's buffers cannot be limited to 32 MiB: what runs holds \d+"):
+        with pytest.raises(LimitRefused, match="TCP's buffers cannot be limited to 32 MiB: what runs holds"):
             top.limit(small)
         found = top.effective()
         assert (found.memory_bytes, found.cpu_millis, found.pids) == (128 * MIB, 300, 25)

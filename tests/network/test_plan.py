@@ -46,6 +46,14 @@ def test_allowed_private_networks_come_before_the_private_ranges() -> None:
     assert rules[position + 1].startswith("ip daddr { 0.0.0.0/8, 10.0.0.0/8,")
 
 
+def test_what_is_closed_is_so_beside_the_private_ranges_and_may_be_allowed() -> None:
+    closed = IPv4Network("203.0.113.0/24")
+    text = plan.replace("bx", Policy(PREFIX, (IPv4Network("203.0.113.8/29"),), closed=(closed,)), [])
+    rules = [line.strip() for line in text.splitlines()]
+    position = rules.index("ip daddr { 203.0.113.8/29 } goto leave")
+    assert rules[position + 1].endswith(", 203.0.113.0/24 } goto refuse_closed")
+
+
 def test_without_resolvers_nothing_goes_to_port_53_of_private_addresses() -> None:
     assert "dport 53" not in plan.replace("bx", Policy(PREFIX), [])
 
@@ -56,6 +64,7 @@ def test_without_resolvers_nothing_goes_to_port_53_of_private_addresses() -> Non
         Policy(PREFIX),
         Policy(PREFIX, resolvers=POLICY.resolvers, egress_allow=(IPv4Network("10.1.0.0/16"),)),
         Policy(IPv4Network("10.207.0.0/16"), resolvers=POLICY.resolvers),
+        Policy(PREFIX, resolvers=POLICY.resolvers, closed=(IPv4Network("203.0.113.0/24"),)),
     ],
 )
 def test_every_policy_has_its_own_version(other: Policy) -> None:
