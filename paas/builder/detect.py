@@ -25,7 +25,7 @@ _VERSIONS = (
 _OF_OTHERS = (
     "docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml", "fly.toml", "render.yaml",
     "netlify.toml", "vercel.json", "nixpacks.toml", "railway.json", "Aptfile", ".buildpacks", "project.toml",
-    "environment.yml", "setup.py", "Pipfile",
+    "environment.yml", "setup.py", "Pipfile", "dockerfile", "procfile", "Procfile.txt",
 )  # fmt: skip
 
 
@@ -65,7 +65,17 @@ def _nothing(dockerfile: str, source: Tree) -> BadInput:
     top = source.top()
     folders = [entry.name for entry in top if entry.kind == "folder"]
     hint = "add one of them, or name a builder in berth.toml: [build] builder"
-    if len(top) == 1 and folders:
+    misspelt = next((e.name for e in top if e.name != dockerfile and e.name.lower() == DOCKERFILE.lower()), "")
+    inside = next(
+        (f"{folder}/{n}" for folder in folders for n in _LOOKED_FOR if source.exists(f"{folder}/{n}")), ""
+    )
+    if misspelt:
+        hint = f"rename {misspelt!r} to {DOCKERFILE!r}"
+    elif inside:
+        hint = f"there is {inside}: deploy that folder"
+    elif source.exists("setup.py"):
+        hint = "setup.py does not say versions: add a requirements.txt, with `.` in it for the package itself"
+    elif len(top) == 1 and folders:
         hint = f"everything is inside the folder {folders[0]!r}: deploy that folder's content"
     elif not top:
         hint = "the source is empty"

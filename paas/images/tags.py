@@ -35,8 +35,11 @@ class Tags:
             return self._path(name).read_text()
         except FileNotFoundError:
             known = ", ".join(sorted(tag for tag, _ in self.all())) or "none"
+            short = familiar(name)
             raise NotFound(
-                f"no base image is called {familiar(name)!r}", hint=f"this machine has: {known}"
+                f"no base image is called {short!r}",
+                hint=f"this machine has: {known}; one of a registry is asked for by its whole name, "
+                f"{'docker.io/' if '/' in short else 'docker.io/library/'}{short}",
             ) from None
 
     def remove(self, name: str) -> None:

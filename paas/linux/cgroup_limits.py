@@ -94,6 +94,7 @@ def files_v2(limits: Limits) -> dict[str, str]:
 def set_v2(folder: Path, limits: Limits) -> None:
     """Errors: LimitRefused when what runs there holds more memory; all but that limit are set then."""
     refused = Refusals()
+    _finish_swapping(folder, limits.swap_bytes)
     for name, value in files_v2(limits).items():
         if name == "memory.swap.max" and not (folder / name).exists():
             continue
@@ -212,6 +213,15 @@ def _text(file: Path) -> str:
         return file.read_text().strip()
     except OSError:
         return ""
+
+
+def _finish_swapping(folder: Path, wanted: int) -> None:
+    """What is written to swap counts as memory as well until that is done with, also when its process has ended
+    meanwhile; with less swap than before the kernel may never come to that."""
+    waits = read_field(folder / "memory.stat", "swapcached")
+    if waits and wanted < read_int(folder / "memory.swap.max"):
+        with suppress(OSError):  # EAGAIN says that less went
+            (folder / "memory.reclaim").write_text(str(waits))
 
 
 def _make_room_v2(folder: Path, wanted: int) -> None:

@@ -113,6 +113,17 @@ def test_yarn_with_patches_installs_after_the_source(plan_of: PlanOf) -> None:
     assert any(note.startswith("there is .yarn/patches") for note in plan.notes)
 
 
+def test_herokus_own_build_script_takes_the_place_of_build(plan_of: PlanOf) -> None:
+    scripts = {"build": "b", "heroku-postbuild": "h", "heroku-prebuild": "p", "start": "s"}
+    plan, _ = plan_of({"package.json": package(scripts=scripts, **DEV), "package-lock.json": ""})
+    assert lines(plan)[1].startswith("npm run heroku-postbuild && find . ")
+    assert any("heroku-prebuild" in note for note in plan.notes)
+    plan, _ = plan_of(
+        {"package.json": package(scripts={"heroku-postbuild": "h"}, devDependencies={"vite": "1"})}
+    )
+    assert plan.builder == "static"
+
+
 def test_node_with_a_build_leaves_out_what_only_the_build_needs(plan_of: PlanOf) -> None:
     plan, _ = plan_of(
         {"package.json": package(**DEV, scripts={"build": "b", "start": "s"}), "package-lock.json": ""}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from paas.builder.buildpacks.python import left_out
 from paas.builder.plan import FilesStep, Plan, RunStep, Write
+from paas.builder.tree import Tree
 from paas.errors import BadInput
-from tests.builder.planning import PlanOf, lines, put
+from tests.builder.planning import PlanOf, lines, put, source
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FASTAPI = "import fastapi\nblog = 1\napp: object = fastapi.FastAPI()\n"
@@ -342,3 +345,9 @@ def test_pipfile_lock(plan_of: PlanOf) -> None:
 def test_a_lock_file_cannot_say_more_than_a_version(plan_of: PlanOf, facts: dict[str, object]) -> None:
     with pytest.raises(BadInput, match=r"Pipfile.lock: package 'x'"):
         plan_of({"Pipfile.lock": json.dumps({"default": {"x": facts}}), "app.py": ""})
+
+
+def test_a_virtual_environment_of_another_machine_stays_out(tmp_path: Path) -> None:
+    folder = source(tmp_path, {"requirements.txt": "", "env/pyvenv.cfg": "", "venv/app.py": ""})
+    with Tree(folder) as tree:
+        assert left_out(tree) == ("env",)

@@ -104,8 +104,11 @@ def test_a_base_image_is_found_by_any_of_its_spellings(store: Store) -> None:
     store.tag("debian:12", digest)
     assert store.resolve("docker.io/library/debian:12") == digest
     assert store.tags() == {"debian:12": digest}
-    with pytest.raises(NotFound, match="no base image is called 'debian:13'; this machine has: debian:12"):
+    with pytest.raises(
+        NotFound, match="no base image is called 'debian:13'; this machine has: debian:12"
+    ) as no:
         store.resolve("debian:13")
+    assert str(no.value).endswith("by its whole name, docker.io/library/debian:13")
     for _ in range(2):
         store.untag("docker.io/library/debian:12")
         assert store.tags() == {}

@@ -169,6 +169,17 @@ def test_what_cannot_go_is_refused_before_anything_is_reclaimed(tree: Tree) -> N
     assert not (folder / "memory.reclaim").exists()
 
 
+def test_what_is_on_its_way_to_swap_gets_there_before_there_is_less_of_it(tree: Tree) -> None:
+    tenant = Cgroup("/berth/tenant", tree)
+    folder = tenant.folders[0]
+    (folder / "memory.stat").write_text(f"anon 0\nswapcached {5 * MIB}\n")
+    (folder / "memory.swap.max").write_text(f"{LIMITS.swap_bytes}\n")
+    tenant.limit(LIMITS)
+    assert not (folder / "memory.reclaim").exists(), "no less than before"
+    tenant.limit(replace(LIMITS, swap_bytes=0))
+    assert (folder / "memory.reclaim").read_text() == str(5 * MIB)
+
+
 def test_what_cannot_be_written_is_told_without_the_hosts_folders(tree: Tree) -> None:
     file = tree.root("pids") / "gone" / "pids.max"
     with pytest.raises(HostProblem) as refused:

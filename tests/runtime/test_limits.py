@@ -95,8 +95,9 @@ print(sent >> 20)
 
 
 def test_what_nobody_reads_from_a_socket_counts_too(bed: Bed) -> None:
-    """Each of 200 connections would hold several MiB."""
-    assert int(bed.python(STUFF, limits=Limits(memory_bytes=64 * MIB, pids=32))[0]) < 64
+    """Each of 200 connections would hold several MiB. On v2 that is memory as any other: it is killed."""
+    said = bed.python(STUFF, limits=Limits(memory_bytes=64 * MIB, pids=32))
+    assert int(said[0]) < 64 if said else host_tree().version == 2
 
 
 def test_an_ordinary_failure_is_no_oom(bed: Bed) -> None:

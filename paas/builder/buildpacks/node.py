@@ -68,7 +68,7 @@ def plan(request: Request) -> Plan:
 
 def _stages(request: Request, base: Base, app: _App) -> tuple[Stage, ...]:
     """The last one is the image: node_modules without what only the build needs, then the source, as built."""
-    if script(request.source, "build"):
+    if build_script(request.source):
         before, _ = built_stages(request)
         source = take(1, f"{_OUT}/", f"{HOME}/")
     elif app.has_dev_dependencies:
@@ -98,6 +98,11 @@ def built_stages(request: Request) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
 
 def script(source: Tree, name: str) -> str:
     return text_of(table(read_json(source, MANIFEST), "scripts"), name)
+
+
+def build_script(source: Tree) -> str:
+    """The name of the script that builds, "" for none. As on Heroku, its own takes the place of `build`."""
+    return next((name for name in ("heroku-postbuild", "build") if script(source, name)), "")
 
 
 def packages(source: Tree) -> set[str]:
@@ -162,6 +167,8 @@ class _App:
                 f"{self.source_first}, which may need the source: "
                 "dependencies are installed again whenever the source changes"
             )
+        if script(self.source, "heroku-prebuild"):
+            found.append('The script "heroku-prebuild" is not run: dependencies come before the source.')
         if self.has_dev_dependencies and not self._can_prune:
             where = "of workspaces" if self.tool.prune else "before its version 4"
             found.append(f"devDependencies stay in the image: {self.tool.name} cannot take them out {where}")
@@ -184,7 +191,12 @@ class _App:
         keep = f"find . -mindepth 1 -maxdepth 1 ! -name node_modules -exec cp -a -t {_OUT} {{}} +"
         if self.workspaces:
             keep += f" && {_without_modules(_OUT)}"
-        return self._run(f"{self.tool.run} build", self.build_env, after=f" && {keep}", hint=_BUILD_HINT)
+        return self._run(
+            f"{self.tool.run} {build_script(self.source)}",
+            self.build_env,
+            after=f" && {keep}",
+            hint=_BUILD_HINT,
+        )
 
     def pruned(self, stage: int) -> Stage:
         """The stage with what only the build needs taken away again."""
@@ -226,7 +238,7 @@ def _without_modules(folder: str) -> str:
 
 def _missing_command(source: Tree) -> str:
     said = 'add a "start" script to package.json, or `web: node server.js` to a Procfile'
-    if not script(source, "build"):
+    if not build_script(source):
         return said
     return (
         f'{said}; if the build script makes a static site: [build] builder = "static" and root = "<its folder>"'

@@ -27,6 +27,7 @@ from paas.images.runtimes import Runtime
 
 NAME = "python"
 VENV = f"{HOME}/.venv"
+_PLAIN = re.compile(r"[\w.-]+")  # a name that is a pattern for itself alone
 LOCKED = f"{HOME}/.berth-requirements.txt"  # what a lock file of Poetry or Pipenv says, as pip has it
 _PYTHON = "/usr/bin/python3"
 _CACHE = "/var/cache/uv"
@@ -55,7 +56,9 @@ class Dependencies:
 
 
 def left_out(source: Tree) -> tuple[str, ...]:
-    return ()
+    """Virtual environments of another machine (PEP 405), whatever they are called."""
+    folders = (entry.name for entry in source.top() if entry.kind == "folder")
+    return tuple(f for f in folders if _PLAIN.fullmatch(f) and source.exists(f"{f}/pyvenv.cfg"))
 
 
 def detect(build: BuildConfig, source: Tree) -> str:

@@ -63,7 +63,7 @@ def plan(request: Request) -> Plan:
     build, source = request.build, request.source
     root = _root(build, source)
     if root is None:
-        if node.script(source, "build"):
+        if node.build_script(source):
             return built.plan(request)
         where = _index(build.root) if build.root else INDEX
         raise BadInput(
@@ -112,7 +112,7 @@ built = _Built()
 
 
 def _generator(source: Tree) -> str:
-    if not node.script(source, "build"):
+    if not node.build_script(source):
         return ""
     used = node.packages(source)
     if any(name in used for name in _SERVERS):
