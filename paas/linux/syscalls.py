@@ -53,6 +53,7 @@ _RENAME_EXCHANGE = 2
 _NR_OPEN_TREE = 428
 _NR_MOVE_MOUNT = 429
 _NR_OPENAT2 = 437
+_NR_PIDFD_GETFD = 438
 _NR_MOUNT_SETATTR = 442
 
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
@@ -111,6 +112,11 @@ def mount(source: _PathLike, target: _PathLike, fstype: str | None, flags: int =
 def umount2(target: _PathLike, flags: int = 0) -> None:
     """umount2(2)."""
     _checked(_libc.umount2(_bytes(target), flags), "umount2", target)
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """pidfd_getfd(2): a duplicate, for this process, of what another one has open as `fd`."""
+    return _checked(_libc.syscall(_NR_PIDFD_GETFD, pidfd, fd, 0), "pidfd_getfd")
 
 
 def unshare(flags: int) -> None:
