@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from paas.errors import HostProblem
-from paas.network import addresses, beside, fence, links, nfnetlink, nft, plan, rules
+from paas.network import addresses, awaited, beside, fence, links, nfnetlink, nft, plan, rules
 from paas.network.asleep import Asleep
 from paas.network.fences import Fences
 from paas.network.links import Pair, problems_with
@@ -271,7 +271,11 @@ class Network:
         # Of those that the kernel has forgotten, somebody may have called without a word of it: all are woken.
         called = self.asleep.called() | (set(sleeping) - self.asleep.laid())
         elements = self._endpoints(), self.fences.all()
-        nft.demand(plan.replace(self.prefix, self.policy, *elements, sleeping=sleeping, called=called))
+        # A question between this look and the new table is not noted; the next packet on its connection is.
+        waiting = awaited.read(plan.table(self.prefix))
+        nft.demand(
+            plan.replace(self.prefix, self.policy, *elements, sleeping=sleeping, called=called, waiting=waiting)
+        )
 
     def _endpoints(self) -> list[Endpoint]:
         labels = links.labels()

@@ -19,16 +19,13 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from paas.network import nfnetlink
+from paas.network import awaited, nfnetlink
 from paas.network.nfnetlink import Element
 
 ASLEEP, CALLED, ACTIVE = "asleep", "called", "active"
 REMEMBERED_DAYS = 30
 _GROUPS = 0xB000  # of 65,536: each installation's own, by the two letters that it has for itself anyway
-# The length of TCP's header, in words, says how long a packet without data is. nft 1.0.6 gets wrong, in a pair,
-# what is no whole byte (`tcp doff`), and dies of it when it lists the rules: this is that byte.
-_EMPTY = ", ".join(f"{20 + 4 * words} . {words << 4:#x}" for words in range(5, 16))
-_WITHOUT_DATA = f"tcp flags & syn == 0 ip length . @th,96,8 {{ {_EMPTY} }} return"
+_WITHOUT_DATA = f"tcp flags & syn == 0 {awaited.WITHOUT_DATA} return"
 _SIZE = "size 1048576"
 
 
@@ -169,6 +166,7 @@ class Asleep:
         self._watched(address).unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             nfnetlink.remove(self.table, Element(ACTIVE, address.packed))
+        awaited.forget(self.table, address)
 
     def forget_all(self) -> None:
         if self.folder.is_dir():
@@ -206,6 +204,11 @@ class Asleep:
 
     def called(self) -> set[IPv4Address]:
         return set(nfnetlink.addresses(self.table, CALLED))
+
+    def awaited(self) -> set[IPv4Address]:
+        """Those for whose answer another container waits. Frozen they would never give it, and nothing would
+        wake them. OSError."""
+        return awaited.apps(awaited.read(self.table))
 
     def idle_seconds(self) -> dict[IPv4Address, float]:
         """How long ago each address that had any was last sent something or sent something itself."""

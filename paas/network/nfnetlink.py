@@ -113,19 +113,27 @@ def find(table: str, element: Element) -> Element | None:
 
 def get(table: str, element: Element) -> dict[IPv4Address, float | None]:
     """As `addresses`, with the one or none. OSError."""
-    return _expiring(_asked(rtnetlink.ACKNOWLEDGE, _named(table, element)))
+    return _addresses(_expiring(_asked(rtnetlink.ACKNOWLEDGE, _named(table, element))))
 
 
 def addresses(table: str, name: str) -> dict[IPv4Address, float | None]:
     """Each address in a set of them, with the seconds until it goes by itself; none without such a table.
     OSError."""
+    return _addresses(keys(table, name))
+
+
+def keys(table: str, name: str) -> dict[bytes, float | None]:
+    """The same of a set of whatever it is. OSError."""
     return _expiring(_asked(rtnetlink.DUMP, _names(table, name)))
 
 
-def _expiring(found: Iterator[Mapping[int, bytes]]) -> dict[IPv4Address, float | None]:
+def _addresses(found: Mapping[bytes, float | None]) -> dict[IPv4Address, float | None]:
+    return {IPv4Address(key): left for key, left in found.items()}
+
+
+def _expiring(found: Iterator[Mapping[int, bytes]]) -> dict[bytes, float | None]:
     return {
-        IPv4Address(_value(it[_KEY])): int.from_bytes(it[_EXPIRES], "big") / 1000 if _EXPIRES in it else None
-        for it in found
+        _value(it[_KEY]): int.from_bytes(it[_EXPIRES], "big") / 1000 if _EXPIRES in it else None for it in found
     }
 
 

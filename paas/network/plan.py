@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
-from paas.network import asleep
+from paas.network import asleep, awaited
 from paas.network.addresses import host_address, interface_of, services
 from paas.network.fence import additions, mark
 from paas.network.nfnetlink import Element
@@ -78,6 +78,7 @@ def replace(
     *,
     sleeping: Iterable[IPv4Address] = (),
     called: Iterable[IPv4Address] = (),
+    waiting: Mapping[bytes, float] | None = None,
 ) -> str:
     """The whole table with its elements, in place of whatever was there."""
     lines = [
@@ -89,6 +90,7 @@ def replace(
         *(add(prefix, endpoint).rstrip() for endpoint in endpoints),
         *(line for fence in fences for line in additions(table(prefix), fence)),
         *asleep.additions(table(prefix), sleeping, called),
+        *awaited.additions(table(prefix), waiting or {}),
     ]
     return "\n".join(lines) + "\n"
 
@@ -148,9 +150,11 @@ def _body(prefix: str, policy: Policy) -> str:
         ("set tenant_flows", ["type mark . classid", *_DYNAMIC]),
         *((f"set {name}", ["type mark", *_DYNAMIC]) for name in ("tenant_pace", *COUNTED)),
         *asleep.sets(),
+        *awaited.sets(),
         *((f"chain refuse_{reason}", _refuse(reason)) for reason in REFUSALS),
         ("chain notice_from", asleep.notice_from()),
         ("chain notice_to", asleep.notice_to(prefix)),
+        *awaited.chains(),
         ("chain leave", _leave()),
         ("chain received_by", _received_by()),
         ("chain arrive", ["jump received_by", "accept"]),
@@ -256,6 +260,7 @@ def _between() -> list[str]:
         "meta mark set 0",
         "jump notice_from",
         "jump notice_to",
+        "jump notice_question",
         "accept",
     ]
 

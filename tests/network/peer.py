@@ -125,6 +125,23 @@ def serve_echo(port: int) -> None:
     threading.Thread(target=loop, daemon=True).start()
 
 
+def serve_slow(port: int) -> None:
+    """Say back whatever is said, at once or as many seconds later as it begins with."""
+    server = socket.create_server(("", port))
+
+    def talk(connection: socket.socket) -> None:
+        with connection:
+            while data := connection.recv(100):
+                time.sleep(float(data.split()[0]))
+                connection.sendall(data)
+
+    def loop() -> None:
+        while True:
+            threading.Thread(target=talk, args=[server.accept()[0]], daemon=True).start()
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
 def serve_sink(port: int, backlog: int | None = None) -> None:
     """Take what is sent, and say how many bytes it was when the sender is done."""
     server = socket.create_server(("", port), backlog=backlog)
@@ -170,6 +187,27 @@ def say(text: str) -> str:
         return type(error).__name__
 
 
+def ask(text: str) -> str:
+    """On the latest connection that is held; `hear` gets the answer."""
+    held[-1].sendall(text.encode())
+    return "asked"
+
+
+def hear(seconds: float) -> str:
+    held[-1].settimeout(seconds)
+    return held[-1].recv(100).decode()
+
+
+def end(how: str) -> str:
+    """Of the latest connection that is held: "half" of it, or by "abort"."""
+    if how == "half":
+        held[-1].shutdown(socket.SHUT_WR)
+    else:
+        held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        held.pop().close()
+    return "ended"
+
+
 def spray(address: str, port: int, number: int) -> str:
     """So many datagrams, each a flow of its own."""
     for _ in range(number):
@@ -209,10 +247,14 @@ ACTIONS: dict[str, Callable[..., object]] = {
     "serve_udp": serve_udp,
     "serve_http": serve_http,
     "serve_echo": serve_echo,
+    "serve_slow": serve_slow,
     "serve_sink": serve_sink,
     "pour": pour,
     "hold": hold,
     "say": say,
+    "ask": ask,
+    "hear": hear,
+    "end": end,
     "spray": spray,
     "has_heard": has_heard,
     "run": run,
