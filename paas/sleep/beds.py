@@ -4,8 +4,9 @@ Truth is in the kernel: an address in the set `asleep`, and a cgroup that is fro
 who puts to sleep and who wakes, which may be another process:
 
     to sleep   file, address into `asleep`, freeze, look whether the address is still there: thaw if not; and
-               whether anything came just before, which the frozen would never answer: awake if so; have it go
-               last when memory runs out, and look for the address again when all is done: undo that if not
+               whether anything came just before, or another container waits for an answer, which the frozen
+               would never give: awake if so; have it go last when memory runs out, and look for the
+               address again when all is done: undo that if not
     awake      undo that, hold back who would take its processes for dead (paas.sleep.parents), thaw, address
                out of `asleep`, undo it and thaw again; the file is whose who took the address out
 
@@ -69,8 +70,9 @@ class Bed:
 
     def lay(self, sleeper: Sleeper, quiet: float) -> bool:
         """Put a running container to sleep; False if something was sent to it or by it, or it was woken, in the
-        last `quiet` seconds before it stood still, or since: it runs then. What it has in memory goes to swap
-        as long as nobody wakes it. One call for a container at a time.
+        last `quiet` seconds before it stood still, or since, or another container waits for its answer, however
+        long ago that one asked: it runs then. What it has in memory goes to swap as long as nobody wakes it.
+        One call for a container at a time.
 
         Errors: HostProblem when it does not stand still, OSError; it runs then.
         """
@@ -85,7 +87,7 @@ class Bed:
             cgroup.thaw()
             self.asleep.file(address).unlink(missing_ok=True)
             return False
-        if self.asleep.idle_of(address) < quiet:
+        if self.asleep.idle_of(address) < quiet or address in self.asleep.awaited():
             self._give_up(sleeper)
             return False
         _help(_NOT_HELD, parents.note, self.asleep.parents(address), cgroup)

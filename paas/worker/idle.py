@@ -18,13 +18,14 @@ PRESSED_AFTER_SECONDS = 60.0
 class Candidate:
     """A container that is ready and has something to be woken by. `idle` is in seconds since it was used;
     `after` how many of them make it sleep, 0 for never; `cpu` its use of a core meanwhile; `answering`: the
-    ingress has a request under way there."""
+    ingress has a request under way there; `awaited`: another container waits for its answer."""
 
     container_id: str
     idle: float
     after: float
     cpu: float = 0.0
     answering: bool = False
+    awaited: bool = False
 
 
 def is_pressed(memory: Memory) -> bool:
@@ -42,6 +43,6 @@ def due(candidates: Iterable[Candidate], *, pressed: bool) -> list[Candidate]:
     found = [
         one
         for one in candidates
-        if one.after and one.cpu < BUSY_CPU and one.idle >= quiet(one, pressed=pressed)
+        if one.after and not one.awaited and one.cpu < BUSY_CPU and one.idle >= quiet(one, pressed=pressed)
     ]
     return sorted(found, key=lambda one: (-one.idle, one.container_id))

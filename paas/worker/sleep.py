@@ -126,11 +126,13 @@ def _put_all_to_sleep(app: App) -> None:
     """As they get quiet, and until another order comes."""
     end, waiting = time.monotonic() + ORDER_SECONDS, who_may(app=app)
     while waiting:
-        waited_for = answering()
+        waited_for, awaited = answering(), engine.bed().asleep.awaited()
         waiting = [
             row
             for row in waiting
-            if upstream(row) in waited_for or (not put_to_sleep(row, QUIET_SECONDS) and row.ready)
+            if upstream(row) in waited_for
+            or _address(row) in awaited
+            or (not put_to_sleep(row, QUIET_SECONDS) and row.ready)
         ]
         if time.monotonic() >= end or not App.objects.filter(pk=app.pk, sleep_order=app.sleep_order).exists():
             return

@@ -38,17 +38,20 @@ def candidates(rows: Iterable[Container], seen: dict[str, Use]) -> list[Candidat
     if not rows:
         seen.clear()
         return []
-    packets, now = engine.network().asleep.idle_seconds(), time.monotonic()
+    asleep = engine.network().asleep
+    packets, now, awaited = asleep.idle_seconds(), time.monotonic(), asleep.awaited()
     answering = {name.rpartition(":")[0] for name in sleep.answering()}  # whatever the port
     known, found = dict(seen), []
     seen.clear()
     for row in rows:
         with suppress(FileNotFoundError):  # it ends
             cpu_usec = engine.runtime().reading(row.tenant_id, row.app_id, row.pk).cpu_usec
-            use = since(known.get(row.pk), packets.get(_address(row), math.inf), cpu_usec, now)
+            address = _address(row)
+            use = since(known.get(row.pk), packets.get(address, math.inf), cpu_usec, now)
             seen[row.pk], idle = use, now - use.at
             cpu = (cpu_usec - use.cpu_usec) / 1_000_000 / max(idle, 1.0)
-            found.append(Candidate(row.pk, idle, sleep.after(row), cpu, str(_address(row)) in answering))
+            asked = str(address) in answering, address in awaited
+            found.append(Candidate(row.pk, idle, sleep.after(row), cpu, *asked))
     return found
 
 

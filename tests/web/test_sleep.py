@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from paas.errors import BadInput, Conflict
+from paas.network.asleep import Asleep
 from paas.specs import MIB, ProcessSpec
 from paas.worker import sleep
 from paas.worker.routes import upstream
@@ -38,7 +39,10 @@ def test_an_order_stands_until_a_worker_has_obeyed(cast: Cast) -> None:
     assert Event.objects.filter(verb="app.sleep", app_id=cast.app.pk).exists()
 
 
-def test_an_order_freezes_no_request_that_is_under_way(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by", ["a visitor", "another container"])
+def test_an_order_freezes_no_request_that_is_under_way(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
     """It may compute for longer than it is quiet, and would be answered only after the next packet."""
     row = make_container(cast.app)
     Container.objects.filter(pk=row.pk).update(ready=True, address=20, process_type="web")
@@ -52,7 +56,9 @@ def test_an_order_freezes_no_request_that_is_under_way(cast: Cast, monkeypatch: 
         return next(outcomes)
 
     monkeypatch.setattr(sleep, "put_to_sleep", put_to_sleep)
-    monkeypatch.setattr(sleep, "answering", lambda: {upstream(row)})
+    visited, asked = ({upstream(row)}, set()) if by == "a visitor" else (set(), {sleep._address(row)})
+    monkeypatch.setattr(sleep, "answering", lambda: visited)
+    monkeypatch.setattr(Asleep, "awaited", lambda _: asked)
     monkeypatch.setattr(sleep, "ORDER_SECONDS", 0.1)
     sleep.obey(cast.app.pk)
     assert slept == []
@@ -60,6 +66,7 @@ def test_an_order_freezes_no_request_that_is_under_way(cast: Cast, monkeypatch: 
     monkeypatch.setattr(sleep, "put_to_sleep", put_to_sleep)
     App.objects.filter(pk=cast.app.pk).update(sleep_order="sleep")
     monkeypatch.setattr(sleep, "answering", set)
+    monkeypatch.setattr(Asleep, "awaited", lambda _: set())
     sleep.obey(cast.app.pk)
     assert slept == [row.pk, row.pk]
 

@@ -12,6 +12,9 @@ from paas.agent.sleep import Sleep
 from paas.errors import Refused
 from paas.linux.cgroups import Cgroup
 from paas.linux.memory import Memory
+from paas.network import nfnetlink
+from paas.network.awaited import AWAITED
+from paas.network.nfnetlink import Element
 from paas.specs import MIB, ProcessSpec
 from paas.worker import engine, evening, launch, room, sleep, used
 from paas.worker.roll_out import start_process
@@ -99,6 +102,20 @@ def test_room_for_one_more_is_made_by_others_that_are_idle(host: Host, three: li
     with sleep.awake(three[2]):
         pass
     assert launch.observe(three[2]).status == "running"
+    take_down(three)
+
+
+def test_who_owes_another_container_an_answer_stays_awake(three: list[Container]) -> None:
+    owes, caller = (sleep._address(row).packed for row in (three[2], three[1]))
+    question = Element(AWAITED, caller + b"\x90\x01\0\0" + owes + b"\x13\x88\0\0")
+    nfnetlink.add(engine.bed().asleep.table, question)
+    assert [one.awaited for one in used.candidates(three, uses(three))] == [False, False, True]
+    short = missing(HELD + HELD // 2, 1024 * MIB, 103 * MIB)
+    assert evening.look(uses(three), lambda: True, short) == [three[1].pk, three[0].pk]
+    assert not sleep.put_to_sleep(three[2], 0.0)
+    assert statuses(three) == ["sleeping", "sleeping", "running"]
+    nfnetlink.remove(engine.bed().asleep.table, question)
+    assert sleep.put_to_sleep(three[2], 0.0)
     take_down(three)
 
 

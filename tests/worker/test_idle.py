@@ -17,10 +17,11 @@ from paas.worker.idle import Candidate, due, is_pressed
 from paas.worker.used import Use, since
 
 BASE = Candidate("a", idle=1000.0, after=900.0)
+FIELDS = ("container_id", "idle", "after", "cpu", "answering", "awaited")
 
 
 def changed(**changes: object) -> Candidate:
-    values = {name: getattr(BASE, name) for name in ("container_id", "idle", "after", "cpu", "answering")}
+    values = {name: getattr(BASE, name) for name in FIELDS}
     return Candidate(**{**values, **changes})
 
 
@@ -37,6 +38,8 @@ def changed(**changes: object) -> Candidate:
         (changed(idle=100.0, after=30.0, answering=True), False, False),
         (changed(idle=700.0, after=30.0, answering=True), False, True),
         (changed(idle=100.0, answering=True), True, False),
+        (changed(awaited=True), False, False),
+        (changed(awaited=True), True, False),
     ],
 )
 def test_who_sleeps(candidate: Candidate, pressed: bool, sleeps: bool) -> None:
