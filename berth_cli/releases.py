@@ -97,11 +97,25 @@ def ps(app: AppName = None, json: Json = False) -> None:
             f"v{c['version']}" if c["version"] else "",
             f"{output.size(c['memory_bytes'])} of {_limit(c)}",
             f"{c['cpu_millis'] / 10:.0f} %",
-            c["reason"],
+            c["reason"] or _killed(c),
         )
         for c in (*found, *_not_started(found, client.get(target.path("containers"), past=True)))
     ]
     output.table(("CONTAINER", "STATE", "RELEASE", "MEMORY", "CPU", "REASON"), rows)
+    if any(_killed(c) for c in found):
+        output.note(
+            "Out of memory: give it more in berth.toml, or have it use less. If it was below its limit, all of its "
+            "tenant's memory was in use: see berth quota."
+        )
+
+
+def _killed(container: dict[str, Any]) -> str:
+    """Of its processes, while it went on."""
+    kills = container["oom_kills"]
+    if not kills:
+        return ""
+    what = "a process was killed" if kills == 1 else f"{kills} processes were killed"
+    return f"{what}: out of memory, {'' if kills == 1 else 'last '}{output.when(container['oom_killed_at'])}"
 
 
 def _not_started(live: list[dict[str, Any]], past: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -185,6 +186,15 @@ def follow(path: Path, *, tail: int = 0, interval: float = 0.25) -> Iterator[lis
             time.sleep(interval)
     finally:
         follower.close()
+
+
+def remark(path: Path, text: str) -> None:
+    """Add a line of the platform's own to a log that is there; FileNotFoundError where none is."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        os.write(fd, as_record(LogLine(datetime.now(UTC).isoformat(), "berth", text)))
+    finally:
+        os.close(fd)
 
 
 def as_record(line: LogLine) -> bytes:

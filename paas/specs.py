@@ -227,7 +227,8 @@ class Reading:
     nothing. `mapped` is of `file` what a process has mapped. `stalled_usec`: how long some of its tasks waited
     for a processor, for memory, for a disk; None where the kernel does not tell. cgroup v1 tells only of the
     processor, and of all threads that live, each for itself. `io_bytes` is None where
-    disks know it only as a part of its tenant (see paas.runtime.limits), or not at all.
+    disks know it only as a part of its tenant (see paas.runtime.limits), or not at all. `oom_kills`: processes
+    of it that were killed for want of memory, be it by its limit, its tenant's, or in the whole machine.
     """
 
     working_set: int
@@ -241,6 +242,7 @@ class Reading:
     throttled_usec: int
     io_bytes: int | None
     stalled_usec: tuple[int | None, int | None, int | None]
+    oom_kills: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from django.utils import timezone
 
 from paas import live, usage
 from paas.linux import cgroup_use, memory
+from paas.logs import remark
 from paas.specs import Reading
+from paas.templatetags.berth import size
 from paas.worker import engine
 from paas.worker.rounds import Round
 from tenants.containers import observations
@@ -33,6 +35,11 @@ MOST_OTHERS = 12
 MACHINE_EVERY = 10.0  # seconds, when nobody looks
 STEP = 256 * 1024  # a change of memory that is worth a write
 FORGOTTEN = 3600.0  # seconds after which a container's last reading is no use
+MORE_MEMORY = "Give it more (memory of its process in berth.toml), or have it use less."
+_NEEDED = (
+    "pk", "tenant_id", "app_id", "kind", "process_type", "index", "memory_limit",
+    "memory_bytes", "cpu_millis", "pids", "oom_kills",
+)  # fmt: skip
 
 
 class Sampler:
@@ -84,6 +91,8 @@ class Sampler:
         now = time.monotonic()
         before, self._last[row.pk] = self._last.get(row.pk), (now, used)
         self._taken[row.pk] = Taken(row, used, before and before[1], now - before[0] if before else 0.0)
+        if used.oom_kills > row.oom_kills:
+            _tell_of_kills(row, used.oom_kills)
         was = (row.memory_bytes, row.cpu_millis, row.pids)
         row.memory_bytes, row.pids, row.sampled_at = used.working_set, used.pids, timezone.now()
         if before and now > before[0]:
@@ -143,7 +152,17 @@ def is_same(was: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
 
 def _running() -> QuerySet[Container]:
     rows = Container.objects.filter(status=Container.Status.RUNNING)
-    return rows.only("pk", "tenant_id", "app_id", "kind", "process_type", "memory_bytes", "cpu_millis", "pids")
+    return rows.only(*_NEEDED)
+
+
+def _tell_of_kills(row: Container, oom_kills: int) -> None:
+    """Into the row and the container's log: it goes on without them, and its app may not say a word."""
+    killed = oom_kills - row.oom_kills
+    if observations.processes_killed(row, oom_kills):
+        what = "a process was killed" if killed == 1 else f"{killed} processes were killed"
+        text = f"{what}: out of memory. {row} may have {size(row.memory_limit)}. {MORE_MEMORY}"
+        with suppress(OSError):  # it has just been cleared, or the disk is full
+            remark(settings.PATHS.container_log(row.pk), text)
 
 
 def _busy_seconds() -> float:

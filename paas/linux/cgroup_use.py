@@ -43,6 +43,7 @@ def _read_v2(cgroup: Cgroup) -> Reading:
         throttled_usec=cpu.get("throttled_usec", 0),
         io_bytes=_or_nothing(folder / "io.stat", io_total_v2, None),
         stalled_usec=_stalled(folder, folder / "cgroup.threads"),
+        oom_kills=_or_nothing(folder / "memory.events", oom_kills, 0),
     )
 
 
@@ -62,7 +63,14 @@ def _read_v1(cgroup: Cgroup) -> Reading:
         throttled_usec=_fields(_text(cgroup.folder("cpu") / "cpu.stat"))["throttled_time"] // 1000,
         io_bytes=_or_nothing(io, io_total_v1, None),
         stalled_usec=_waited(cgroup.folder("cpu") / "tasks"),
+        oom_kills=_or_nothing(folder / "memory.oom_control", oom_kills, 0),
     )
+
+
+def oom_kills(text: str) -> int:
+    """Of memory.events or v1's memory.oom_control. Both count a kill where the killed process was, whoever's
+    limit it was for; v2 again in all above, which no container is. Pure."""
+    return _fields(text).get("oom_kill", 0)
 
 
 _LOOP = "7:"  # the major number of loop devices (devices.txt): what goes through one counts at the disk below

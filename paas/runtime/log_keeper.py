@@ -11,10 +11,9 @@ import time
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from paas.logs import LogLine, as_record, older
+from paas.logs import older, remark
 
 ROTATE_AT = 4 * 1024 * 1024
 BYTES_A_SECOND = 256 * 1024  # of one container
@@ -112,7 +111,7 @@ class LogKeeper:
         if over:
             lost += self._cut(path, found.st_size - over)
         if lost:
-            self._remark(path, lost, reason)
+            remark(path, f"{lost:,} bytes of output were dropped: {reason}")
             log.size = path.stat().st_size
         if log.size >= ROTATE_AT:
             self._rotate(container_id, path)
@@ -132,11 +131,6 @@ class LogKeeper:
             lost = file.seek(0, os.SEEK_END) - kept
             file.truncate(kept)
         return lost
-
-    def _remark(self, path: Path, lost: int, reason: str) -> None:
-        text = f"{lost:,} bytes of output were dropped: {reason}"
-        with path.open("ab", buffering=0) as file:
-            file.write(as_record(LogLine(datetime.now(UTC).isoformat(), "berth", text)))
 
     def _rotate(self, container_id: str, path: Path) -> None:
         """Between the rename and conmon's reopening nothing is lost: it writes to the renamed file."""

@@ -29,13 +29,15 @@ APP = "/apps/{tenant}/{app}"
 class ContainerOut(Schema):
     """One life of one container. Memory in bytes, cpu in 1/1000 core over the last sample.
 
-    `limits` are those that the kernel holds it to, null for none; empty until they were read. `output_dropped`:
-    bytes of its output that came faster than a log may grow. While it sleeps, since `slept_at`, it takes
-    `memory_bytes` instead of the `awake_bytes` that it would take if it had never slept; it was woken `wakes`
-    times, the last time within `wake_usec` microseconds. `memory_asked` is the limit that its release asks for,
-    where another was put in its place; null for a container of none. `sleep_after` are the idle seconds after
-    which it falls asleep by itself, 0 for never, as `sleep_source` says: "app" (a person), "release"
-    (berth.toml), "tenant" or "machine"; null and "" for what nothing could wake."""
+    `limits` are those that the kernel holds it to, null for none; empty until they were read.
+    `output_dropped`: bytes of its output that came faster than a log may grow. `oom_killed`: it ended for
+    want of memory; `oom_kills`: so many of its processes were killed for that while it went on, the last at
+    `oom_killed_at`. While it sleeps, since `slept_at`, it takes `memory_bytes` instead of the `awake_bytes`
+    that it would take if it had never slept; it was woken `wakes` times, the last time within `wake_usec`
+    microseconds. `memory_asked` is the limit that its release asks for, where another was put in its place;
+    null for a container of none. `sleep_after` are the idle seconds after which it falls asleep by itself,
+    0 for never, as `sleep_source` says: "app" (a person), "release" (berth.toml), "tenant" or "machine";
+    null and "" for what nothing could wake."""
 
     id: str
     process: str
@@ -49,6 +51,8 @@ class ContainerOut(Schema):
     exit_code: int | None
     exit_signal: int | None
     oom_killed: bool
+    oom_kills: int
+    oom_killed_at: datetime | None
     reason: str
     memory_bytes: int
     memory_limit: int

@@ -43,6 +43,9 @@ class Container(models.Model):
     exit_code = models.SmallIntegerField(null=True)
     exit_signal = models.SmallIntegerField(null=True)
     oom_killed = models.BooleanField(default=False)
+    # Of its processes, for want of memory, while it goes on; and when the last was noticed.
+    oom_kills = models.PositiveIntegerField(default=0)
+    oom_killed_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=200, blank=True)  # why it was stopped or could not start
     memory_bytes = models.PositiveBigIntegerField(default=0)
     cpu_millis = models.PositiveIntegerField(default=0)  # over the last sample

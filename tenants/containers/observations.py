@@ -226,6 +226,16 @@ def sampled(rows: Sequence[Container]) -> None:
         cursor.executemany(_SAMPLED, values)
 
 
+def processes_killed(row: Container, oom_kills: int) -> bool:
+    """For want of memory: so many since it started. False if that was known."""
+    columns = {"oom_kills": oom_kills, "oom_killed_at": timezone.now()}
+    if not Container.objects.filter(pk=row.pk, oom_kills__lt=oom_kills).update(**columns):
+        return False
+    row.oom_kills, row.oom_killed_at = oom_kills, columns["oom_killed_at"]
+    _tell(row)
+    return True
+
+
 def held_to(row: Container, memory_limit: int) -> None:
     """What it may have from now on."""
     row.memory_limit = memory_limit

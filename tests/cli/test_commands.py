@@ -322,6 +322,10 @@ def test_ps_and_logs(berth: Berth, cast: Cast, folder: Path) -> None:
         "v1",
         *["0", "B", "of", "256", "MiB", "0", "%"],
     ]
+    containers.processes_killed(row, 2)
+    killed = berth.run("ps", cwd=folder)
+    assert "2 processes were killed: out of memory, last 20" in killed.stdout
+    assert "berth.toml" in killed.stderr
     containers.fell_asleep(row, since=timezone.now(), used=0, left=0)
     assert berth.run("ps", cwd=folder).stdout.splitlines()[1].split()[1] == "asleep"
     assert berth.run("logs", cwd=folder).stdout == "2026-01-01 00:00:01 web.1 hello\n"

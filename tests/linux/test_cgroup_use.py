@@ -16,6 +16,7 @@ V2 = {
     "memory.current": "9000000\n",
     "memory.swap.current": "4096\n",
     "memory.stat": "anon 5000000\nfile 3000000\nshmem 1000000\nfile_mapped 700000\ninactive_file 1500000\n",
+    "memory.events": "low 0\nhigh 0\nmax 9\noom 6\noom_kill 4\noom_group_kill 0\n",
     "cpu.stat": "usage_usec 77\nuser_usec 70\nsystem_usec 7\nnr_throttled 2\nthrottled_usec 9\n",
     "pids.current": "3\n",
     "io.stat": "7:3 rbytes=500 wbytes=500 rios=1 wios=1 dbytes=0 dios=0\n"
@@ -47,7 +48,13 @@ def test_v2_is_read_from_its_files(v2: Cgroup) -> None:
         throttled_usec=9,
         io_bytes=33,
         stalled_usec=(11, 22, 33),
+        oom_kills=4,
     )
+
+
+def test_v1_tells_of_kills_beside_whether_it_may() -> None:
+    assert cgroup_use.oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n") == 2
+    assert cgroup_use.oom_kills("oom_kill_disable 0\nunder_oom 0\n") == 0, "before Linux 4.13"
 
 
 def test_a_kernel_without_pressure_says_how_long_threads_waited_for_a_processor(v2: Cgroup) -> None:

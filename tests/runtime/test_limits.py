@@ -12,7 +12,7 @@ from paas.linux import mounts
 from paas.linux.cgroup_limits import read_field, read_int
 from paas.linux.cgroups import Cgroup, host_tree
 from paas.runtime.space import disk_of
-from paas.specs import MIB, ContainerSpec, Limits
+from paas.specs import MIB, ContainerSpec, Limits, Reading
 from tests.linux.test_cgroups import disk_weights
 from tests.runtime.conftest import CGROUP_ROOT, Bed
 
@@ -25,6 +25,10 @@ FORKS = "for i in $(seq 60); do sleep 20 & done 2>&1; wait"
 
 def container(spec: ContainerSpec) -> Cgroup:
     return Cgroup(f"{CGROUP_ROOT}/{spec.tenant.id}/{spec.id}")
+
+
+def reading(bed: Bed, spec: ContainerSpec) -> Reading:
+    return bed.runtime.reading(spec.tenant.id, spec.app_id, spec.id)
 
 
 def holding(mib: int) -> str:
@@ -64,8 +68,8 @@ def test_who_goes_first_when_memory_runs_out_for_all(bed: Bed) -> None:
             bed.launch(spec)
         bed.until(lambda: all(bed.output(spec) == ["has it"] for spec in (*apps, step)))
         bed.launch(bed.spec(MEMORY_BOMB, limits=limits))
-        bed.until(lambda: bed.runtime.usage(step.id).oom_kills > 0)
-        assert [bed.runtime.usage(app.id).oom_kills for app in apps] == [0] * 5
+        bed.until(lambda: reading(bed, step).oom_kills > 0)  # of the tenant's limit, and counted where it was
+        assert [reading(bed, app).oom_kills for app in apps] == [0] * 5
     finally:
         bed.runtime.prepare_tenant(bed.tenant)
 
@@ -107,7 +111,7 @@ def test_an_ordinary_failure_is_no_oom(bed: Bed) -> None:
 def test_a_child_out_of_memory_is_counted_while_its_parent_goes_on(bed: Bed) -> None:
     spec = bed.launch(bed.spec(f"{MEMORY_BOMB}; echo survived; sleep 60"))
     bed.until(lambda: "survived" in bed.output(spec))
-    assert bed.runtime.usage(spec.id).oom_kills >= 1
+    assert reading(bed, spec).oom_kills >= 1
     assert not bed.runtime.state(spec.id).oom_killed
 
 

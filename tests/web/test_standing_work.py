@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import strip_tags
 
 from paas import live
 from paas.agent import metrics
 from paas.agent.metrics import Sampler, is_same
 from paas.linux import memory
+from paas.logs import read_tail
 from paas.specs import Reading, Weight
 from paas.worker import engine, room, sleep, sweep
 from paas.worker.rounds import Round
@@ -23,6 +27,7 @@ from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.containers.observations import _lowest_free_of_containers
 from tests.web.cast import Cast
+from tests.web.pages import Browser
 
 READING = Reading(5_000_000, 4_000_000, 1_000_000, 500_000, 0, 0, 3, 1_000_000, 0, 0, (None, None, None))
 
@@ -49,10 +54,11 @@ def test_a_round_sees_all_in_turn_and_few_at_each(many: list[Container]) -> None
 class Reads:
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.found = READING
 
     def reading(self, tenant_id: str, app_id: str, container_id: str) -> Reading:
         self.ids.append(container_id)
-        return READING
+        return self.found
 
     def weigh(self, *ids: str) -> Weight:
         return Weight(3_000_000, 1_000_000, 500_000, 100_000)
@@ -90,6 +96,34 @@ def test_who_sleeps_is_not_read_and_what_is_the_same_is_not_written(
     sampler.sample()
     assert reads.ids == [many[0].pk] * 2
     assert Container.objects.get(pk=many[0].pk).sampled_at == before is not None
+
+
+def test_a_process_that_was_killed_for_want_of_memory_is_told_while_its_container_goes_on(
+    cast: Cast, many: list[Container], reads: Reads
+) -> None:
+    row = many[0]
+    Container.objects.exclude(pk=row.pk).update(status="sleeping")
+    Container.objects.filter(pk=row.pk).update(process_type="web", memory_limit=256 << 20)
+    log = settings.PATHS.container_log(row.pk)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    sampler = Sampler()
+    for kills in (0, 1, 1, 3):  # since the container started
+        reads.found = replace(READING, oom_kills=kills)
+        sampler.sample()
+    said = [line.text for line in read_tail(log, 10)]
+    assert said == [
+        f"a process was killed: out of memory. web.1 may have 256 MiB. {metrics.MORE_MEMORY}",
+        f"2 processes were killed: out of memory. web.1 may have 256 MiB. {metrics.MORE_MEMORY}",
+    ]
+    found = cast.client(cast.viewer).call("GET", "apps/demo/shop/containers").json()
+    (told,) = [one for one in found if one["id"] == row.pk]
+    assert (told["oom_kills"], told["oom_killed"], told["status"]) == (3, False, "running")
+    assert told["oom_killed_at"]
+    page = " ".join(strip_tags(Browser(cast.viewer).get("/t/demo/shop/").content.decode()).split())
+    assert "Out of memory 3 of its processes were killed, last" in page and "limit 256 MiB" in page
+    Sampler().sample()  # a later agent does not tell it again
+    assert len(read_tail(log, 10)) == 2
 
 
 def test_what_looks_the_same_on_a_page() -> None:
