@@ -129,12 +129,13 @@ class Table:
         return float(value)
 
     def command(self, key: str, shell: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
-        """Text runs in the container's shell, a list is executed as it is; () when the key is missing."""
+        """Text runs in the container's shell, a list is executed as it is, empty arguments and all; ()
+        when the key is missing."""
         value = self._take(key, (str, list))
         if value is None:
             return ()
         parts = value if isinstance(value, list) else [value]
-        if not parts or not all(isinstance(part, str) and part.strip() for part in parts):
+        if not parts or not all(isinstance(part, str) for part in parts) or not parts[0].strip():
             self.wrong(key, "is not a command", 'write "python app.py" or ["python", "app.py"]')
         if any("\0" in part or len(part) > 4096 for part in parts):
             self.wrong(key, "holds NUL or more than 4,096 characters", "move the command to a script")

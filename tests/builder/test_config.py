@@ -81,6 +81,11 @@ def test_a_stage_that_is_not_named_changes_nothing() -> None:
     assert config.for_stage("production") == config
 
 
+def test_an_argument_may_be_empty() -> None:
+    found = parse("[processes.db]\ncommand = ['redis-server', '--save', '']").processes["db"]
+    assert found.command == ("redis-server", "--save", "")
+
+
 def test_nothing_at_all_is_a_valid_file() -> None:
     assert parse("") == Config()
 
@@ -114,6 +119,8 @@ def test_nothing_at_all_is_a_valid_file() -> None:
         ("[processes.web]\nsleep = 1.5", 2, "processes.web.sleep", ["not text or a whole number", '"10m"']),
         ("[processes.web]\nslep = 60", 2, "processes.web.slep", ["did you mean 'sleep'?"]),
         ("[processes.web]\ncommand = []", 2, "processes.web.command", ["not a command"]),
+        ("[processes.web]\ncommand = ['', 'x']", 2, "processes.web.command", ["not a command"]),
+        ("[processes.web]\ncommand = ['x', 1]", 2, "processes.web.command", ["not a command"]),
         ("[processes.web]\ncommand = 'a\\u0000'", 2, "processes.web.command", None),
         ("[processes.'we b']\ncommand = 'a'", 1, "processes.we b", ["letters, digits"]),
         ("[processes.release]\ncommand = 'a'", 1, "processes.release", ["[release]"]),
