@@ -104,8 +104,8 @@ def ps(app: AppName = None, json: Json = False) -> None:
     output.table(("CONTAINER", "STATE", "RELEASE", "MEMORY", "CPU", "REASON"), rows)
     if any(_killed(c) for c in found):
         output.note(
-            "Out of memory: give it more in berth.toml, or have it use less. If it was below its limit, all of its "
-            "tenant's memory was in use: see berth quota."
+            "Out of memory: give it more in berth.toml, or have it use less. If it was below its limit, all of "
+            "its tenant's memory was in use: see berth quota."
         )
 
 

@@ -91,10 +91,11 @@ def with_advice(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     needed: dict[str, dict[str, int]] = defaultdict(dict)
     for peak in Peak.objects.filter(app__in=apps):
         needed[peak.app_id][peak.process_type] = peak.bytes
-    serving = Release.objects.filter(app__in=apps, pk=F("app__serving_release_id")).select_related("app")
+    serving = Release.objects.filter(app__in=apps, pk=F("app__serving_release_id"))
+    serving = serving.select_related("app__tenant")
     sizes = {
         (release.app_id, size.process): size
-        for release in serving.only("processes", "app__limits")
+        for release in serving.only("processes", "app__limits", "app__tenant__memory_bytes")
         for size in limits.sizes(release.app, release, needed[release.app_id])
     }
     for row in listed:

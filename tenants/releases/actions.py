@@ -289,11 +289,6 @@ def right_size(*, actor: User, app: App, process: str, advice: int | None = None
             f"the advice for {process} of {app} is another by now: {_mib(size.advice)}",
             hint="Apply that one if you want it.",
         )
-    if size.advice > app.tenant.memory_bytes:
-        raise Refused(
-            f"{_mib(size.advice)} for {process} is above the tenant's quota of {_mib(app.tenant.memory_bytes)}",
-            hint="Ask an administrator for more.",
-        )
     _choose_limit(actor, app, process, size, size.advice)
     return _size_of(app, process)
 

@@ -38,16 +38,20 @@ class Size:
         return self.asked if self.limit != self.asked else None
 
 
-def right_size(limit: int, peak: int) -> int | None:
+def right_size(limit: int, peak: int, most: int) -> int | None:
     """A better limit for a process type that never needed more than `peak`; None where it is about right.
 
-    Never below what it was seen to need and a quarter of it; in whole steps, so that it does not change daily.
+    Never below what it was seen to need and a quarter of it, nor above `most`, its tenant's quota; in whole
+    steps, so that it does not change daily.
     """
     if not peak:
         return None
     wanted = max(LEAST, -(-(peak + peak // MARGIN) // STEP) * STEP)
     too_large, too_small = wanted <= limit * 3 // 4, peak > limit * 9 // 10
-    return wanted if too_large or (too_small and wanted > limit) else None
+    if too_large:
+        return wanted if wanted <= most else None
+    wanted = min(wanted, most)
+    return wanted if too_small and wanted > limit else None
 
 
 def in_force(app: App, release: Release) -> tuple[ProcessSpec, ...]:
@@ -71,7 +75,8 @@ def sizes_of(app: App, serving: Release | None) -> list[Size]:
 
 def _size(app: App, process: ProcessSpec, needed: int) -> Size:
     limit = _memory(app.limits, process)
-    return Size(process.name, limit, process.memory_bytes, needed, right_size(limit, needed))
+    advice = right_size(limit, needed, app.tenant.memory_bytes)
+    return Size(process.name, limit, process.memory_bytes, needed, advice)
 
 
 def _memory(chosen: Chosen, process: ProcessSpec) -> int:

@@ -134,19 +134,27 @@ def test_it_costs_the_same_with_thousands(
             assert admin.get(f"/machine/density/?by={by}").status_code == 200
 
 
-@given(st.integers(1, 2**40), st.integers(0, 2**40))
-def test_advice_is_never_below_what_was_needed(limit: int, peak: int) -> None:
-    better = right_size(limit, peak)
-    assert better is None or (better >= peak * 5 // 4 and better != limit)
+@given(st.integers(1, 2**40), st.integers(0, 2**40), st.integers(1, 2**40))
+def test_advice_is_never_below_what_was_needed(limit: int, peak: int, quota: int) -> None:
+    better = right_size(limit, peak, quota)
+    assert better is None or (min(peak * 5 // 4, quota) <= better <= quota and better != limit)
     if better is not None and better > limit:
         assert peak > limit * 9 // 10
 
 
 def test_advice_waits_for_something_to_go_by() -> None:
-    assert right_size(512 * MIB, 0) is None
-    assert right_size(512 * MIB, 60 * MIB) == 80 * MIB
-    assert right_size(80 * MIB, 60 * MIB) is None
-    assert right_size(64 * MIB, 63 * MIB) == 80 * MIB
+    quota = 1024 * MIB
+    assert right_size(512 * MIB, 0, quota) is None
+    assert right_size(512 * MIB, 60 * MIB, quota) == 80 * MIB
+    assert right_size(80 * MIB, 60 * MIB, quota) is None
+    assert right_size(64 * MIB, 63 * MIB, quota) == 80 * MIB
+
+
+def test_no_advice_is_above_the_tenant_s_quota() -> None:
+    quota = 256 * MIB
+    assert right_size(192 * MIB, 210 * MIB, quota) == quota
+    assert right_size(quota, 210 * MIB, quota) is None and right_size(quota, 250 * MIB, quota) is None
+    assert right_size(1024 * MIB, 300 * MIB, quota) is None, "what it needs is above the quota already"
 
 
 def test_how_many_more_fit() -> None:
@@ -277,13 +285,17 @@ def test_advice_that_is_stale_is_refused(cast: Cast, shop: App) -> None:
         actions.right_size(actor=cast.developer, app=shop, process="web", advice=96 * MIB)
     with pytest.raises(NotFound, match="no process type 'worker'"):
         actions.right_size(actor=cast.developer, app=shop, process="worker")
+    shop.refresh_from_db()
+    assert shop.limits == {}
+
+
+def test_advice_goes_up_to_the_tenant_s_quota_and_is_applied_there(cast: Cast, shop: App) -> None:
     Peak.objects.update(days={"2026-11-27": 1000 * MIB})
     shop.tenant.memory_bytes = GIB
     shop.tenant.save()
-    with pytest.raises(Refused, match="above the tenant's quota of 1,024 MiB"):
-        actions.right_size(actor=cast.developer, app=shop, process="web")
+    actions.right_size(actor=cast.developer, app=shop, process="web")
     shop.refresh_from_db()
-    assert shop.limits == {}
+    assert memory(shop) == GIB
 
 
 def test_one_click_on_either_page(cast: Cast, shop: App, row: Container) -> None:
