@@ -57,8 +57,9 @@ class TenantSpec:
 class Effective:
     """What the kernel holds a cgroup to, as read back from its files; None where it holds it to nothing.
 
-    The last four are of a tenant's disk, as statvfs(2) tells them: what there is for files, and what is taken.
-    `disk_whole` is the file system with its own tables, which a quota asks for.
+    The rest is of a tenant as a whole. What begins with `disk` and `inodes` is of its disk, as statvfs(2) tells
+    it: what there is for files, and what is taken; `disk_whole` is the file system with its own tables, which a
+    quota asks for. `swap_used` lies on swap, its sleepers' memory above all; None where that is not counted.
     """
 
     memory_bytes: int | None = None
@@ -72,6 +73,7 @@ class Effective:
     disk_used: int | None = None
     inodes: int | None = None
     inodes_used: int | None = None
+    swap_used: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

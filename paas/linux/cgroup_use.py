@@ -67,6 +67,14 @@ def _read_v1(cgroup: Cgroup) -> Reading:
     )
 
 
+def swap_used(cgroup: Cgroup) -> int | None:
+    """Bytes on swap of it and all below it; None where this kernel does not count them."""
+    if cgroup.tree.version == 2:
+        return _or_nothing(cgroup.folder("memory") / "memory.swap.current", int, None)
+    file = cgroup.folder("memory") / "memory.stat"
+    return _or_nothing(file, lambda text: _fields(text).get("total_swap"), None)
+
+
 def oom_kills(text: str) -> int:
     """Of memory.events or v1's memory.oom_control. Both count a kill where the killed process was, whoever's
     limit it was for; v2 again in all above, which no container is. Pure."""

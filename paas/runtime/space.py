@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from paas.errors import LimitRefused
-from paas.linux import disks, journal, mounts, namespaces, trees, writeback
+from paas.linux import cgroup_use, disks, journal, mounts, namespaces, trees, writeback
 from paas.linux.cgroup_limits import Refusals
 from paas.linux.cgroups import LIMITING, Cgroup
 from paas.linux.command import run
@@ -181,6 +181,7 @@ def grow(space: Space) -> None:
 def effective(space: Space) -> Effective:
     """What the kernel holds the tenant to; of the disk only while it is mounted."""
     found = space.slice.effective(disk_of(space.paths.state))
+    found = replace(found, swap_used=cgroup_use.swap_used(space.slice))
     if not mounts.is_mounted(space.disk):
         return found
     disk = os.statvfs(space.disk)

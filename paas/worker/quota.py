@@ -141,7 +141,7 @@ def compared(
         "memory": _line(seen.memory_bytes, _drift(seen.memory_bytes, memory)),
         "cpu": _line(seen.cpu_millis, _drift(seen.cpu_millis, asked.cpu_millis)),
         "pids": _line(seen.pids, _drift(seen.pids, asked.pids)),
-        "swap": _line(seen.swap_bytes, _swap(seen, swap)),
+        "swap": _line(seen.swap_bytes, _swap(seen, swap), seen.swap_used),
         "io": io(seen.io_bytes, asked.io_bytes, asked.io_operations),
         "operations": io(seen.io_operations, asked.io_operations, asked.io_bytes),
     }

@@ -52,6 +52,18 @@ def test_v2_is_read_from_its_files(v2: Cgroup) -> None:
     )
 
 
+def test_what_lies_on_swap_is_told_where_the_kernel_counts_it(v2: Cgroup, tmp_path: Path) -> None:
+    assert cgroup_use.swap_used(v2) == 4096
+    (v2.folders[0] / "memory.swap.current").unlink()
+    assert cgroup_use.swap_used(v2) is None
+    v1 = Cgroup("/b", Tree(1, (("memory", tmp_path),)))
+    stat = tmp_path / "b" / "memory.stat"
+    stat.write_text("swap 0\ntotal_rss 5\ntotal_swap 8192\n")
+    assert cgroup_use.swap_used(v1) == 8192
+    stat.write_text("total_rss 5\n")
+    assert cgroup_use.swap_used(v1) is None
+
+
 def test_v1_tells_of_kills_beside_whether_it_may() -> None:
     assert cgroup_use.oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n") == 2
     assert cgroup_use.oom_kills("oom_kill_disable 0\nunder_oom 0\n") == 0, "before Linux 4.13"

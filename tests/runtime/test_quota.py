@@ -43,6 +43,7 @@ def test_what_is_in_force_is_read_back(bed: Bed) -> None:
         quota.pids,
     )
     assert found.swap_bytes in (quota.swap_bytes, None)
+    assert (found.swap_used is None) == (found.swap_bytes is None), "it is counted where it is limited"
     assert found.disk_whole == bed.tenant.disk_bytes and found.disk_bytes is not None
     assert 0.8 * bed.tenant.disk_bytes < found.disk_bytes < bed.tenant.disk_bytes
     assert found.inodes is not None and found.inodes >= bed.tenant.disk_bytes // BYTES_PER_INODE

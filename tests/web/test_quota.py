@@ -313,7 +313,7 @@ def test_an_older_quota_is_not_taken_for_the_newer(cast: Cast) -> None:
 
 
 ASKED = Limits(memory_bytes=GIB + 1, swap_bytes=0, cpu_millis=1500, pids=512)
-SEEN = Effective(GIB, 0, 1500, 512, None, None, 20 * GIB, 19 * GIB, GIB, 20 * 65_536, 7)
+SEEN = Effective(GIB, 0, 1500, 512, None, None, 20 * GIB, 19 * GIB, GIB, 20 * 65_536, 7, 300 * MIB)
 
 
 def why(asked: Limits = ASKED, how: dict[str, bool] | None = None, **seen: Any) -> dict[str, str]:
@@ -348,14 +348,14 @@ def test_both_are_shown_to_members_administrators_and_programs(cast: Cast) -> No
     observations.store_seen(cast.tenant.pk, 3 * GIB)
     for reader, page in ((cast.viewer, "/tenants/demo/"), (cast.admin, PAGE)):
         text = Browser(reader).get(page).content.decode()
-        assert "10 GiB" in text and "19 GiB" not in text and "3 GiB" in text
+        assert "10 GiB" in text and "19 GiB" not in text and "3 GiB" in text and "300 MiB" in text
     limits = cast.client(cast.viewer).call("GET", "tenants/demo/quota").json()["limits"]
     by_name = {limit["name"]: limit for limit in limits}
     assert by_name["memory"] | {"why": ""} == {
         **{"name": "memory", "unit": "bytes", "asked": 2 * GIB, "effective": GIB},
         **{"used": 0, "known": True, "why": ""},
     }
-    assert (by_name["inodes"]["used"], by_name["store"]["used"]) == (7, 3 * GIB)
+    assert [by_name[name]["used"] for name in ("inodes", "store", "swap")] == [7, 3 * GIB, 300 * MIB]
     assert (by_name["io"]["asked"], by_name["io"]["effective"]) == (None, None)
 
 
