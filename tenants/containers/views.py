@@ -15,11 +15,12 @@ from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
 from tenants.containers import actions, selectors
 from tenants.containers.logs import whole_log
-from tenants.containers.sleep_time import sleep_times, written_time
+from tenants.containers.sleep_time import written_time
 from tenants.pages import SignedInRequest, signed_in
 from tenants.releases import limits
 from tenants.releases import selectors as releases
 from tenants.releases.models import Build, Release
+from tenants.releases.sleep_time import sleep_times
 from tenants.releases.views import app_context, tell
 from tenants.store import selectors as store
 

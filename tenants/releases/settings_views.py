@@ -21,6 +21,7 @@ from tenants.releases import actions, selectors
 from tenants.releases import next as following
 from tenants.releases.config import Changes
 from tenants.releases.forms import AdviceForm, ConfigVarForm, DotEnvForm, FormationForm
+from tenants.releases.sleep_time import told_default
 from tenants.releases.views import app_context, tell
 from tenants.volumes.selectors import volumes
 
@@ -125,12 +126,9 @@ def settings_page(request: SignedInRequest, tenant: str, name: str) -> HttpRespo
             )
             return redirect("settings", tenant, name)
     rows = [(form[key], process) for key, process in processes.items()]
-    return form_page(
-        request,
-        "releases/settings.html",
-        form,
-        {**app_context(request, app, "settings"), "rows": rows, "volumes": volumes(app)},
-    )
+    context = {**app_context(request, app, "settings"), "rows": rows, "volumes": volumes(app)}
+    context["sleep_default"] = told_default(app, context["serving"] or current)
+    return form_page(request, "releases/settings.html", form, context)
 
 
 @require_POST

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.utils.html import strip_tags
 
 from paas.errors import BadInput, Conflict
 from paas.network.asleep import Asleep
@@ -221,6 +224,30 @@ def test_a_machine_without_swap_says_what_is_missing(cast: Cast, swap: int | Non
     member = Browser(cast.developer).get("/t/demo/shop/").content.decode()
     assert ("no swap to sleep in" in member) == told and "bin/up" not in member
     assert ("bin/up --swap auto" in Browser(cast.admin).get("/machine/density/").content.decode()) == told
+
+
+def test_the_settings_page_says_what_the_default_stands_for_and_where_it_comes_from(
+    cast: Cast, settings: Any
+) -> None:
+    settings.SLEEP_AFTER = 900
+
+    def told(who: Any, *processes: ProcessSpec) -> str:
+        released(cast.app, cast.developer, report(processes=[*processes]))
+        serving(cast)
+        text = html.unescape(strip_tags(Browser(who).get("/t/demo/shop/settings/").content.decode()))
+        return " ".join(text.split())
+
+    web, db = ProcessSpec("web", ("x",)), ProcessSpec("db", ("x",), port=5432, sleep_after=0)
+    worker = ProcessSpec("worker", ("x",))
+    assert "the machine says, now 15m, this machine's. The" in told(cast.owner, web, worker)
+    assert "idle for: default (15m, this machine's)" in told(cast.viewer, web)
+    Tenant.objects.filter(pk=cast.tenant.pk).update(sleep_after=60)
+    assert "now 1m, the tenant's." in told(cast.owner, web)
+    assert "now web 1m, the tenant's; db never, from berth.toml." in told(cast.owner, web, db)
+    assert "now 20s, from berth.toml." in told(cast.owner, replace(web, sleep_after=20))
+    cast.app.sleep_after = 30
+    assert "idle for: 30s Tenant" in told(cast.viewer, web), "a default is none of its concern"
+    assert "now" not in told(cast.owner, worker).partition("the machine says")[2].partition(".")[0]
 
 
 def test_the_settings_page_says_and_sets_after_how_long_it_sleeps(cast: Cast) -> None:
