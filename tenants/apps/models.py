@@ -34,6 +34,7 @@ class App(models.Model):
     sleep_order = models.CharField(
         max_length=5, choices=Order.choices, blank=True
     )  # what a worker is to do now
+    sleep_ordered_at = models.DateTimeField(null=True)  # the last order, if it was to sleep
     created_at = models.DateTimeField(auto_now_add=True)
     destroyed_at = models.DateTimeField(null=True)  # asked for; the row goes when the host is clean
     # --- observed

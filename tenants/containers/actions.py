@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils import timezone
 
 from paas.errors import BadInput, Conflict
 from paas.idle_time import LEAST_SECONDS, MOST_SECONDS
@@ -48,7 +49,8 @@ def order(*, actor: User, app: App, what: App.Order) -> None:
     awake that is in use. Conflict when nothing serves yet."""
     if not app.serving_release_id:
         raise Conflict(f"{app} does not run", hint="Deploy it first.")
-    App.objects.filter(pk=app.pk).update(sleep_order=what)
+    at = timezone.now() if what == App.Order.SLEEP else None
+    App.objects.filter(pk=app.pk).update(sleep_order=what, sleep_ordered_at=at)
     record(f"app.{what}", actor=actor, tenant_id=app.tenant_id, app_id=app.pk)
     wake("sleep", app.pk)
 

@@ -15,6 +15,7 @@ from tenants.apps.models import App
 from tenants.containers import actions
 from tenants.containers.logs import read_app_log
 from tenants.containers.models import Container
+from tenants.containers.ordered import slept
 from tenants.containers.selectors import container_for, live_containers, past_containers
 from tenants.containers.sleep_time import sleep_time, written_time
 from tenants.releases.schemas import ReleaseMade
@@ -89,6 +90,17 @@ class SleepOut(Schema):
     """`missing`: what keeps apps from sleeping on this machine, empty for nothing."""
 
     after: int | None
+    missing: str = Field(default_factory=missing)
+
+
+class SleptOut(Schema):
+    """Names ("web.1") of what serves and may sleep. `order` is what a worker is about to do, empty when it has
+    done it: what is still `awake` then was in use. `after` and `missing` as of SleepOut."""
+
+    after: int | None
+    order: str
+    asleep: list[str]
+    awake: list[str]
     missing: str = Field(default_factory=missing)
 
 
@@ -167,6 +179,17 @@ def _order(request: HttpRequest, tenant: str, app: str, what: App.Order) -> obje
     found = app_for(person(request), tenant, app, Role.DEVELOPER)
     actions.order(actor=person(request), app=found, what=what)
     return Status(202, OrderOut(order=what))
+
+
+@router.get(
+    f"{APP}/sleep", response={200: SleptOut, **ERRORS}, summary="What sleeps, and what came of an order"
+)
+def get_sleep(request: HttpRequest, tenant: str, app: str) -> object:
+    found = app_for(person(request), tenant, app)
+    now = slept(found)
+    return SleptOut(
+        after=found.sleep_after, order=found.sleep_order, asleep=list(now.asleep), awake=list(now.awake)
+    )
 
 
 @router.put(

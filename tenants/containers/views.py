@@ -15,6 +15,7 @@ from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
 from tenants.containers import actions, selectors
 from tenants.containers.logs import whole_log
+from tenants.containers.ordered import slept_lately
 from tenants.containers.sleep_time import written_time
 from tenants.pages import SignedInRequest, signed_in
 from tenants.releases import limits
@@ -64,6 +65,7 @@ def _usage(app: App, serving: Release | None) -> dict[str, Any]:
     return {
         "containers": rows,
         "sleep_times": sleep_times(app, serving),
+        "slept": slept_lately(app),
         "worth": [size for size in limits.sizes_of(app, serving) if size.advice or size.undo],
         "ended": list(selectors.past_containers(app, RECENT)),
         "memory": sum(row.memory_bytes for row in rows),

@@ -26,7 +26,7 @@ from tenants.releases import unchanged
 from tenants.releases.actions import cancel_build
 from tenants.releases.models import Build, Release, Source
 from tests.cli.berth import ROOT, Berth, Worker
-from tests.web.cast import Cast, make_build
+from tests.web.cast import Cast, make_build, make_container
 from tests.web.seed_inside import ANSWERS, PROVENANCE
 from tests.web.test_deploy_again import start
 
@@ -363,6 +363,32 @@ def test_an_app_s_own_idle_time_is_written_as_in_berth_toml(berth: Berth, cast: 
     berth.sign_in(cast.developer)
     saved = berth.run("sleep", "--after", "2h", "--json", cwd=folder)
     assert json.loads(saved.stdout) == {"after": 7200, "missing": swap_there.missing()}
+
+
+def test_sleep_waits_and_says_what_sleeps_and_what_is_in_use(berth: Berth, cast: Cast, folder: Path) -> None:
+    berth.sign_in(cast.developer)
+    release = Release.objects.get(app=cast.app)
+    App.objects.filter(pk=cast.app.pk).update(serving_release_id=release.pk)
+    rows = [make_container(cast.app) for _ in range(2)]
+    for index, row in enumerate(rows, 1):
+        Container.objects.filter(pk=row.pk).update(process_type="web", index=index, status="running")
+    ordered = App.objects.filter(pk=cast.app.pk, sleep_order="sleep")
+    for asleep, said in (
+        (0, "In use, so they stay awake: web.1, web.2.\n"),
+        (1, "Asleep: web.1.\nIn use, so it stays awake: web.2.\n"),
+        (2, "Asleep: web.1, web.2.\n"),
+    ):
+        with begun(berth, "sleep", "--app", "demo/shop") as process:
+            end = time.monotonic() + 30
+            while not ordered.exists():
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            for row in rows[:asleep]:
+                containers.fell_asleep(row, since=timezone.now(), used=0, left=0)
+            ordered.update(sleep_order="")
+            assert process.communicate(timeout=30)[0] == said
+    done = berth.run("sleep", "--no-wait", cwd=folder)
+    assert done.stdout == "What is not in use falls asleep.\n"
 
 
 @pytest.mark.parametrize("kind", ["without", "with"])

@@ -79,6 +79,7 @@ MATRIX = {
     ("GET", f"{APP}/inspections/{{inspection}}"): Row(Role.VIEWER, 200),
     ("POST", f"{APP}/releases/rollback"): Row(Role.DEVELOPER, 201, {"version": 1}),
     ("POST", f"{APP}/restart"): Row(Role.DEVELOPER, 201, {}),
+    ("GET", f"{APP}/sleep"): Row(Role.VIEWER, 200),
     ("POST", f"{APP}/sleep"): Row(Role.DEVELOPER, 202, {}),
     ("POST", f"{APP}/wake"): Row(Role.DEVELOPER, 202, {}),
     ("PUT", f"{APP}/sleep"): Row(Role.DEVELOPER, 200, {"after": 60}),

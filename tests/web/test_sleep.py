@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from django.utils.html import strip_tags
 
 from paas.errors import BadInput, Conflict
@@ -19,7 +20,7 @@ from paas.worker.routes import upstream
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.audit.models import Event
-from tenants.containers import actions, observations
+from tenants.containers import actions, observations, ordered
 from tenants.containers.models import Container
 from tenants.fleet.models import Machine
 from tests.web.cast import Cast, make_container, released, report
@@ -72,6 +73,32 @@ def test_an_order_freezes_no_request_that_is_under_way(
     monkeypatch.setattr(Asleep, "awaited", lambda _: set())
     sleep.obey(cast.app.pk)
     assert slept == [row.pk, row.pk]
+
+
+def test_what_came_of_an_order_is_told_while_it_is_obeyed_and_a_minute_after(cast: Cast) -> None:
+    row = make_container(cast.app)
+    Container.objects.filter(pk=row.pk).update(process_type="web", status="running")
+    app, viewer = serving(cast), cast.client(cast.viewer)
+
+    def told() -> str:
+        page = strip_tags(Browser(cast.viewer).part("/t/demo/shop/parts/usage/").content.decode())
+        return " ".join(page.split())
+
+    assert "asleep as soon" not in told() and "stays awake" not in told()
+    actions.order(actor=cast.developer, app=app, what=App.Order.SLEEP)
+    assert "web.1 falls asleep as soon as nothing was sent to or by it for two seconds" in told()
+    assert viewer.call("GET", "apps/demo/shop/sleep").json()["order"] == "sleep"
+    App.objects.filter(pk=app.pk).update(sleep_order="")  # a worker has obeyed
+    assert "web.1 stays awake: in use when it was to fall asleep" in told()
+    found = viewer.call("GET", "apps/demo/shop/sleep").json()
+    assert (found["order"], found["asleep"], found["awake"]) == ("", [], ["web.1"])
+    App.objects.filter(pk=app.pk).update(sleep_ordered_at=timezone.now() - ordered.TOLD)
+    assert "stays awake" not in told(), "by now it is something else that keeps it awake"
+    actions.order(actor=cast.developer, app=app, what=App.Order.SLEEP)
+    actions.order(actor=cast.developer, app=app, what=App.Order.WAKE)
+    assert "asleep as soon" not in told() and "stays awake" not in told()
+    observations.fell_asleep(row, since=NOON, used=5, left=2)
+    assert viewer.call("GET", "apps/demo/shop/sleep").json()["asleep"] == ["web.1"]
 
 
 def test_what_does_not_run_cannot_sleep(cast: Cast) -> None:
