@@ -26,6 +26,7 @@ from paas.worker import engine
 from paas.worker.rounds import Round
 from tenants.containers import observations
 from tenants.containers.models import Container
+from tenants.containers.selectors import used_by
 from tenants.fleet import observations as fleet
 from tenants.fleet import readings
 from tenants.fleet.readings import Taken
@@ -64,7 +65,7 @@ class Sampler:
         self._keep(others)
         for tenant_id, app_id in {(row.tenant_id, row.app_id) for row in read}:
             live.publish(live.channel(tenant_id), {"app": app_id, "what": "usage"})
-        self._remember_apps([*looked_at.values(), *others])
+        self._remember_apps({row.app_id for row in (*looked_at.values(), *others)})
         if live.MACHINE in listened or time.monotonic() - self._machine_seen >= MACHINE_EVERY:
             self._sample_machine()
         self._forget()
@@ -99,20 +100,17 @@ class Sampler:
             row.cpu_millis = max(0, round((used.cpu_usec - before[1].cpu_usec) / (now - before[0]) / 1000))
         return not (unless_same and is_same(was, (row.memory_bytes, row.cpu_millis, row.pids)))
 
-    def _remember_apps(self, rows: Iterable[Container]) -> None:
-        """A point for the charts of apps that were read, less often than a sample."""
-        used: dict[str, tuple[int, int]] = {}
-        for row in rows:
-            held, cpu = used.get(row.app_id, (0, 0))
-            used[row.app_id] = (held + row.memory_bytes, cpu + row.cpu_millis)
-        self._remember(used)
+    def _remember_apps(self, apps: Iterable[str]) -> None:
+        """A point for the charts of apps of which something was read, less often than a sample."""
+        if due := self._due(apps):
+            usage.remember(time.time(), used_by(due))
 
-    def _remember(self, used: dict[str, tuple[int, int]]) -> None:
+    def _due(self, names: Iterable[str]) -> set[str]:
+        """Those of them whose charts are to get a point now."""
         now = time.monotonic()
-        due = {name for name in used if now - self._remembered.get(name, now - usage.EVERY) >= usage.EVERY}
+        due = {name for name in names if now - self._remembered.get(name, now - usage.EVERY) >= usage.EVERY}
         self._remembered.update(dict.fromkeys(due, now))
-        if due:
-            usage.remember(time.time(), {name: used[name] for name in due})
+        return due
 
     def _forget(self) -> None:
         end = time.monotonic() - FORGOTTEN
@@ -140,7 +138,8 @@ class Sampler:
             stalled=cgroup_use.machine_stalled(),
         )
         live.publish(live.MACHINE, {"what": "usage"})
-        self._remember({usage.MACHINE: (seen.total - seen.available, millis)})
+        if self._due([usage.MACHINE]):
+            usage.remember(time.time(), {usage.MACHINE: (seen.total - seen.available, millis)})
 
 
 def is_same(was: tuple[int, int, int], now: tuple[int, int, int]) -> bool:

@@ -5,9 +5,11 @@ const POWERS = Array.from({ length: 24 }, (_, n) => 2 ** (n + 20));
 const ROUND = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000]; // thousandths of a core, told in two places
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const exact = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+let ahead = 0; // seconds that the server's clock, which samples go by, is ahead of ours
 const charts = new Map(); // by the place's id: samples, and what draws them
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const binary = (bytes) => (bytes >= 1073741824 ? `${(bytes / 1073741824).toFixed(1)} GiB` : `${Math.round(bytes / 1048576)} MiB`);
+const now = () => Math.floor(Date.now() / 1000 + ahead);
 const cores = (millis) => `${(millis / 1000).toFixed(2)}`;
 const KINDS = {
   memory: { column: 1, ink: "--b-series-1", least: 33554432, say: binary, mark: binary, marks: POWERS },
@@ -24,10 +26,21 @@ function known(place) {
 }
 
 function take(place, chart) {
+  if (chart.told !== place.dataset.now) {
+    chart.told = place.dataset.now;
+    ahead = Number(chart.told) - Date.now() / 1000;
+  }
   const at = Number(place.dataset.at);
   if (at && at > (chart.samples.at(-1)?.[0] ?? 0)) chart.samples.push([at, Number(place.dataset.value)]);
-  const now = chart.samples.at(-1)?.[0] ?? 0;
-  chart.samples = chart.samples.filter(([then]) => then > now - SPAN);
+  chart.samples = chart.samples.filter(([then]) => then > now() - SPAN);
+}
+
+// What has slept since then is not sampled: it uses what it kept, until now.
+function drawn(place, chart) {
+  const since = Number(place.dataset.held), value = Number(place.dataset.value);
+  if (!since) return columns(chart.samples);
+  const [times, values] = columns(chart.samples.filter(([then]) => then < since));
+  return [[...times, Math.max(since, now() - SPAN), now()], [...values, value, value]];
 }
 
 function columns(samples) {
@@ -56,9 +69,9 @@ function options(place) {
     padding: [8, 14, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { show: false },
-    // Ten minutes at least, so that the first samples are a short line and not a stretched one.
+    // Until now, and ten minutes at least, so that the first samples are a short line and not a stretched one.
     scales: {
-      x: { range: (u, low, high) => [Math.min(low, high - 600), high] },
+      x: { range: (u, low) => [Math.min(low, now() - 600), now()] },
       y: { range: (u, low, high) => [0, top() || Math.max((high ?? 0) * 1.2, kind.least)] },
     },
     axes: [
@@ -81,8 +94,8 @@ function options(place) {
 function draw(place) {
   const chart = known(place);
   take(place, chart);
-  if (chart.samples.length < 2 || !place.clientWidth) return;
-  const data = columns(chart.samples);
+  const data = drawn(place, chart);
+  if (data[0].length < 2 || !place.clientWidth) return;
   if (chart.plot && place.contains(chart.plot.root)) {
     chart.plot.setData(data);
     return;
@@ -110,4 +123,5 @@ const sizes = new ResizeObserver((entries) => {
 });
 addEventListener("berth:theme", afresh);
 document.addEventListener("htmx:after:swap", drawAll);
+setInterval(drawAll, 30000); // where nothing is sampled, time goes on all the same
 drawAll();

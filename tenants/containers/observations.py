@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import redis
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from paas import usage
 from paas.errors import HostProblem, Refused
 from paas.live import changed
 from paas.specs import Effective
 from tenants.accounts.models import Tenant
 from tenants.apps.models import App
 from tenants.containers.models import Container, ServiceAddress
-from tenants.containers.selectors import LIVE
+from tenants.containers.selectors import LIVE, used_by
 from tenants.releases.models import Build, Release
 from tenants.releases.room import demand_room
 
@@ -160,8 +163,9 @@ def ready(row: Container) -> bool:
 
 
 def fell_asleep(row: Container, *, since: datetime, used: int, left: int) -> bool:
-    """Bytes of memory that it would have if it had never slept, and has now: nobody samples it meanwhile."""
-    return _move(
+    """Bytes of memory that it would have if it had never slept, and has now: nobody samples it meanwhile, so
+    its app's charts get a point."""
+    slept = _move(
         row,
         (Container.Status.RUNNING,),
         status=Container.Status.SLEEPING,
@@ -170,6 +174,10 @@ def fell_asleep(row: Container, *, since: datetime, used: int, left: int) -> boo
         memory_bytes=left,
         cpu_millis=0,
     )
+    if slept:
+        with suppress(redis.RedisError):  # a chart does without
+            usage.remember(time.time(), used_by([row.app_id]))
+    return slept
 
 
 def runs_again(row: Container) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.models import F, Q, QuerySet
+from collections.abc import Iterable
+
+from django.db.models import F, Q, QuerySet, Sum
 
 from paas.errors import NotFound
 from tenants.apps.models import App
@@ -20,6 +22,13 @@ LIVE = (
 def live_containers(app: App) -> QuerySet[Container]:
     """Those of the app's processes that the host has now, by process type and number."""
     return _processes(app).filter(status__in=LIVE)
+
+
+def used_by(apps: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """By app id: bytes of memory and thousandths of a core of all its processes, what sleepers kept as well."""
+    rows = Container.objects.filter(app__in=apps, kind=Container.Kind.PROCESS, status__in=LIVE).order_by()
+    sums = rows.values("app").annotate(memory=Sum("memory_bytes"), cpu=Sum("cpu_millis"))
+    return {row["app"]: (row["memory"], row["cpu"]) for row in sums}
 
 
 def past_containers(app: App, limit: int = 20) -> QuerySet[Container]:

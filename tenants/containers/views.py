@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -15,6 +17,7 @@ from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
 from tenants.containers import actions, selectors
 from tenants.containers.logs import whole_log
+from tenants.containers.models import Container
 from tenants.containers.ordered import slept_lately
 from tenants.containers.sleep_time import written_time
 from tenants.pages import SignedInRequest, signed_in
@@ -71,8 +74,15 @@ def _usage(app: App, serving: Release | None) -> dict[str, Any]:
         "memory": sum(row.memory_bytes for row in rows),
         "memory_limit": sum(row.memory_limit for row in rows),
         "cpu": sum(row.cpu_millis for row in rows),
+        "asleep_since": _asleep_since(rows),
         "sampled_at": max((row.sampled_at for row in rows if row.sampled_at), default=None),
     }
+
+
+def _asleep_since(rows: Iterable[Container]) -> datetime | None:
+    """When the last of them fell asleep, where all did: from then on they use what they kept."""
+    times = [row.slept_at for row in rows]
+    return max((at for at in times if at), default=None) if None not in times else None
 
 
 def _activity(app: App) -> dict[str, Any]:

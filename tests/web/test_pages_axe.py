@@ -7,11 +7,13 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
+from django.utils import timezone
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
@@ -236,3 +238,25 @@ def test_a_chart_shows_the_hour_before_and_goes_on(
         page.evaluate("document.body.dispatchEvent(new CustomEvent('live:usage'))")
     expect(page.locator(".htmx-request")).to_have_count(0)
     expect(page.locator("#chart-memory canvas")).to_be_visible()
+
+
+def test_a_chart_of_what_sleeps_ends_now_with_what_it_kept(
+    context: BrowserContext, live_server: Any, world: None
+) -> None:
+    app, slept_at = App.objects.get(tenant__slug="acme", name="shop"), timezone.now() - timedelta(minutes=40)
+    app.containers.exclude(status="stopped").update(status="stopped", stopped_at=slept_at)
+    row = app.containers.filter(kind="process", process_type="web").first()
+    assert row is not None
+    slept = {"status": "sleeping", "slept_at": slept_at, "memory_bytes": 7 << 20, "cpu_millis": 0}
+    app.containers.filter(pk=row.pk).update(**slept, sampled_at=slept_at)
+    for minutes in (50, 45, 41):
+        usage.remember(time.time() - minutes * 60, {app.pk: (90 << 20, 100)})
+    enter(context, live_server.url, "ada")
+    page = context.new_page()
+    page.goto(live_server.url + SHOP)
+    over = page.locator("#chart-memory .u-over")
+    box = over.bounding_box()
+    assert box is not None
+    for place, told in ((0.99, "7 MiB"), (0.5, "7 MiB"), (0.2, "7 MiB"), (0.02, "90 MiB")):
+        over.hover(position={"x": box["width"] * place, "y": 10})
+        expect(page.locator("#chart-memory .chart-reading")).to_contain_text(told)

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import strip_tags
 
-from paas import live
+from paas import live, usage
 from paas.agent import metrics
 from paas.agent.metrics import Sampler, is_same
 from paas.linux import memory
@@ -124,6 +124,14 @@ def test_a_process_that_was_killed_for_want_of_memory_is_told_while_its_containe
     assert "Out of memory 3 of its processes were killed, last" in page and "limit 256 MiB" in page
     Sampler().sample()  # a later agent does not tell it again
     assert len(read_tail(log, 10)) == 2
+
+
+def test_a_chart_counts_those_that_sleep_beside_one_that_is_read(
+    cast: Cast, many: list[Container], reads: Reads
+) -> None:
+    Container.objects.exclude(pk=many[0].pk).update(status="sleeping", memory_bytes=1_000_000)
+    Sampler().sample()
+    assert [point[1] for point in usage.history(cast.app.pk)] == [5_000_000 + 6 * 1_000_000]
 
 
 def test_what_looks_the_same_on_a_page() -> None:
