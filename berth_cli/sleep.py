@@ -44,9 +44,11 @@ def sleep(
 def _wait(client: Client, target: Target) -> dict[str, Any]:
     """Until a worker is done with the order. In use is what was sent something, or sent it, all the while."""
     end = time.monotonic() + MOST_SECONDS
-    while (now := client.get(target.path("sleep")))["order"] and time.monotonic() < end:
+    while True:
+        now: dict[str, Any] = client.get(target.path("sleep"))
+        if not now["order"] or time.monotonic() >= end:
+            return now
         time.sleep(AGAIN_SECONDS)
-    return now  # type: ignore[no-any-return]
 
 
 def _what_came_of_it(now: dict[str, Any]) -> str:

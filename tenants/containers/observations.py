@@ -236,10 +236,10 @@ def sampled(rows: Sequence[Container]) -> None:
 
 def processes_killed(row: Container, oom_kills: int) -> bool:
     """For want of memory: so many since it started. False if that was known."""
-    columns = {"oom_kills": oom_kills, "oom_killed_at": timezone.now()}
-    if not Container.objects.filter(pk=row.pk, oom_kills__lt=oom_kills).update(**columns):
+    now, fewer = timezone.now(), Container.objects.filter(pk=row.pk, oom_kills__lt=oom_kills)
+    if not fewer.update(oom_kills=oom_kills, oom_killed_at=now):
         return False
-    row.oom_kills, row.oom_killed_at = oom_kills, columns["oom_killed_at"]
+    row.oom_kills, row.oom_killed_at = oom_kills, now
     _tell(row)
     return True
 
