@@ -7,7 +7,6 @@ a line that goes on in the next record of the same stream, `F` its end.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -56,6 +55,8 @@ class LineReader:
         if len(fields) < 4 or fields[2] not in ("P", "F"):
             return None  # a record that was cut through when the file started over
         at, stream, tag, text = fields
+        if tag == "F" and stream not in self._parts and len(text) <= LINE_MAX:  # almost all are such
+            return LogLine(at, stream, text)
         line = _joined(self._parts.pop(stream, LogLine(at, stream, "")), text)
         if tag == "P":
             self._parts[stream] = line
@@ -117,75 +118,12 @@ def _tail_of(path: Path, lines: int) -> list[LogLine]:
 
 
 def _lines_from(file: BinaryIO, offset: int) -> list[LogLine]:
-    """Lines of the file from `offset` on, less the one that the offset falls into."""
+    """Lines of the file from `offset` on, less the one that it falls into; the last may have no end."""
     file.seek(offset)
     if offset:
         file.readline()
-    return parse(file.read())
-
-
-class Follower:
-    """Gives what was added to a log since it was last asked; survives rotation and a late first line."""
-
-    def __init__(self, path: Path, *, from_start: bool = False) -> None:
-        self._path = path
-        self._reader = LineReader()
-        self._file = self._open()
-        if self._file and not from_start:
-            self._file.seek(0, os.SEEK_END)
-
-    def _open(self) -> BinaryIO | None:
-        try:
-            return self._path.open("rb")
-        except FileNotFoundError:
-            return None
-
-    def read(self) -> list[LogLine]:
-        """New whole lines, at once; none is an empty list."""
-        if self._file is None:
-            self._file = self._open()
-        if self._file is None:
-            return []
-        lines = self._drain(self._file)
-        if self._replaced(self._file):
-            lines += self._drain(self._file)  # what came between the last look and the change
-            self._file.close()
-            self._file = self._open()
-            lines += self._drain(self._file) if self._file else []
-        return lines
-
-    def _drain(self, file: BinaryIO) -> list[LogLine]:
-        lines = []
-        if os.fstat(file.fileno()).st_size < file.tell():  # cut because it grew too fast
-            file.seek(0, os.SEEK_END)
-        while data := file.read(READ_SIZE):
-            lines += self._reader.feed(data)
-        return lines
-
-    def _replaced(self, file: BinaryIO) -> bool:
-        try:
-            return self._path.stat().st_ino != os.fstat(file.fileno()).st_ino
-        except FileNotFoundError:
-            return False
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def follow(path: Path, *, tail: int = 0, interval: float = 0.25) -> Iterator[list[LogLine]]:
-    """The last `tail` lines, then what is added, every `interval` seconds; an empty list when nothing was.
-
-    Never ends by itself: the reader stops asking, which closes the file.
-    """
-    follower = Follower(path)
-    try:
-        yield read_tail(path, tail)
-        while True:
-            yield follower.read()
-            time.sleep(interval)
-    finally:
-        follower.close()
+    reader = LineReader()
+    return [*reader.feed(file.read()), *reader.rest()]
 
 
 def remark(path: Path, text: str) -> None:

@@ -27,6 +27,8 @@ from paas.linux.command import CLEAN_ENV
 # conmon starts its file over at this size. The agent rotates well before; without an agent this holds.
 LOG_SIZE_MAX = 16 * 1024 * 1024
 CREATE_TIMEOUT = 60.0
+# A log here is a pipe of the caller's: conmon has it open under the same number, and must not replace it.
+OUR_DESCRIPTORS = Path("/proc/self/fd")
 # How soon we look again whether a container's first process is there; where the machine is busy, after so much
 # of what has passed: eight launches side by side spent a third of our time on looking.
 LOOK_SECONDS, LOOK_PART = 0.0005, 1 / 8
@@ -55,6 +57,11 @@ class Launch:
     def conmon_pid_file(self) -> Path:
         return self.bundle / "conmon.pid"
 
+    @property
+    def pipes(self) -> tuple[int, ...]:
+        """What conmon must inherit for its log."""
+        return (int(self.log.name),) if self.log.parent == OUR_DESCRIPTORS else ()
+
     def argv(self, conmon: str, runtime: str) -> list[str]:
         return [
             conmon,
@@ -62,7 +69,8 @@ class Launch:
             *("--cid", self.container_id, "--cuuid", self.container_id, "--name", self.container_id),
             *("--bundle", str(self.bundle), "--persist-dir", str(self.bundle), "--full-attach"),
             *("--runtime", runtime, "--runtime-arg", f"--root={self.runtime_root}"),
-            *("--log-path", f"k8s-file:{self.log}", "--log-size-max", str(LOG_SIZE_MAX), "--no-sync-log"),
+            *("--log-path", f"k8s-file:{self.log}", "--no-sync-log"),
+            *(() if self.pipes else ("--log-size-max", str(LOG_SIZE_MAX))),
             *("--exit-dir", str(self.exits)),
             *("--container-pidfile", str(self.pid_file), "--conmon-pidfile", str(self.conmon_pid_file)),
             *("--log-level", "error"),
@@ -88,7 +96,7 @@ def begun(launch: Launch, cgroup: Cgroup) -> Iterator[Callable[[Cgroup, Beside],
     with ExitStack() as undo:
         start_read, start_write = _pipe(undo)
         sync_read, sync_write = _pipe(undo)
-        process = _spawn(argv, launch.bundle, start_read.fileno(), sync_write.fileno())
+        process = _spawn(argv, launch, start_read.fileno(), sync_write.fileno())
         undo.callback(_end, process)
         start_read.close()
         sync_write.close()
@@ -147,7 +155,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _spawn(argv: list[str], bundle: Path, start_read: int, sync_write: int) -> subprocess.Popen[bytes]:
+def _spawn(argv: list[str], launch: Launch, start_read: int, sync_write: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -160,8 +168,8 @@ def _spawn(argv: list[str], bundle: Path, start_read: int, sync_write: int) -> s
             "_OCI_STARTPIPE": str(start_read),
             "_OCI_SYNCPIPE": str(sync_write),
         },
-        cwd=bundle,
-        pass_fds=(start_read, sync_write),
+        cwd=launch.bundle,
+        pass_fds=(start_read, sync_write, *launch.pipes),
         start_new_session=True,
     )
 

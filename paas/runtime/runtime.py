@@ -110,10 +110,10 @@ class Runtime:
     def create(self, spec: ContainerSpec, log: Path, beside: conmon.Beside = lambda pid: None) -> int:
         """Make the container and its first process, which waits for `start`; returns that process's id.
 
-        The tenant must be prepared. `log` takes its output in conmon's format (paas.logs). `beside` is called
-        with that id as soon as the process has its namespaces, while the runtime goes on. Errors: StepFailed,
-        BadInput or Refused when the image or the spec is at fault, Conflict when the id is taken, HostProblem,
-        what `beside` raises; after any of them nothing of the container is left.
+        The tenant must be prepared. `log`, a file or a pipe (conmon.OUR_DESCRIPTORS), takes its output in
+        conmon's format (paas.logs). `beside` is called with that id as soon as the process has its namespaces,
+        while the runtime goes on. Errors, after which nothing of it is left: StepFailed, BadInput or Refused
+        when the image or the spec is at fault, Conflict when the id is taken, HostProblem, or `beside`'s own.
         """
         life = self._life(spec.id)
         if life.bundle.exists():

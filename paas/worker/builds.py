@@ -131,7 +131,7 @@ def _build(build: Build) -> None:
             observations.build_failed(build, error.as_dict())
         except OperationalError:
             # Its row goes on saying that it runs, and nobody holds its lock: the sweep queues it again.
-            write(b"\nThe database went away meanwhile. This build will be tried again.\n")
+            write.end("\nThe database went away meanwhile. This build will be tried again.\n")
             raise
         except Exception:
             # Anything else is our own mistake: the owner is told so, the log has the trace.
@@ -159,7 +159,7 @@ def _succeed(build: Build, report: BuildReport, key: str, write: BuildLog) -> No
 def _stopped(build: Build, stop: Stop, write: BuildLog) -> None:
     """It was taken back, or took too long."""
     if not stop.is_late:
-        write(b"\nCancelled.\n")
+        write.end("\nCancelled.\n")
         observations.build_cancelled(build)
         return
     late = StepFailed(

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from django.conf import settings
 from django.db import close_old_connections
 
 from paas.errors import StepFailed
-from paas.logs import Follower
+from paas.logs import read_tail
 from paas.specs import ContainerSpec, ContainerState, ProcessSpec
 from paas.worker import engine, launch
+from paas.worker.step_output import Pipe, as_text
 from paas.worker.translate import process_container
 from tenants.apps.models import App
 from tenants.containers import observations
@@ -30,6 +32,7 @@ from tenants.releases.models import Release
 
 COMMAND_SECONDS = 1800.0
 POLL_SECONDS = 0.05
+LAST_LINES = 40
 EndedBy = Literal["itself", "cancel", "time limit"]
 
 
@@ -70,11 +73,36 @@ def look(row: Container, *, cancelled: bool, overdue: bool, grace: float = 0.0) 
 def finished(
     row: Container, spec: ContainerSpec, *, log: Callable[[bytes], None], cancelled: Callable[[], bool]
 ) -> Iterator[ContainerState]:
-    """Run `spec` to its end, passing its output to `log`; its changes can be read until the block ends."""
-    launch.bring_up(row, spec)
+    """Run `spec` to its end; its changes can be read until the block ends.
+
+    `log` gets all that a build's container prints, as it comes: it has no log of its own. Of any other, whose
+    log is kept, it gets the last lines at the end.
+    """
+    if row.kind == Container.Kind.BUILD:
+        with Pipe(log) as pipe, _ended(row, spec, cancelled, pipe.finish, pipe=pipe.path) as state:
+            yield state
+    else:
+
+        def tell() -> None:
+            log(as_text(read_tail(settings.PATHS.container_log(row.pk), LAST_LINES)))
+
+        with _ended(row, spec, cancelled, tell) as state:
+            yield state
+
+
+@contextmanager
+def _ended(
+    row: Container,
+    spec: ContainerSpec,
+    cancelled: Callable[[], bool],
+    at_end: Callable[[], None],
+    pipe: Path | None = None,
+) -> Iterator[ContainerState]:
+    launch.bring_up(row, spec, pipe)
     reason = "finished"
     try:
-        state = _until_ended(row, log, cancelled)
+        state = _until_ended(row, cancelled)
+        at_end()
         reason = launch.describe_end(state)
         yield state
     finally:
@@ -82,23 +110,17 @@ def finished(
         launch.take_down(row, reason=reason)
 
 
-def _until_ended(row: Container, log: Callable[[bytes], None], cancelled: Callable[[], bool]) -> ContainerState:
-    """Poll its log and its state; a cancel kills it, the time limit is an error."""
+def _until_ended(row: Container, cancelled: Callable[[], bool]) -> ContainerState:
+    """Poll its state; a cancel kills it, the time limit is an error."""
     deadline = time.monotonic() + COMMAND_SECONDS
-    with closing(Follower(settings.PATHS.container_log(row.pk), from_start=True)) as output:
-        while True:
-            end = look(row, cancelled=cancelled(), overdue=time.monotonic() > deadline)
-            for line in output.read():
-                log(line.text.encode() + b"\n")
-            if end is None:
-                engine.runtime().wait(row.pk, POLL_SECONDS)
-            elif end.by == "time limit":
-                raise StepFailed(
-                    f"the command ran for more than {COMMAND_SECONDS / 60:g} minutes and was ended",
-                    hint="make it shorter, or run the work in a worker process",
-                )
-            else:
-                return end.state
+    while (end := look(row, cancelled=cancelled(), overdue=time.monotonic() > deadline)) is None:
+        engine.runtime().wait(row.pk, POLL_SECONDS)
+    if end.by == "time limit":
+        raise StepFailed(
+            f"the command ran for more than {COMMAND_SECONDS / 60:g} minutes and was ended",
+            hint="make it shorter, or run the work in a worker process",
+        )
+    return end.state
 
 
 def run_command(app: App, release: Release) -> None:
@@ -119,5 +141,5 @@ def run_command(app: App, release: Release) -> None:
             raise StepFailed(
                 f"the release command {launch.describe_end(state)}",
                 hint="no container of this release was started: correct the command and deploy again",
-                details={"output": [line.decode(errors="replace").rstrip() for line in output[-40:]]},
+                details={"output": [line.rstrip() for line in b"".join(output).decode().splitlines()]},
             )

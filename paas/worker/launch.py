@@ -27,13 +27,14 @@ NOT_STARTED = "could not start: "  # begins the reason of a row whose container 
 _OURS = "try again; if it happens again, tell the administrator when it did"
 
 
-def bring_up(row: Container, spec: ContainerSpec) -> None:
-    """Create, wire and start; on any error the host is as if never tried, and the row says why. Whatever it is
-    but the database's is a BerthError: who waits for the container is told, and nobody tries for ever."""
+def bring_up(row: Container, spec: ContainerSpec, pipe: Path | None = None) -> None:
+    """Create, wire and start; its output goes to `pipe`, or else to its log. On any error the host is as if
+    never tried, and the row says why. Whatever it is but the database's is a BerthError: who waits for the
+    container is told, and nobody tries for ever."""
     cgroups.expect_moves()
     try:
         with room_for(str(row), tenants_disk=settings.PATHS.disks / spec.tenant.id):
-            _start(row, spec)
+            _start(row, spec, pipe)
     except BerthError as error:
         take_down(row, reason=f"{NOT_STARTED}{error.summary}")
         raise
@@ -50,10 +51,11 @@ def bring_up(row: Container, spec: ContainerSpec) -> None:
         raise Conflict(f"{row} was taken down while it started", hint="its app was destroyed")
 
 
-def _start(row: Container, spec: ContainerSpec) -> None:
-    path = settings.PATHS.container_log(spec.id)
+def _start(row: Container, spec: ContainerSpec, pipe: Path | None) -> None:
+    path = pipe or settings.PATHS.container_log(spec.id)
     engine.runtime().prepare_tenant(spec.tenant)
-    _open_log(path)
+    if pipe is None:
+        _open_log(path)
     with _connecting(row, spec) as connect:
 
         def beside(pid: int) -> None:
@@ -84,7 +86,7 @@ def _open_log(path: Path) -> None:
 
 
 def _forget_log(path: Path) -> None:
-    """Of a build's step: what it said is in the build's log, with the values of secrets masked."""
+    """Of a build's step, empty: what it said is in the build's log, with the values of secrets masked."""
     for file in (path, older(path)):
         file.unlink(missing_ok=True)
 

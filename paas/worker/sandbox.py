@@ -142,7 +142,7 @@ class BuildSandbox:
         said: deque[bytes] = deque(maxlen=1)
 
         def listen(data: bytes) -> None:
-            said.append(data)
+            said.extend(data.splitlines())
             log(data)
 
         step = self.run(

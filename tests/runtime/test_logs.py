@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.logs import LINE_MAX, Follower, LogLine, follow, older, parse, read_tail
+from paas.logs import LINE_MAX, LogLine, older, parse, read_tail
 from paas.runtime import LogKeeper, Together
 from paas.runtime.conmon import LOG_SIZE_MAX
 from paas.runtime.log_keeper import BURST, BURST_SECONDS
@@ -72,35 +72,10 @@ def test_tail_of_a_large_log_with_a_large_line(tmp_path: Path) -> None:
     assert [line.text[-3:] for line in read_tail(log, 2)] == ["999", "xxx"]
 
 
-def test_following_through_a_rotation(tmp_path: Path) -> None:
+def test_a_last_line_without_an_end_is_one(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    follower = Follower(log)
-    assert follower.read() == []
-    log.write_bytes(numbered(0, 2))
-    assert texts(follower.read()) == ["0", "1"]
-    with log.open("ab") as old:
-        old.write(record("2")[:20])
-        old.flush()
-        assert follower.read() == []
-        old.write(record("2")[20:])
-        log.rename(older(log))
-        old.write(record("3"))
-        old.flush()
-        assert texts(follower.read()) == ["2", "3"]
-        log.write_bytes(record("4"))
-        assert texts(follower.read()) == ["4"]
-    follower.close()
-
-
-def test_following_starts_with_a_tail(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_bytes(numbered(0, 5))
-    lines = follow(log, tail=2, interval=0)
-    assert texts(next(lines)) == ["3", "4"]
-    with log.open("ab") as file:
-        file.write(record("5"))
-    assert texts(next(lines)) == ["5"]
-    assert next(lines) == []
+    log.write_bytes(numbered(0, 5) + record("the rea", "P") + record("son", "P"))
+    assert texts(read_tail(log, 2)) == ["4", "the reason"]
 
 
 def test_a_log_that_conmon_started_over_counts_as_lost(tmp_path: Path) -> None:

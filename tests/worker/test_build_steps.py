@@ -11,7 +11,7 @@ from django.conf import settings
 
 from paas.builder import BuildCancelled
 from paas.errors import BadInput, Refused, StepFailed
-from paas.worker import engine
+from paas.worker import engine, step_output
 from tests.worker.workbench import Workbench
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
@@ -66,6 +66,40 @@ def test_a_failed_run_names_its_line_and_leaves_nothing(bench: Workbench) -> Non
         with pytest.raises((BadInput, Refused, StepFailed)) as refused:
             bench.build(FROM + line)
         assert words.replace("['nonsense']", '["nonsense"]') in str(refused.value)
+
+
+def test_all_that_a_step_prints_is_in_the_log(bench: Workbench) -> None:
+    """However fast it does, and a last line without an end, too."""
+    with pytest.raises(StepFailed) as caught:
+        bench.build(FROM + "RUN echo fds: $(ls /proc/self/fd); seq 1 100000; printf FINAL; exit 5")
+    lines = bench.text.splitlines()
+    at = lines.index("1")
+    assert lines[at : at + 100_000] == [str(number) for number in range(1, 100_001)]
+    assert lines[at - 1] == "fds: 0 1 2 3", "the pipe to us is not open in the container"
+    assert caught.value.details["log"][-2:] == ["100000", "FINAL"]
+
+
+def test_of_a_flood_the_beginning_and_the_end_are_in_the_log(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_output, "MOST", 1_000_000)
+    with pytest.raises(StepFailed) as caught:
+        bench.build(FROM + "RUN seq 1 1900000; echo FINAL; exit 5")
+    lines = bench.text.splitlines()
+    gap = next(number for number, line in enumerate(lines) if "bytes of what this step printed" in line)
+    at = lines.index("1")
+    assert int(lines[gap - 2]) == gap - 1 - at and gap > 100_000, "all before it is there"
+    assert [int(line) for line in lines[gap + 1 : -1]] == list(range(int(lines[gap + 1]), 1_900_001))
+    left_out = len("".join(f"{n}\n" for n in range(int(lines[gap - 2]) + 1, int(lines[gap + 1]))))
+    assert lines[gap].startswith("About ")
+    assert abs(int(lines[gap].split()[1].replace(",", "")) - left_out) < left_out / 50
+    assert caught.value.details["log"][-1] == "FINAL"
+
+
+def test_a_step_that_only_prints_can_be_cancelled(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_output, "MOST", 1_000_000)
+    with pytest.raises(BuildCancelled):
+        bench.build(FROM + "RUN yes", cancelled=lambda: len(bench.text) > 500_000)
 
 
 def test_a_run_that_changes_nothing_makes_no_layer(bench: Workbench) -> None:
