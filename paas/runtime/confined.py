@@ -42,8 +42,9 @@ def run(
 
     try:
         with space.shared(own):
-            cgroup.create(space.within(limits, tenant.quota))
-            hold.begin(limits, tenant.quota)
+            quota = space.in_force(own, tenant).quota
+            cgroup.create(space.within(limits, quota))
+            hold.begin(limits, quota)
         return forked.run(work, enter=enter, look=look)
     except forked.Ended as ended:
         if not cgroup.oom_kills():

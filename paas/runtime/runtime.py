@@ -110,10 +110,9 @@ class Runtime:
     def create(self, spec: ContainerSpec, log: Path, beside: conmon.Beside = lambda pid: None) -> int:
         """Make the container and its first process, which waits for `start`; returns that process's id.
 
-        The tenant must be prepared. `log`, a file or a pipe (conmon.OUR_DESCRIPTORS), takes its output in
-        conmon's format (paas.logs). `beside` is called with that id as soon as the process has its namespaces,
-        while the runtime goes on. Errors, after which nothing of it is left: StepFailed, BadInput or Refused
-        when the image or the spec is at fault, Conflict when the id is taken, HostProblem, or `beside`'s own.
+        The tenant must be prepared. `log`, a file or a pipe (conmon.OUR_DESCRIPTORS), takes conmon's records.
+        `beside` is called with that id as soon as it has its namespaces. Errors, after which nothing is left:
+        StepFailed, BadInput, Refused: the image or the spec is at fault; Conflict; HostProblem; `beside`'s own.
         """
         life = self._life(spec.id)
         if life.bundle.exists():
@@ -126,7 +125,8 @@ class Runtime:
             undo.callback(self.delete, spec.id)
             facts = Facts(spec.tenant.id, spec.app_id, spec.stop_signal, spec.stop_timeout, limits=spec.limits)
             facts.write(life.bundle)
-            with space.shared(self._space(spec.tenant.id)):
+            with space.shared(own := self._space(spec.tenant.id)):
+                spec = replace(spec, tenant=space.in_force(own, spec.tenant))
                 pid = self._create(spec, life, facts, log, beside)
             undo.pop_all()
         return pid

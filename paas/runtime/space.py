@@ -212,6 +212,15 @@ def _with_writeback(found: Effective, space: Space) -> Effective:
     )
 
 
+def in_force(space: Space, tenant: TenantSpec) -> TenantSpec:
+    """With what the kernel allows of processors now: less than when the tenant was read, perhaps. Ask under
+    `shared`."""
+    most = space.slice.effective().cpu_millis
+    if most is None or most >= tenant.quota.cpu_millis:
+        return tenant
+    return replace(tenant, quota=replace(tenant.quota, cpu_millis=most))
+
+
 def within(limits: Limits, quota: Limits) -> Limits:
     """A container's limits beneath its tenant's quota: v1 refuses a child with more cpu than its parent has."""
     return replace(

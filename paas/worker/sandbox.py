@@ -21,9 +21,10 @@ from paas.images.budget import go_on
 from paas.images.tools import HOME, USER, tools_layer
 from paas.runtime import PlainRootfs, confined
 from paas.runtime.space import Space
-from paas.specs import MIB, BindMount, Limits, Mount
+from paas.specs import MIB, BindMount, Limits, Mount, TenantSpec
 from paas.worker import caches, commands, engine, left_behind, lock
 from paas.worker.translate import container_spec, tenant_spec
+from tenants.accounts.models import Tenant
 from tenants.containers import observations
 from tenants.containers.models import Container
 from tenants.releases.models import Build
@@ -49,9 +50,13 @@ class BuildSandbox:
 
     def __init__(self, build: Build, *, cancelled: Callable[[], bool]) -> None:
         self._build, self._cancelled = build, cancelled
-        self._tenant = tenant_spec(build.app.tenant)
         self._steps = 0
         self._is_prepared = False
+
+    @property
+    def _tenant(self) -> TenantSpec:
+        """With the quota that it has now: the kernel may refuse what a former one allowed."""
+        return tenant_spec(Tenant.objects.get(pk=self._build.app.tenant_id))
 
     def prepare(self) -> None:
         """Whatever follows needs the tenant's disk and cgroup."""
@@ -64,9 +69,10 @@ class BuildSandbox:
             return work(self._demand_wanted)
         self.prepare()
         self._demand_wanted()
+        tenant = self._tenant
         result = confined.run(
-            Space(settings.PATHS, settings.CGROUP_ROOT, self._tenant.id),
-            self._tenant,
+            Space(settings.PATHS, settings.CGROUP_ROOT, tenant.id),
+            tenant,
             partial(work, go_on),
             name=self._build.pk,
             limits=build_limits(),
@@ -106,7 +112,7 @@ class BuildSandbox:
         """Run one step; its changes can be read at `upper` until the block ends."""
         wanted = [mount for mount in mounts if isinstance(mount, CacheMount)]
         self.prepare()
-        folder = settings.PATHS.disks / self._tenant.id / "cache"
+        folder = settings.PATHS.disks / self._build.app.tenant_id / "cache"
         with caches.held(folder, wanted, self._cancelled) as held:
             self._steps += 1
             limits = build_limits()

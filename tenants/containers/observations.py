@@ -49,9 +49,10 @@ def new_container(
     Refused when the tenant has as many containers as it may have at once. A build's steps are not counted: it
     runs one after the other.
     """
+    tenant = Tenant.objects.get(pk=app.tenant_id)  # as it is now: a build may have read the app an hour ago
     for _ in range(_ADDRESS_TRIES):
         row = Container(
-            tenant=app.tenant,
+            tenant=tenant,
             app=app,
             release=release,
             build=build,

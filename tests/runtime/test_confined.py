@@ -57,6 +57,13 @@ def test_it_has_limits_within_the_tenants_slice_and_goes_first(bed: Bed) -> None
     assert not own(bed).exists() and list(confined.left(CGROUP_ROOT)) == []
 
 
+def test_its_limits_are_below_a_quota_that_was_lowered_since_it_was_read(bed: Bed) -> None:
+    bed.runtime.apply_quota(replace(bed.tenant, quota=replace(bed.tenant.quota, cpu_millis=300)))
+    space, look = Space(bed.paths, CGROUP_ROOT, bed.tenant.id), (lambda: None)
+    held = confined.run(space, bed.tenant, lambda: own(bed).effective(), name="work", limits=LIMITS, look=look)
+    assert held.cpu_millis == 300
+
+
 def test_one_that_needs_more_memory_is_ended_and_told(bed: Bed) -> None:
     with pytest.raises(StepFailed, match="needed more memory than there was"):
         run(bed, lambda: len(bytearray(os.urandom(MIB)) * 200))

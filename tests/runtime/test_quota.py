@@ -50,6 +50,14 @@ def test_what_is_in_force_is_read_back(bed: Bed) -> None:
     assert bed.runtime.tenant_effective("e" * 12) is None
 
 
+def test_who_read_the_quota_before_it_was_lowered_starts_below_it(bed: Bed) -> None:
+    bed.runtime.apply_quota(replace(bed.tenant, quota=replace(bed.tenant.quota, cpu_millis=500)))
+    spec = bed.launch(bed.spec("sleep 60", limits=Limits(memory_bytes=64 * MIB, cpu_millis=1500, pids=32)))
+    assert bed.runtime.effective(spec.id).cpu_millis == 500
+    bed.runtime.apply_quota(bed.tenant)
+    assert bed.runtime.effective(spec.id).cpu_millis == 1500
+
+
 def test_a_change_holds_at_once_for_what_runs_and_so_does_its_return(bed: Bed) -> None:
     spec = bed.launch(bed.spec("sleep 60", limits=Limits(memory_bytes=64 * MIB, cpu_millis=1500, pids=32)))
     own = bed.runtime.effective(spec.id)

@@ -11,7 +11,8 @@ from django.conf import settings
 
 from paas.builder import BuildCancelled
 from paas.errors import BadInput, Refused, StepFailed
-from paas.worker import engine, step_output
+from paas.worker import engine, quota, step_output
+from tenants.fleet.actions import set_quota
 from tests.worker.workbench import Workbench
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
@@ -100,6 +101,21 @@ def test_a_step_that_only_prints_can_be_cancelled(bench: Workbench, monkeypatch:
     monkeypatch.setattr(step_output, "MOST", 1_000_000)
     with pytest.raises(BuildCancelled):
         bench.build(FROM + "RUN yes", cancelled=lambda: len(bench.text) > 500_000)
+
+
+def test_a_quota_that_is_lowered_meanwhile_holds_for_the_next_step(bench: Workbench) -> None:
+    """For one in a container and for one that copies, too, whose work Berth does itself."""
+    tenant = bench.host.cast.tenant
+    source = bench.source({f"many/{number}": "x" for number in range(600)})
+    with ThreadPoolExecutor(1) as pool:
+        held = HELD.replace("for n", "echo begun; for n")
+        build = pool.submit(bench.build, FROM + held + "\nRUN echo made >/made\nCOPY many /many\n", source)
+        wait_until(lambda: "\nbegun\n" in bench.text)
+        set_quota(actor=bench.host.cast.admin, tenant=tenant, changes={"cpu": 250})
+        quota.apply_quota(tenant.pk)
+        let_go(bench)
+        report = build.result(timeout=30)
+    assert bench.read(report, "made") == "made\n"
 
 
 def test_a_run_that_changes_nothing_makes_no_layer(bench: Workbench) -> None:
