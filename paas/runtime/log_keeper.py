@@ -1,7 +1,8 @@
 """Keeping container logs small: rotation through conmon, a rate cap, and a count of what was dropped.
 
-conmon appends (O_APPEND), so a log can be cut at its end while conmon goes on writing. It opens its log
-again when told so through its `ctl` fifo (conmon's ctrl.c: "2 0 0" is REOPEN_LOGS).
+conmon appends (O_APPEND), so a log can be cut while conmon goes on writing. The last lines stay: why a command
+failed stands there. conmon opens its log again when told so through its `ctl` fifo (conmon's ctrl.c: "2 0 0" is
+REOPEN_LOGS).
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import time
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from paas.logs import older, remark
+from paas.logs import LogLine, as_record, older
+from paas.runtime.conmon import LOG_SIZE_MAX
 
 ROTATE_AT = 4 * 1024 * 1024
 BYTES_A_SECOND = 256 * 1024  # of one container
 BURST_SECONDS = 8
 BURST = BURST_SECONDS * BYTES_A_SECOND
 LOOK_BACK = 64 * 1024  # how far before a cut the end of a line is looked for
+LAST = 64 * 1024  # of the last lines, out of what may be written
+LAST_LEAST = 4 * 1024  # even where nothing may
+CATCH_UP = 8  # times that conmon may have written meanwhile
 
 
 @dataclass(slots=True)
@@ -98,20 +104,22 @@ class LogKeeper:
 
     def _keep(self, container_id: str, path: Path, owner: Together | None) -> int:
         found, now = path.stat(), time.monotonic()
+        started_over = found.st_mode & 0o077 == 0  # by conmon, for root alone
         if found.st_mode & 0o777 != 0o640:
             self._readable(path)
         judged = 0 if self._began else found.st_size
         fresh = _Log(found.st_ino, judged, _Allowance.fresh(BYTES_A_SECOND, now))
         log = self._logs.setdefault(container_id, fresh)
-        lost = log.follow(found)
+        lost = log.follow(found) or (LOG_SIZE_MAX if started_over else 0)
         grown, log.size = found.st_size - log.size, found.st_size
         over, reason = log.allowance.take(grown, BYTES_A_SECOND, now), _too_fast(BYTES_A_SECOND)
         if owner is not None and (shared := self._over_together(owner, grown - over, now)):
             over, reason = over + shared, f"{_too_fast(owner.rate)} of all containers of the tenant"
-        if over:
-            lost += self._cut(path, found.st_size - over)
+        if over and (cut := _cut(path, found.st_size - grown, grown - over, lost, reason)):
+            lost += cut
+        elif lost:
+            _remark(path, lost, reason)
         if lost:
-            remark(path, f"{lost:,} bytes of output were dropped: {reason}")
             log.size = path.stat().st_size
         if log.size >= ROTATE_AT:
             self._rotate(container_id, path)
@@ -121,16 +129,6 @@ class LogKeeper:
     def _over_together(self, owner: Together, grown: int, now: float) -> int:
         fresh = _Allowance.fresh(owner.rate, now)
         return self._together.setdefault(owner.id, fresh).take(grown, owner.rate, now)
-
-    def _cut(self, path: Path, size: int) -> int:
-        """Drop what came beyond `size`, from the end of a line on."""
-        with path.open("r+b") as file:
-            start = max(0, size - LOOK_BACK)
-            file.seek(start)
-            kept = start + file.read(size - start).rfind(b"\n") + 1
-            lost = file.seek(0, os.SEEK_END) - kept
-            file.truncate(kept)
-        return lost
 
     def _rotate(self, container_id: str, path: Path) -> None:
         """Between the rename and conmon's reopening nothing is lost: it writes to the renamed file."""
@@ -152,3 +150,48 @@ class LogKeeper:
 
 def _too_fast(rate: int) -> str:
     return f"more than {rate // 1024} KiB a second"
+
+
+def _cut(path: Path, grown_from: int, may: int, lost: int, reason: str) -> int:
+    """Of what came since the log was `grown_from` bytes long, leave the `may` bytes that it may grow by: its
+    beginning, and its end, after a remark that tells of what was `lost` before, too. Gives what was cut.
+
+    The end is there all the time. What conmon writes between the last look and the cut is cut with the rest.
+    """
+    last = max(LAST_LEAST, min(LAST, may // 2))
+    with path.open("r+b", buffering=0) as file:
+        fd = file.fileno()
+        kept = _line_end(fd, max(grown_from, grown_from + may - last))
+        size = file.seek(0, os.SEEK_END)
+        end = os.pread(fd, last, max(0, size - last)).partition(b"\n")[2]
+        cut = size - len(end) - kept
+        remark = _remark_of(lost + cut, reason)
+        if cut <= len(remark):
+            return 0
+        at = kept + os.pwrite(fd, remark + end, kept)
+        for _ in range(CATCH_UP):
+            if not (more := os.pread(fd, LAST, size)):
+                break
+            size, at = size + len(more), at + os.pwrite(fd, more, at)
+        cut += file.seek(0, os.SEEK_END) - size
+        os.ftruncate(fd, at)
+    return cut
+
+
+def _line_end(fd: int, size: int) -> int:
+    """After the last line that ends before `size`."""
+    start = max(0, size - LOOK_BACK)
+    return start + os.pread(fd, size - start, start).rfind(b"\n") + 1
+
+
+def _remark(path: Path, lost: int, reason: str) -> None:
+    """After what conmon wrote last, which may be half a record."""
+    with path.open("a+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        torn = b"\n" if size and os.pread(file.fileno(), 1, size - 1) != b"\n" else b""
+        file.write(torn + _remark_of(lost, reason))
+
+
+def _remark_of(lost: int, reason: str) -> bytes:
+    text = f"{lost:,} bytes of output were dropped: {reason}"
+    return as_record(LogLine(datetime.now(UTC).isoformat(), "berth", text))

@@ -27,6 +27,10 @@ def texts(lines: list[LogLine]) -> list[str]:
     return [line.text for line in lines]
 
 
+def remarks(log: Path) -> list[str]:
+    return [line.text for line in read_tail(log, 1_000_000) if line.stream == "berth"]
+
+
 def test_parse() -> None:
     assert parse(record("a  b ") + record("", stream="stderr")) == [
         LogLine(AT, "stdout", "a  b "),
@@ -94,6 +98,41 @@ def test_a_log_that_conmon_started_over_counts_as_lost(tmp_path: Path) -> None:
     assert keeper.tick({"c": log}) == {"c": size}
 
 
+def test_what_conmon_started_over_between_two_looks_is_told_of(tmp_path: Path) -> None:
+    """The keeper sees nothing of what went, but who made the file. A remark begins a line of its own."""
+    log, keeper = tmp_path / "log", LogKeeper(tmp_path)
+    log.touch()
+    assert keeper.tick({"c": log}) == {}
+    log.write_bytes(numbered(0, 10) + record("half a rec")[:-1])
+    log.chmod(0o600)
+    assert keeper.tick({"c": log}) == {"c": LOG_SIZE_MAX}
+    assert remarks(log) == ["16,777,216 bytes of output were dropped: more than 256 KiB a second"]
+    assert keeper.tick({"c": log}) == {}
+
+
+def test_a_cut_leaves_the_beginning_and_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(numbered(0, 1000))
+    size, keeper = log.stat().st_size, LogKeeper(tmp_path)
+    keeper.tick({"c": log})
+    for round in (1, 2):
+        with log.open("ab") as conmon:
+            conmon.write(numbered(1000, 100_000) + record("torn")[:30])
+        dropped = keeper.tick({"c": log})
+        assert len(remarks(log)) == round and remarks(log)[-1].startswith(f"{dropped['c']:,} bytes")
+        with log.open("ab") as conmon:
+            conmon.write(record("torn")[30:])
+        assert texts(read_tail(log, 3)) == ["99998", "99999", "torn"]
+        if round == 1:
+            kept = texts(read_tail(log, 100_000))
+            gap = next(number for number, text in enumerate(kept) if "dropped" in text)
+            assert kept[:gap] == [str(number) for number in range(gap)] and gap > 20_000
+            first = int(kept[gap + 1])
+            assert kept[gap + 1 : -1] == [str(number) for number in range(first, 100_000)]
+            assert dropped["c"] == len(numbered(gap, first))
+            assert log.stat().st_size <= size + BURST + 200
+
+
 def test_what_a_new_log_begins_with_counts(tmp_path: Path) -> None:
     keeper, old, new = LogKeeper(tmp_path), tmp_path / "old", tmp_path / "new"
     for log in (old, new):
@@ -101,7 +140,8 @@ def test_what_a_new_log_begins_with_counts(tmp_path: Path) -> None:
         assert log.stat().st_size > 2 * BURST
     assert keeper.tick({"old": old}) == {}
     assert keeper.tick({"old": old, "new": new}).keys() == {"new"}
-    assert "were dropped" in read_tail(new, 1)[0].text
+    assert any("were dropped" in text for text in remarks(new))
+    assert read_tail(new, 1)[0].text == "99", "why a command failed stands at the end"
 
 
 def test_containers_of_one_tenant_share_its_rate(tmp_path: Path) -> None:
@@ -119,7 +159,7 @@ def test_containers_of_one_tenant_share_its_rate(tmp_path: Path) -> None:
     dropped = keeper.tick(logs, owners)
     assert dropped.keys() == {"two"}, "the first to be looked at had less than all of it"
     assert sum(logs[name].stat().st_size for name in ("one", "two")) <= most + 1000
-    assert "more than 16 KiB a second of all containers of the tenant" in read_tail(logs["two"], 1)[0].text
+    assert "more than 16 KiB a second of all containers of the tenant" in remarks(logs["two"])[0]
     assert logs["next"].read_bytes() == record("x" * 1000) * 100
     assert keeper.tick(logs) == {}, "who owns them may not be known yet"
 
@@ -151,8 +191,7 @@ def test_a_flood_is_cut_counted_and_rotated(bed: Bed) -> None:
     # Until conmon has opened the new file it goes on in the old one, up to its own limit.
     assert max(older(log).stat().st_size, log.stat().st_size) <= LOG_SIZE_MAX + 4096
     lines = read_tail(log, 1_000_000)
-    remarks = [line.text for line in lines if line.stream == "berth"]
-    assert "bytes of output were dropped" in remarks[0]
+    assert "bytes of output were dropped" in remarks(log)[0]
     # conmon writes a line in two parts when its buffer ends in it, and a cut may come between them
     torn = [line for line in lines if line.stream == "stdout" and line.text != "a flood of output"]
     assert len(torn) < len(lines) / 100
@@ -167,3 +206,17 @@ def test_a_rotation_loses_nothing(bed: Bed) -> None:
     bed.runtime.wait(spec.id, 30)
     assert bed.output(spec)[-1] == "2999"
     assert texts(read_tail(log, 5000)) == [str(number) for number in range(3000)]
+
+
+@pytest.mark.kernel
+def test_the_end_of_a_flood_is_kept_though_conmon_started_its_log_over(bed: Bed) -> None:
+    keeper, spec = LogKeeper(bed.paths.bundles), bed.spec("yes | head -c 2000000; echo FINAL")
+    log = bed.log(spec)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    log.chmod(0o640)
+    keeper.tick({spec.id: log})
+    bed.finish(spec, 60)
+    assert log.stat().st_mode & 0o077 == 0, "by that the keeper knows"
+    assert keeper.tick({spec.id: log})[spec.id] > LOG_SIZE_MAX
+    assert remarks(log) and read_tail(log, 1)[0].text == "FINAL"
