@@ -26,7 +26,7 @@ from tenants.containers.selectors import LIVE, containers_to_read, logged
 REMEMBERED = timedelta(minutes=2)
 MOST_ROWS = 200
 LOOK_EVERY = 2.0  # seconds between looks at the database; files are looked at each time
-_MARK = re.compile(r"(\d{13})((?:~[0-9a-f]{12}\.(?:\d{1,12}@[0-9a-f]{8})?)*)")
+_MARK = re.compile(r"(\d{13})((?:~[0-9a-f]{12}\.(?:\d{1,12}@[0-9a-f]{16})?)*)")
 
 
 @dataclass

@@ -209,6 +209,26 @@ def test_a_long_log_comes_in_pieces_and_a_line_without_end_too(cast: Cast) -> No
     assert read_run_log(run).lines[0].cut > 0
 
 
+def test_a_log_that_was_cut_in_its_middle_goes_on_at_the_remark(tmp_path: Path) -> None:
+    """Wherever in what was cut the reader was; one that was before it misses nothing at all."""
+    path = tmp_path / "c.log"
+    path.write_text(record(1, "a"))
+    early = read_on(path, "").next
+    places = []
+    for number in range(2, 30):
+        with path.open("a") as log:
+            log.write(record(number, f"line {number}"))
+        places.append(read_on(path, early).next)
+    path.write_text(
+        record(1, "a") + record(30, "cut", stream="berth") + record(29, "line 29") + record(31, "end")
+    )
+    for place in (early, *places):
+        piece = read_on(path, place)
+        assert [line.text for line in piece.lines] == ["cut", "line 29", "end"]
+        assert piece.skipped is (place != early)
+        assert read_on(path, piece.next).lines == []
+
+
 def test_a_log_that_was_cut_at_its_end_goes_on_there(tmp_path: Path) -> None:
     path = tmp_path / "c.log"
     path.write_text(record(1, "a") + record(2, "b" * 500))
