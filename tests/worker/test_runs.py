@@ -200,6 +200,14 @@ def test_a_release_command_goes_the_same_way(host: Host) -> None:
     assert host.is_clean()
 
 
+def test_the_error_of_a_release_command_has_the_last_that_it_printed(host: Host) -> None:
+    """In the middle of a flood, and without an end of its line."""
+    host.release.release_command = ["sh", "-c", "seq 1 100000; printf 'the reason'; exit 1"]
+    with pytest.raises(StepFailed) as caught:
+        commands.run_command(host.cast.app, host.release)
+    assert caught.value.details["output"] == [*map(str, range(99_962, 100_001)), "the reason"]
+
+
 def test_what_a_release_command_prints_is_in_the_apps_log(host: Host) -> None:
     app, release = host.cast.app, host.release
     process = containers.new_container(
