@@ -127,12 +127,20 @@ def _lines_from(file: BinaryIO, offset: int) -> list[LogLine]:
 
 
 def remark(path: Path, text: str) -> None:
-    """Add a line of the platform's own to a log that is there; FileNotFoundError where none is."""
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    """Add a line of the platform's own to a log that is there, after what conmon wrote last: it may be half a
+    record. FileNotFoundError where there is none."""
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
     try:
-        os.write(fd, as_record(LogLine(datetime.now(UTC).isoformat(), "berth", text)))
+        size = os.fstat(fd).st_size
+        torn = b"\n" if size and os.pread(fd, 1, size - 1) != b"\n" else b""
+        os.write(fd, torn + own_record(text))
     finally:
         os.close(fd)
+
+
+def own_record(text: str) -> bytes:
+    """A line of the platform's own, of now."""
+    return as_record(LogLine(datetime.now(UTC).isoformat(), "berth", text))
 
 
 def as_record(line: LogLine) -> bytes:

@@ -1,8 +1,8 @@
 """Keeping container logs small: rotation through conmon, a rate cap, and a count of what was dropped.
 
-conmon appends (O_APPEND), so a log can be cut while conmon goes on writing. The last lines stay: why a command
-failed stands there. conmon opens its log again when told so through its `ctl` fifo (conmon's ctrl.c: "2 0 0" is
-REOPEN_LOGS).
+conmon opens its log again when told so through its `ctl` fifo (conmon's ctrl.c: "2 0 0" is REOPEN_LOGS), and
+then does not append as at first: it is made to, so that a log can be cut while conmon goes on writing. The last
+lines stay: why a command failed stands there.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import time
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from paas.logs import LogLine, as_record, older
+from paas.linux.appending import let_append
+from paas.logs import older, own_record, remark
 from paas.runtime.conmon import LOG_SIZE_MAX
 
 ROTATE_AT = 4 * 1024 * 1024
@@ -115,10 +115,12 @@ class LogKeeper:
         over, reason = log.allowance.take(grown, BYTES_A_SECOND, now), _too_fast(BYTES_A_SECOND)
         if owner is not None and (shared := self._over_together(owner, grown - over, now)):
             over, reason = over + shared, f"{_too_fast(owner.rate)} of all containers of the tenant"
+        if over or lost:
+            self._let_append(container_id, path)
         if over and (cut := _cut(path, found.st_size - grown, grown - over, lost, reason)):
             lost += cut
         elif lost:
-            _remark(path, lost, reason)
+            remark(path, _dropped(lost, reason))
         if lost:
             log.size = path.stat().st_size
         if log.size >= ROTATE_AT:
@@ -143,6 +145,10 @@ class LogKeeper:
             finally:
                 os.close(fifo)
 
+    def _let_append(self, container_id: str, path: Path) -> None:
+        with suppress(OSError, ValueError):
+            let_append(int((self._bundles / container_id / "conmon.pid").read_text()), path)
+
     def _readable(self, path: Path) -> None:
         os.chown(path, -1, self._group)
         path.chmod(0o640)
@@ -165,10 +171,10 @@ def _cut(path: Path, grown_from: int, may: int, lost: int, reason: str) -> int:
         size = file.seek(0, os.SEEK_END)
         end = os.pread(fd, last, max(0, size - last)).partition(b"\n")[2]
         cut = size - len(end) - kept
-        remark = _remark_of(lost + cut, reason)
-        if cut <= len(remark):
+        said = own_record(_dropped(lost + cut, reason))
+        if cut <= len(said):
             return 0
-        at = kept + os.pwrite(fd, remark + end, kept)
+        at = kept + os.pwrite(fd, said + end, kept)
         for _ in range(CATCH_UP):
             if not (more := os.pread(fd, LAST, size)):
                 break
@@ -184,14 +190,5 @@ def _line_end(fd: int, size: int) -> int:
     return start + os.pread(fd, size - start, start).rfind(b"\n") + 1
 
 
-def _remark(path: Path, lost: int, reason: str) -> None:
-    """After what conmon wrote last, which may be half a record."""
-    with path.open("a+b", buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
-        torn = b"\n" if size and os.pread(file.fileno(), 1, size - 1) != b"\n" else b""
-        file.write(torn + _remark_of(lost, reason))
-
-
-def _remark_of(lost: int, reason: str) -> bytes:
-    text = f"{lost:,} bytes of output were dropped: {reason}"
-    return as_record(LogLine(datetime.now(UTC).isoformat(), "berth", text))
+def _dropped(lost: int, reason: str) -> str:
+    return f"{lost:,} bytes of output were dropped: {reason}"
