@@ -182,7 +182,8 @@ def check(*, mend: bool, actor: User | None) -> dict[str, Any]:
 
 
 def _built_again(lost: Iterable[Damage], actor: User) -> list[str]:
-    """The releases whose source is being built, as "tenant/app v3". Whoever has none is told of the damage."""
+    """The releases whose source is being built, as "tenant/app v3". Whoever has none, or a commit in its image,
+    is told of the damage."""
     serving = {row.pk: row for one in lost for row in _concerned(one) if row.status == Release.Status.LIVE}
     begun = []
     for release in serving.values():

@@ -17,9 +17,8 @@ from tenants.checks import bad_field, one_line
 from tenants.registries.models import GOING, Export, Login, Push
 from tenants.releases import next as following
 from tenants.releases.actions import start_build
-from tenants.releases.models import Build, Release, Source
+from tenants.releases.models import LONGEST_NAME, Build, Release, Source
 
-LONGEST = 200  # characters of an image's name, as a source keeps it
 MOST_AT_ONCE = 4  # pushes of one tenant that wait or run
 MOST_EXPORTS = 2  # of one tenant that wait, run or are kept: each is a file on the host's disk
 
@@ -30,8 +29,8 @@ def checked(name: str) -> Reference:
         reference = parse_reference(name)
     except BadInput as error:
         raise bad_field("image", error.summary, hint=error.hint) from None
-    if len(str(reference)) > LONGEST:
-        raise bad_field("image", f"the name has {len(str(reference))} characters, and {LONGEST} are taken")
+    if len(str(reference)) > LONGEST_NAME:
+        raise bad_field("image", f"the name has {len(str(reference))} characters, and {LONGEST_NAME} are taken")
     _demand_allowed(reference.host)
     return reference
 

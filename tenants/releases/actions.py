@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from paas.errors import Conflict, NotFound, Refused
 from paas.live import changed
+from paas.oci.reference import parse_reference
 from paas.queue import wake
 from paas.specs import MIB
 from paas.templatetags.berth import size
@@ -27,7 +28,7 @@ from tenants.releases import next as following
 from tenants.releases.access import release_for
 from tenants.releases.config import Changes, check_changes, check_total
 from tenants.releases.formation import check_formation
-from tenants.releases.models import Build, Release, Source
+from tenants.releases.models import LONGEST_NAME, Build, Release, Source
 from tenants.releases.room import check_formation_fits
 from tenants.releases.selectors import serving_release
 
@@ -172,12 +173,29 @@ def _new_build(actor: User, app: App, source: Source, observed: dict[str, Any] |
 
 @transaction.atomic
 def build_again(*, actor: User, release: Release) -> Build:
-    """Of the source that a release was made of, whose image is lost. Conflict where there is none to be had."""
+    """Of the source that a release was made of, whose image is lost. Conflict where there is none to be had, or
+    it gives something else."""
     app, source = following.lock(release.app), release.build.source if release.build else None
+    if release.commit:
+        raise Conflict(
+            f"the image of {app} {release} holds changes of {release.commit}, which no build makes",
+            hint="Deploy the app again, and make the changes anew.",
+        )
     if source is None or not (source.kind == Source.Kind.IMAGE or sources.is_kept(source.pk)):
         raise Conflict(f"the source of {app} {release} is not kept", hint="Deploy it again.")
     _check_queue(app)
+    if source.kind == Source.Kind.IMAGE:
+        source = _pinned(actor, app, source, release.image["digest"])
     return _begin(actor, app, source)
+
+
+def _pinned(actor: User, app: App, source: Source, digest: str) -> Source:
+    """The very image that was pulled: its tag, or an index, may mean another by now. A registry gives what has
+    the digest, or nothing."""
+    name = str(replace(parse_reference(source.name), tag="", digest=digest))
+    if len(name) > LONGEST_NAME:
+        raise Conflict(f"{source.name} is too long a name to have a digest in it", hint="Deploy it again.")
+    return Source.objects.create(app=app, kind=source.kind, name=name, digest="", size=0, created_by=actor)
 
 
 @transaction.atomic

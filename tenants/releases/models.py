@@ -8,6 +8,8 @@ from tenants.apps.models import App
 from tenants.ids import IdField
 from tenants.secret_fields import EncryptedJSONField
 
+LONGEST_NAME = 200  # characters of what a source is called
+
 
 class Source(models.Model):
     """An uploaded archive, kept at PATHS.sources/<id>. Never changed after it is written."""
@@ -21,7 +23,8 @@ class Source(models.Model):
     id = IdField()
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="sources")
     kind = models.CharField(max_length=8, choices=Kind.choices)
-    name = models.CharField(max_length=200, blank=True)  # as the person called it; shown, never used as a path
+    # As the person called it: shown, never used as a path.
+    name = models.CharField(max_length=LONGEST_NAME, blank=True)
     digest = models.CharField(max_length=71)  # "sha256:…" of the archive
     size = models.PositiveBigIntegerField()
     created_by = models.ForeignKey(

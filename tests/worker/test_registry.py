@@ -29,7 +29,17 @@ from tenants.runs.logs import read_run_log
 from tenants.runs.models import Run
 from tests.images.test_store import objects
 from tests.worker.host import Host
-from tests.worker.registries import ADDRESS, CLOSED, HOSTILE, OPEN, PASSWORD, USERNAME, Outside, listed_first
+from tests.worker.registries import (
+    ADDRESS,
+    CLOSED,
+    HOSTILE,
+    OPEN,
+    PASSWORD,
+    USERNAME,
+    Outside,
+    listed_first,
+    put_busybox,
+)
 
 CHECK = HealthCheck(command=("/bin/sh", "-c", "test -e /bin/busybox"), timeout=90.0, interval=1.0,
                     attempt_timeout=2.0)  # fmt: skip
@@ -126,6 +136,31 @@ def test_an_image_goes_out_and_comes_back(host: Host, world: Outside) -> None:
         assert serial.health(made) == CHECK, "whoever pulls an image and whoever builds on it checks alike"
         assert said(host, made, ["/bin/sh", "-c", "cat /tmp/hi; ls /bin/boat"]) == ["hi", "/bin/boat"]
     assert host_is_clean(host)
+
+
+def test_a_lost_image_is_pulled_again_by_its_digest_and_another_never_instead(host: Host, world: Outside) -> None:
+    name = f"{OPEN}/demo/shop:v1"
+    with world.registry(OPEN):
+        assert pushed(host, name).status == "done"
+        release = release_of(deployed(host, name))
+        host.release.image = {**host.release.image, "digest": put_busybox(engine.store(), "another one")}
+        host.release.save()
+        assert pushed(host, name).status == "done"
+        assert listed_first(world, name) != release.image["digest"], "its tag means another by now"
+        assert release_of(again(host, release)).image == release.image
+    (world.folder / OPEN.replace(":", "-")).rename(world.folder / "former")
+    with world.registry(OPEN):
+        host.release.refresh_from_db()
+        assert pushed(host, name).status == "done", "the name is there, and not the image"
+        assert "pulling" in summary(again(host, release))
+    assert host_is_clean(host)
+
+
+def again(host: Host, release: Release) -> Build:
+    build = releases.build_again(actor=host.cast.developer, release=release)
+    builds.run_next()
+    build.refresh_from_db()
+    return build
 
 
 def test_what_is_pushed_says_where_it_comes_from_and_what_is_in_it(

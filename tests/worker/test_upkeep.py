@@ -13,6 +13,7 @@ import pytest
 from paas.errors import Conflict, NotFound, Refused
 from paas.images import Store
 from paas.oci.config import History, ImageConfig
+from paas.oci.digest import of_bytes
 from paas.oci.tar import END, TarEntry, encode
 from paas.paths import Paths
 from paas.specs import ProcessSpec
@@ -22,7 +23,7 @@ from tenants.containers.models import Container
 from tenants.containers.observations import new_container
 from tenants.releases import actions
 from tenants.releases.kept import kept_of_all, kept_releases
-from tenants.releases.models import Release
+from tenants.releases.models import Build, Release, Source
 from tenants.store import selectors
 from tenants.store.actions import ask
 from tenants.store.models import Size, Upkeep, Use
@@ -203,6 +204,55 @@ def test_a_layer_that_is_missing_is_told_and_what_serves_it_is_built_again(cast:
     assert (found["id"], found["what"]) == (lost, "it is not there")
     report = done(ask(actor=cast.admin, kind="mend")).report
     assert (report["lost"], report["building"]) == (1, [f"demo/shop v{release.version}"])
+
+
+def mended(cast: Cast, store: Store, release: Release) -> dict[str, Any]:
+    """What mending says when its topmost layer is rotten."""
+    Release.objects.exclude(app=release.app, image__digest=release.image["digest"]).delete()  # in no store
+    (store.layer_path(release.image["layers"][-1]) / "file").write_text("rotten")
+    return dict(done(ask(actor=cast.admin, kind="mend")).report)
+
+
+@pytest.mark.parametrize("stands_on", ["itself", "config", "rollback"])
+def test_a_commit_that_is_lost_is_told_and_nothing_is_built(cast: Cast, store: Store, stands_on: str) -> None:
+    """Its build gives the image without the commit: that must not take the place of what serves."""
+    release = deploy(cast, store, cast.app, "base", "changes")
+    Release.objects.filter(pk=release.pk).update(commit="web.1 of v1", cause="commit")
+    if stands_on == "config":
+        actions.set_config(actor=cast.owner, app=cast.app, changes={"A": "1"})
+    elif stands_on == "rollback":
+        released(cast.app, cast.owner)
+        actions.rollback(actor=cast.owner, app=cast.app, version=release.version)
+    serves = cast.app.releases.latest("version")
+    if serves != release:
+        go_live(serves)
+    builds = Build.objects.count()
+    report = mended(cast, store, serves)
+    assert (report["lost"], report["building"], Build.objects.count()) == (1, [], builds)
+    serves.refresh_from_db()
+    assert (serves.status, serves.image_gone) == ("live", True)
+
+
+@pytest.mark.parametrize("name", ["registry.example/shop:v1", f"registry.example/shop@{of_bytes(b'an index')}"])
+def test_an_image_of_a_registry_that_is_lost_is_fetched_by_its_own_digest(
+    cast: Cast, store: Store, name: str
+) -> None:
+    """A tag may mean another by now, and that would go live unasked."""
+    release = deploy(cast, store, cast.app, "base", "pulled")
+    assert release.build
+    Source.objects.filter(pk=release.build.source_id).update(kind="image", name=name)
+    assert mended(cast, store, release)["building"] == [f"demo/shop v{release.version}"]
+    again = Build.objects.get(status="queued").source
+    assert (again.kind, again.name) == ("image", f"registry.example/shop@{release.image['digest']}")
+
+
+def test_an_image_whose_name_takes_no_digest_is_lost(cast: Cast, store: Store) -> None:
+    release = deploy(cast, store, cast.app, "base", "pulled")
+    assert release.build
+    Source.objects.filter(pk=release.build.source_id).update(
+        kind="image", name=f"registry.example/{'a' * 150}:v1"
+    )
+    assert mended(cast, store, release)["building"] == []
 
 
 # --- whose bytes
