@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from django.utils import timezone
+
+from paas import __version__
 from paas.errors import StepFailed
 from paas.oci.config import History
 from paas.worker import disk, engine, kept, sleep
@@ -34,6 +39,8 @@ def make_image(release: Release) -> None:
         layer = store.commit_changeset(upper, exclude=stubs, max_bytes=MOST_BYTES, max_files=MOST_FILES)
     if layer.files == 0 or layer.diff_id in base.layers:
         raise StepFailed("the container's files are those of its image", hint="there is nothing to commit")
-    step = History(f"berth commit of {release.commit}", comment=base.digest)  # see provenance
-    config = store.config(base.digest).with_layer(layer.diff_id, step)
+    now = timezone.now().isoformat(timespec="seconds")
+    # What provenance tells of it.
+    step = History(f"berth commit of {release.commit}", now, comment=base.digest, author=f"berth {__version__}")
+    config = replace(store.config(base.digest), created=now).with_layer(layer.diff_id, step)
     observations.release_committed(release, store.put_image(config))

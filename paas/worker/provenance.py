@@ -12,7 +12,7 @@ from paas.oci.attestation import CYCLONEDX, PROVENANCE, Predicate
 from paas.oci.digest import is_digest
 from paas.worker import engine
 from tenants.releases import serial
-from tenants.releases.models import Release
+from tenants.releases.models import Build, Release, Source
 
 
 def provenance(
@@ -31,20 +31,34 @@ def provenance(
         version=build.builder_version if build else "",
         steps=tuple(steps),
         built_at=build.finished_at.isoformat() if build and build.finished_at else "",
-        images=tuple((name, digest) for name, digest in (build.bases if build else None) or ()),
+        images=_images(build),
         recipe=masked(recipe, mask) if recipe else None,
     )
 
 
+def _images(build: Build | None) -> tuple[tuple[str, str], ...]:
+    """All that it was made from; of an image that was pulled, what it was called and what came for that."""
+    if build is None:
+        return ()
+    if build.source.kind == Source.Kind.IMAGE:
+        made = build.releases.filter(cause=Release.Cause.DEPLOY).first()
+        return ((build.source.name, made.image["digest"]),) if made else ()
+    return tuple((name, digest) for name, digest in build.bases or ())
+
+
 def _of_commit(release: Release, steps: tuple[tuple[str, str], ...]) -> Provenance:
-    """Nothing was built: a container's changes lie on an image, which the last step names where it is known."""
-    below = engine.store().history(release.image["digest"])[-1].comment
+    """A container's changes lie on an image, which the last step names where it is known, as it does when and
+    by which Berth they were taken. Source and other images are those of the build below."""
+    step, build = engine.store().history(release.image["digest"])[-1], release.build
+    berth, _, version = step.author.partition(" ")
     return Provenance(
-        source="",
+        source=build.source.digest if build else "",
         builder="commit",
-        base=below if is_digest(below) else "",
-        version="",
+        base=step.comment if is_digest(step.comment) else "",
+        version=version if berth == "berth" else "",
         steps=steps,
+        built_at=step.created,
+        images=_images(build),
         changes_of=release.committed,
     )
 

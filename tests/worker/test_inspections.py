@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from paas import __version__
+from paas.contents.bill import bill, slsa
 from paas.errors import Conflict, NotFound, StepFailed
 from paas.oci.config import History, ImageConfig
 from paas.specs import BuiltStage, ContainerSpec, ProcessSpec, Recipe
@@ -200,7 +204,18 @@ def test_a_commit_is_one_more_layer_and_a_release(host: Host, tmp_path: Path) ->
     made_of = provenance(release, [])
     assert (made_of.builder, made_of.changes_of) == ("commit", "web.1 of v1")
     assert made_of.base == host.release.image["digest"]
-    assert (made_of.source, made_of.version, made_of.built_at) == ("", "", ""), "those of the build before it"
+    assert host.release.build and made_of.source == host.release.build.source.digest, "of the release below"
+    assert made_of.version == __version__, "of the Berth that took the changes"
+    at = datetime.fromisoformat(made_of.built_at)
+    assert timedelta() <= timezone.now() - at < timedelta(minutes=5)
+    document = slsa(made_of)
+    assert document["runDetails"]["metadata"] == {"finishedOn": made_of.built_at}
+    assert [needed["name"] for needed in document["buildDefinition"]["resolvedDependencies"]] == [
+        "source",
+        "base",
+    ]
+    document = bill("demo/shop", made_of.base, [], made_of, version=__version__)
+    assert document["metadata"]["timestamp"] == made_of.built_at
     layers = release.image["layers"]
     assert layers[:-1] == host.release.image["layers"]
     layer = engine.store().layer_path(layers[-1])

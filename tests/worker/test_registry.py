@@ -18,6 +18,7 @@ from paas.oci.digest import hex_of, of_bytes
 from paas.paths import Paths
 from paas.specs import HealthCheck
 from paas.worker import builds, engine, registry, runs
+from paas.worker.provenance import said_of
 from tenants.containers.models import Container
 from tenants.registries import actions
 from tenants.registries.models import Push
@@ -118,6 +119,10 @@ def test_an_image_goes_out_and_comes_back(host: Host, world: Outside) -> None:
             assert release.image["digest"] == digest, "the registry's own manifest, byte for byte"
             assert release.image["layers"] == host.release.image["layers"]
             assert serial.health(release) == CHECK
+            provenance, _ = said_of(release)
+            assert provenance.body["buildDefinition"]["resolvedDependencies"] == [
+                {"name": image, "digest": {"sha256": hex_of(digest)}}
+            ]
         assert said(host, release, ["echo", "aboard"]) == ["aboard"]
         again = actions.push(actor=host.cast.owner, app=host.cast.app, release=release, image=f"{name}:v2")
         registry.settle_push(again.pk)
@@ -138,7 +143,7 @@ def test_an_image_goes_out_and_comes_back(host: Host, world: Outside) -> None:
     assert host_is_clean(host)
 
 
-def test_a_lost_image_is_pulled_again_by_its_digest_and_another_never_instead(host: Host, world: Outside) -> None:
+def test_a_lost_image_is_pulled_again_by_its_digest_and_no_other_instead(host: Host, world: Outside) -> None:
     name = f"{OPEN}/demo/shop:v1"
     with world.registry(OPEN):
         assert pushed(host, name).status == "done"
