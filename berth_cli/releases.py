@@ -39,7 +39,8 @@ def releases(app: AppName = None, json: Json = False) -> None:
 
 def _image(release: dict[str, Any]) -> str:
     commit = f"commit of {release['commit']}" if release["commit"] else ""
-    return ", ".join(filter(None, (commit, "" if release["image_kept"] else "no longer kept")))
+    gone = "" if release["image_kept"] else "no longer kept" if release["image"] else "none"
+    return ", ".join(filter(None, (commit, gone)))
 
 
 def rollback(

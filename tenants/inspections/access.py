@@ -30,7 +30,7 @@ def release_beside(user: Person, app: App, name: str, version: int) -> Release:
 
 def releases_beside(user: Person, app: App, release_id: str) -> list[Release]:
     """What a release can be compared with: those of its app, then its tenant's other apps' newest, by app."""
-    found = Release.objects.select_related("app").only("app__name", "version", "note")
+    found = Release.objects.select_related("app").filter(committed_from="").only("app__name", "version", "note")
     own = found.filter(app=app).exclude(pk=release_id)
     neighbours = apps_of(user).filter(tenant=app.tenant).exclude(pk=app.pk)
     theirs = found.filter(app__in=neighbours).order_by("-created_at")[:MOST_RELEASES]

@@ -13,6 +13,7 @@ from tenants.apps.models import App
 from tenants.containers.models import Container
 from tenants.inspections.models import Inspection
 from tenants.releases.models import Release
+from tenants.releases.own_image import demand_own_image
 
 MOST_WAITING = 20  # of a tenant
 Kind, Status = Inspection.Kind, Inspection.Status
@@ -56,6 +57,9 @@ def changes_of(*, actor: User, app: App, container: Container) -> Inspection:
 
 @transaction.atomic
 def _ask(actor: User, app: App, **question: Any) -> Inspection:
+    for release in (question.get("before"), question.get("release")):
+        if release is not None:
+            demand_own_image(release)
     asked = Inspection.objects.filter(app=app, **question)
     known = [Status.QUEUED] if question["kind"] == Kind.CONTAINER else [Status.QUEUED, Status.ANSWERED]
     found = asked.filter(status__in=known).first()

@@ -21,6 +21,7 @@ from tenants.inspections.access import inspection_for, release_beside, releases_
 from tenants.inspections.models import Inspection
 from tenants.pages import SignedInRequest, said, signed_in
 from tenants.releases.access import release_for
+from tenants.releases.models import Release
 from tenants.releases.views import app_context
 
 Kind = Inspection.Kind
@@ -46,17 +47,23 @@ def layer(request: SignedInRequest, tenant: str, name: str, version: int, layer:
 @require_GET
 @signed_in
 def compare(request: SignedInRequest, tenant: str, name: str, version: int) -> HttpResponse:
-    """`?with=2`, `?with=blog:2` of another app of the tenant's, or `?with=base`; else the release before."""
+    """`?with=2`, `?with=blog:2` of another app of the tenant's, or `?with=base`; else the release
+    before it that has an image."""
     app = app_for(request.user, tenant, name)
     release = release_for(app, version)
     if request.GET.get("with") == "base":
         asked = actions.compare_with_base(actor=request.user, app=app, release=release)
         return redirect("inspection", tenant, name, asked.pk)
-    other, _, number = (request.GET.get("with") or str(version - 1)).rpartition(":")
+    other, _, number = (request.GET.get("with") or _before(release)).rpartition(":")
     earlier = int(number) if number.isascii() and number.isdecimal() else 0
     before = release_beside(request.user, app, other, earlier)
     asked = actions.compare(actor=request.user, app=app, before=before, release=release)
     return redirect("inspection", tenant, name, asked.pk)
+
+
+def _before(release: Release) -> str:
+    earlier = release.app.releases.filter(version__lt=release.version, committed_from="").first()
+    return str(earlier.version if earlier else 0)
 
 
 @require_GET

@@ -18,6 +18,7 @@ from tenants.registries.models import GOING, Export, Login, Push
 from tenants.releases import next as following
 from tenants.releases.actions import start_build
 from tenants.releases.models import LONGEST_NAME, Build, Release, Source
+from tenants.releases.own_image import demand_own_image
 
 MOST_AT_ONCE = 4  # pushes of one tenant that wait or run
 MOST_EXPORTS = 2  # of one tenant that wait, run or are kept: each is a file on the host's disk
@@ -57,6 +58,7 @@ def deploy_image(*, actor: User, app: App, image: str) -> Build:
 @transaction.atomic
 def push(*, actor: User, app: App, release: Release, image: str) -> Push:
     reference = checked(image)
+    demand_own_image(release)
     _demand_its_own_digest(reference, release)
     app = following.lock(app)
     _lock(app.tenant)
@@ -90,6 +92,7 @@ def _demand_its_own_digest(reference: Reference, release: Release) -> None:
 @transaction.atomic
 def export(*, actor: User, app: App, release: Release) -> Export:
     """The one that is there or on its way, else a new one; the tenant's oldest make room for it."""
+    demand_own_image(release)
     app = following.lock(app)
     _lock(app.tenant)
     same = app.exports.filter(release=release, status__in=(*GOING, Push.Status.DONE)).first()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.db.models import QuerySet
 
 from tenants.apps.models import App
 from tenants.releases.models import Release
@@ -45,7 +46,7 @@ class PushForm(forms.Form):
 
     def __init__(self, app: App, data: object = None, *, version: str = "") -> None:
         """`version` is the one to begin with if the app has it, else what serves."""
-        releases = list(app.releases.only("app", "version", "note")[:MOST_RELEASES])
+        releases = list(_with_image(app).only("app", "version", "note")[:MOST_RELEASES])
         chosen = _asked(app, version) or serving_release(app)
         if chosen and chosen not in releases:
             releases.append(chosen)
@@ -55,9 +56,13 @@ class PushForm(forms.Form):
         field.choices = [(release.version, _named(release)) for release in releases]
 
 
+def _with_image(app: App) -> QuerySet[Release]:
+    return app.releases.filter(committed_from="")
+
+
 def _asked(app: App, version: str) -> Release | None:
     digits = version.isascii() and version.isdecimal() and len(version) < 10
-    return app.releases.filter(version=int(version)).first() if digits else None
+    return _with_image(app).filter(version=int(version)).first() if digits else None
 
 
 def _named(release: Release) -> str:

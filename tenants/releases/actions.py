@@ -29,6 +29,7 @@ from tenants.releases.access import release_for
 from tenants.releases.config import Changes, check_changes, check_total
 from tenants.releases.formation import check_formation
 from tenants.releases.models import LONGEST_NAME, Build, Release, Source
+from tenants.releases.own_image import demand_own_image
 from tenants.releases.room import check_formation_fits
 from tenants.releases.selectors import serving_release
 
@@ -231,6 +232,7 @@ def rollback(*, actor: User, app: App, version: int) -> Release:
     serving = following.current(app)
     if serving is not None and serving.pk == target.pk:
         raise Conflict(f"v{version} is the current release", hint="Choose an older one, or restart.")
+    demand_own_image(target)
     if target.image_gone:
         raise Conflict(
             f"cannot go back to v{version}: its image is no longer kept on this machine",

@@ -45,8 +45,10 @@ def lock(app: App) -> App:
 
 def current(app: App) -> Release | None:
     """What a restart, a scale or a config change goes on from: the newest release that serves or is about
-    to; when none is, the newest, so that a missing config var can be set after a first failure."""
-    return app.releases.filter(status__in=_GOING).first() or app.releases.first()
+    to; when none is, the newest with an image of its own, so that a missing config var can be set after a first
+    failure."""
+    going = app.releases.filter(status__in=_GOING).first()
+    return going or app.releases.filter(committed_from="").first()
 
 
 def config_of(app: App, defaults: dict[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pydantic import Field, StrictInt
 
 from tenants.releases.limits import Size
 from tenants.releases.models import Build, Release
+from tenants.releases.own_image import has_own_image
 from tenants.releases.serial import processes
 from tenants.schemas import Input
 
@@ -62,7 +63,7 @@ class ReleaseOut(Schema):
     status: str
     cause: str
     note: str
-    image: str  # digest
+    image: str  # digest; empty where its commit has not been made, or failed
     image_kept: bool  # it can be rolled back to
     commit: str  # "web.1 of v3": a container whose changes the image holds; else empty
     formation: dict[str, int]
@@ -79,8 +80,8 @@ class ReleaseOut(Schema):
             status=release.status,
             cause=release.cause,
             note=release.note,
-            image=release.image["digest"],
-            image_kept=not release.image_gone,
+            image=release.image["digest"] if has_own_image(release) else "",
+            image_kept=has_own_image(release) and not release.image_gone,
             commit=release.committed,
             formation={process.name: process.count for process in processes(release)},
             build=release.build_id,

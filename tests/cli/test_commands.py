@@ -256,6 +256,9 @@ def test_config_restart_scale_and_rollback_wait_for_their_release(
     cast.app.releases.filter(version=1).update(image_gone=True)
     assert "no longer kept" in berth.run("releases", cwd=folder).stdout.splitlines()[-1]
     assert "cannot go back to v1: its image is no longer kept" in berth.run("rollback", "1", cwd=folder).stderr
+    cast.app.releases.filter(version=1).update(committed_from="c1", commit="web.1 of v1", status="failed")
+    assert berth.run("releases", cwd=folder).stdout.splitlines()[-1].split()[-1] == "none"
+    assert "v1 has no image: its commit failed" in berth.run("rollback", "1", cwd=folder).stderr
 
 
 @pytest.mark.parametrize(
