@@ -31,7 +31,7 @@ from paas.oci.config import ImageConfig, mounted_once, parse_config
 from paas.oci.descriptor import CONFIG, INDEXES, LAYER, LAYERS, MANIFESTS, Descriptor
 from paas.oci.digest import hex_of, is_hex, of_bytes
 from paas.oci.index import Archived, choose, choose_archived, parse_archived, parse_index, this_architecture
-from paas.oci.manifest import Manifest, parse_manifest
+from paas.oci.manifest import WANTED, Manifest, parse_manifest
 
 MOST_LAYERS = 60  # what fits into mount(2)'s one page of options
 _MOST_INDEXES = 3  # an index in an index in an index
@@ -215,12 +215,19 @@ def _check(found: _Found) -> ImageConfig:
             f"it is an image for {shown(config.architecture)}, and this machine is {this_architecture()}",
             hint=f"build it for linux/{this_architecture()}",
         )
+    if not config.diff_ids and found.manifest.layers:  # a Helm chart, a policy, a WebAssembly module
+        raise BadInput(
+            f"it is no container image: its config names no layers, and is of the kind "
+            f"{shown(found.manifest.config.media_type)!r}",
+            hint=WANTED,
+        )
     if len(config.diff_ids) != len(found.manifest.layers):
         raise BadInput(
-            f"its config names {len(config.diff_ids)} layers, its manifest {len(found.manifest.layers)}"
+            f"its config names {len(config.diff_ids)} layers, its manifest {len(found.manifest.layers)}",
+            hint="build it again, and push that",
         )
     if not config.diff_ids:
-        raise BadInput("it has no layers: there is nothing in it to run")
+        raise BadInput("it has no layers: there is nothing in it to run", hint=WANTED)
     if len(mounted_once(config.diff_ids)) > MOST_LAYERS:
         raise BadInput(
             f"it has {len(config.diff_ids)} layers, and {MOST_LAYERS} can be mounted",
@@ -228,7 +235,9 @@ def _check(found: _Found) -> ImageConfig:
         )
     for layer in found.manifest.layers:
         if layer.media_type not in LAYERS:
-            raise BadInput(f"it has a layer of the kind {shown(layer.media_type)!r}, which cannot be unpacked")
+            raise BadInput(
+                f"it has a layer of the kind {shown(layer.media_type)!r}, which cannot be unpacked", hint=WANTED
+            )
     return config
 
 

@@ -10,6 +10,8 @@ from paas.errors import BadInput
 from paas.oci.descriptor import MANIFEST, Descriptor, parse_descriptor
 from paas.oci.digest import canonical_json
 
+WANTED = "deploy one that docker, podman, buildah or berth push has made"
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -28,10 +30,16 @@ class Manifest:
 
 
 def parse_manifest(data: bytes) -> Manifest:
-    match load_object(data, "image manifest"):
+    document = load_object(data, "image manifest")
+    match document:
         case {"schemaVersion": 2, "config": config, "layers": [*layers]}:
             return Manifest(parse_descriptor(config), tuple(parse_descriptor(layer) for layer in layers))
-    raise BadInput("image manifest has no config or no layers")
+    if document.get("schemaVersion") == 1:
+        raise BadInput(
+            "the image has a manifest of Docker's old format, schema 1",
+            hint="build it, or pull and push it, with a current tool (docker, podman, skopeo), and deploy that",
+        )
+    raise BadInput("image manifest has no config or no layers", hint=f"it is no container image; {WANTED}")
 
 
 def load_object(data: bytes, what: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,12 +18,13 @@ from pathlib import Path
 from django.conf import settings
 
 from paas.builder import demand_wanted
-from paas.errors import BadInput, Refused, StepFailed
+from paas.errors import BadInput, Refused
 from paas.images.tools import HOME, USER, tools_layer
 from paas.oci.reference import Reference
 from paas.specs import MIB, BindMount, Limits
 from paas.worker import commands, engine
 from paas.worker.sandbox import CA_BUNDLE, operator_env
+from paas.worker.transfer_failure import failure
 from paas.worker.translate import container_spec
 from tenants.apps.models import App
 from tenants.containers import observations
@@ -36,7 +36,6 @@ LIMITS = Limits(memory_bytes=512 * MIB, swap_bytes=512 * MIB, cpu_millis=1000, w
 PROCESS = "transfer"
 MAX_MANIFEST = 4 * 1024 * 1024
 _AUTH, _IMAGE = "/run/auth.json", "/image"
-_MESSAGE = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class Transfer:
             state = undo.enter_context(commands.finished(row, spec, log=listen, cancelled=self.cancelled))
             self.check()
             if state.exit_code != 0:
-                raise _failure(what, b"".join(tail).decode(errors="replace"), oom=state.oom_killed)
+                raise failure(what, b"".join(tail).decode(errors="replace"), oom=state.oom_killed)
             yield engine.runtime().changeset(row.pk) / HOME.lstrip("/")
 
     def _row(self) -> Container:
@@ -183,14 +182,3 @@ def _auth_file(app: App, host: str, container_id: str, owner: int) -> Iterator[P
         yield path
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _failure(what: str, said: str, *, oom: bool) -> StepFailed:
-    found = _MESSAGE.findall(said)
-    reason = found[-1].replace('\\"', '"') if found else (said.strip().splitlines() or ["no message"])[-1]
-    if oom:
-        reason = "it needed more memory than a transfer may have"
-    return StepFailed(
-        f"{what} failed: {reason[:600]}",
-        hint="check its name, that containers may reach the registry, and the tenant's sign-in there",
-    )

@@ -244,6 +244,10 @@ def _config(**changes: Any) -> dict[str, bytes]:
     return layout(Foreign(config=changes))
 
 
+def _swapped_config(config: bytes, media_type: str) -> dict[str, bytes]:
+    return _with(Foreign(), config=descriptor(media_type, config)) | blobs(config)
+
+
 def _without(gone: bytes) -> dict[str, bytes]:
     return {name: data for name, data in layout(Foreign()).items() if data != gone}
 
@@ -291,6 +295,11 @@ HOSTILE: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
     "path as digest": (lambda: _with(Foreign(), layers=_layers(digest="sha256:../x")), "not a sha256 digest"),
     "other DiffID": (lambda: _config(rootfs={"diff_ids": [ZEROS] * 2}), f"its config says {ZEROS}"),
     "fewer DiffIDs": (lambda: _config(rootfs={"diff_ids": [ZEROS]}), "names 1 layers, its manifest 2"),
+    "Helm chart": (
+        lambda: _swapped_config(b'{"name": "chart"}', "application/vnd.cncf.helm.config.v1+json"),
+        "no container image: .* is of the kind 'application/vnd.cncf.helm.config.v1.json'",
+    ),
+    "old format": (lambda: _with(Foreign(), schemaVersion=1), "manifest of Docker's old format, schema 1"),
     "no layers": (lambda: layout(Foreign(layers=())), "has no layers"),
     "layer elsewhere": (lambda: layout(Foreign(media_type="x.foreign.tar.gzip")), "which cannot be unpacked"),
     "for Windows": (lambda: _config(os="windows"), "an image for windows"),
@@ -305,6 +314,19 @@ HOSTILE: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
     "many files": (lambda: layout(Foreign(layers=[{f"{n}": b"" for n in range(500)}])), "files and folders"),
     "large archive": (lambda: layout(Foreign(compression="", layers=[{"f": bytes(9 * MIB)}])), BIG),
 }
+
+
+@pytest.mark.parametrize(
+    ("case", "what_next"),
+    [("Helm chart", "docker, podman, buildah"), ("old format", "push it, with a current tool")],
+)
+def test_what_is_no_image_of_today_says_what_to_deploy_instead(
+    store: Store, tmp_path: Path, case: str, what_next: str
+) -> None:
+    make, message = HOSTILE[case]
+    with pytest.raises(BadInput, match=message) as caught:
+        store.load_layout(written(make(), tmp_path / "in"))
+    assert what_next in caught.value.hint
 
 
 @pytest.mark.parametrize("case", HOSTILE)

@@ -18,7 +18,8 @@ DIGEST = "sha256:" + "d" * 64
 PULLED = "c0ffee000001"  # a build
 REFUSED = {
     "summary": f"pushing {IMAGE}:v8 failed: writing blob: unauthorized: authentication required",
-    "hint": "check its name, that containers may reach the registry, and the tenant's sign-in there",
+    "hint": "check its name, and who the tenant is there: `berth registries list`, and `berth registries "
+    "login` with a name and a password that may have it",
     "details": {},
 }
 TOO_LARGE = {
