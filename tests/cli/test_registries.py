@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from django.conf import settings
@@ -14,6 +18,7 @@ from django.db import connections
 from tenants.registries import observations
 from tenants.registries.models import Export, Login, Push
 from tests.cli.berth import Berth, Worker
+from tests.docs.commands import commands
 from tests.web.cast import Cast
 
 IMAGE = "registry.example/team/shop:v1"
@@ -107,3 +112,47 @@ def test_an_image_is_exported_to_a_file(berth: Berth, cast: Cast) -> None:
     assert (berth.home / "shop-v1.tar").read_bytes() == b"image"
     assert "shop-v1.tar is there already" in berth.run(*argv).stderr
     assert "is not a release" in berth.run("export", "new", "--app", "demo/shop").stderr
+
+
+HOW_TO = "docs/how-to/use-registries.md"
+BERTH = [command.text for command in commands(HOW_TO) if command.text.startswith("berth ")]
+UP = [command.text for command in commands(HOW_TO) if command.text.startswith("sudo ")]
+
+
+def test_the_how_to_shows_nothing_else() -> None:
+    assert sorted([*BERTH, *UP]) == sorted(command.text for command in commands(HOW_TO))
+
+
+def test_the_commands_of_the_how_to_do_what_it_says(berth: Berth, cast: Cast, worker: Worker) -> None:
+    """Who plays the worker has an image, and no registry: tests/worker/test_registry.py has those."""
+    berth.sign_in(cast.developer)
+    (berth.home / "token.txt").write_text("very-secret\n")
+    printed = {}
+    for command in BERTH:
+        words, _, file = command.partition(" < ")
+        stdin = (berth.home / file).read_text() if file else ""
+        with pusher() if words.startswith("berth push ") else nullcontext():
+            done = berth.run(*shlex.split(words)[1:], stdin=stdin)
+        assert done.returncode == 0, (command, done.stderr)
+        printed[words.split(" registry.example")[0]] = done.stdout
+        if file:
+            assert Login.objects.get().password == "very-secret"
+    assert "v2 is live" in printed["berth deploy --image"]
+    assert "registry.example" in printed["berth registries list --tenant demo"]
+    assert DIGEST in printed["berth push v1"]
+    assert not Login.objects.exists()
+
+
+@pytest.mark.parametrize("command", UP)
+def test_the_settings_of_the_how_to_are_read(command: str) -> None:
+    """bin/up itself is run by tests/e2e; what is new here is what it is told."""
+    sudo, *given, program, option = shlex.split(command)
+    assert (sudo, program, option) == ("sudo", "bin/up", "--detach") and given
+    named = dict(word.split("=") for word in given)
+    code = "import sys; from paas import settings\nfor name in sys.argv[1:]: print(*getattr(settings, name))"
+    names = [name.removeprefix("BERTH_") for name in named]
+    env = {**os.environ, **named}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names], capture_output=True, text=True, env=env, check=True
+    )
+    assert done.stdout.split() == list(named.values())

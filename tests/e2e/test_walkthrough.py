@@ -23,7 +23,10 @@ API, BENCH = "docs/reference/api.md", "docs/reference/bench.md"
 LOW_PORT = 639
 
 # Documents whose commands have a test of their own.
-ELSEWHERE = {"docs/how-to/use-postgresql.md": "it needs a PostgreSQL"}
+ELSEWHERE = {
+    "docs/how-to/use-postgresql.md": "it needs a PostgreSQL",
+    "docs/how-to/use-registries.md": "it needs a registry; tests/cli/test_registries.py runs its commands",
+}
 # What is not run, and why.
 NOT_RUN = {
     (README, "sudo bin/test"): "it is what runs this",
