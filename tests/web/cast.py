@@ -114,7 +114,8 @@ def make_container(app: App) -> Container:
 
 
 def make_inspection(app: App, actor: User) -> Inspection:
-    return look_inside(actor=actor, app=app, release=app.releases.latest("version"))
+    with_image = app.releases.filter(committed_from="")  # of one whose commit is under way there is none
+    return look_inside(actor=actor, app=app, release=with_image.latest("version"))
 
 
 def released(app: App, actor: User, made: BuildReport | None = None) -> Release:
