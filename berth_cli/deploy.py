@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -101,7 +102,7 @@ def _follow(client: Client, target: Target, build: dict[str, Any], *, json: bool
         show(f"Nothing changed since v{build['unchanged_since']}: built from what is here.")
     else:
         try:
-            build = follow.build(client, target, build["id"], show)
+            build = follow.build(client, target, build["id"], partial(output.text, aside=json))
         except KeyboardInterrupt:
             output.note(f"The build goes on. To cancel it: berth builds cancel {build['id']} --app {target}")
             raise

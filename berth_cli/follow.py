@@ -133,6 +133,5 @@ def _failed(found: dict[str, Any]) -> CliError:
     details = error.get("details", {})
     # Of a container that was not ready its log is kept, of a release command its output.
     lines = details.get("log") or details.get("output") or []
-    log = "".join(f"\n  | {line}" for line in lines[-20:])
-    summary = f"v{found['version']} is not live: {error.get('summary', 'no reason given')}{log}"
-    return CliError(summary, error.get("hint", ""))
+    summary = f"v{found['version']} is not live: {error.get('summary', 'no reason given')}"
+    return CliError(summary, error.get("hint", ""), lines[-20:])

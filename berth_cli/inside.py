@@ -250,33 +250,42 @@ def _container(client: Client, target: Target, name: str) -> str:
 
 
 def _show(found: dict[str, Any]) -> None:
-    answer, lines = found["answer"], []
+    answer = found["answer"]
     for setting in found["settings"]:
-        lines.append(f"{setting['group']}: {setting['name']}: {_either(setting)}")
+        output.line(f"{setting['group']}: {setting['name']}: {_either(setting)}")
     for package in answer["packages"]:
-        lines.append(f"{package['ecosystem']} {package['name']}: {_either(package)}")
+        output.line(f"{package['ecosystem']} {package['name']}: {_either(package)}")
     for change in answer["files"]:
-        lines.append(f"{SIGNS[change['what']]} /{change['path']}{_what_changed(change)}")
-        lines += [f"    {line}" for line in change["text"].splitlines()]
+        output.line(f"{SIGNS[change['what']]} /{change['path']}{_what_changed(change)}")
+        output.difference(change["text"].splitlines())
     if answer["more"]:
-        lines.append(f"and {answer['more']:,} more files")
-    for line in lines or ["No difference."]:
-        output.line(line)
+        output.line(f"and {answer['more']:,} more files")
+    if not (found["settings"] or answer["packages"] or answer["files"]):
+        output.line("No difference.")
 
 
 def _what_changed(change: dict[str, Any]) -> str:
     before, after, aspects = change["before"], change["after"], change["aspects"]
     if change["what"] == "added" and after["target"]:
         return f" -> {after['target']}"
-    if aspects in ([], ["content"]):
-        return ""
-    told = (
-        name
+    if change["what"] != "changed":
+        alone = before or after
+        return f" ({alone['size']:,} bytes)" if alone["kind"] == "file" and not change["text"] else ""
+    told = [
+        _sizes(change)
         if name == "content"
         else f"{name} {_either({'before': before[name] or None, 'after': after[name] or None})}"
         for name in aspects
-    )
-    return f" ({', '.join(told)})"
+    ]
+    return "" if told == ["content"] else f" ({', '.join(told)})"
+
+
+def _sizes(change: dict[str, Any]) -> str:
+    """Of a content that is not shown how large it was and is."""
+    before, after = change["before"]["size"], change["after"]["size"]
+    if change["text"]:
+        return "content"
+    return f"content, {before:,} -> {after:,} bytes" if before != after else f"content, {after:,} bytes"
 
 
 def _either(pair: dict[str, Any]) -> str:

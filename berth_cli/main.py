@@ -70,7 +70,7 @@ def app() -> None:
     try:
         cli()
     except CliError as error:
-        output.error(error.summary, error.hint)
+        output.error(error.summary, error.hint, error.log)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,11 +1,15 @@
-"""What people and programs read: results on stdout, all else on stderr; text from apps made inert."""
+"""What people and programs read: results on stdout, all else on stderr.
+
+Whatever is told holds names that tenants chose, so each of these prints one line, with what cannot be seen
+escaped; only `text`, for what apps and tools printed, leaves tabs as they are and drops what steers a terminal.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +22,21 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]|\x9b[0-?]*[ -/]*[@-~]"
 )
+# Controls, formats (the bidirectional overrides, too), halves of surrogate pairs, separators of lines: what a
+# terminal obeys, breaks a line at, or cannot show.
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def visible(value: str, keep: str = "") -> str:
+    """One line, with what is not seen escaped as in Python: \\n, \\x1b, \\u202e. A backslash stays as it is, which
+    keeps commands legible: who needs to tell one that is in the value from an escape asks for --json."""
+    return "".join(c if c in keep or unicodedata.category(c) not in _UNSEEN else _escaped(c) for c in value)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte of a file's name that is no UTF-8, see os.fsdecode
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def inert(text: str) -> str:
@@ -27,18 +46,31 @@ def inert(text: str) -> str:
     )
 
 
-def line(text: str) -> None:
-    out.print(Text(inert(text)))
+def line(value: str) -> None:
+    out.print(Text(visible(value)))
 
 
-def note(text: str) -> None:
-    err.print(Text(inert(text), style="dim"))
+def text(printed: str, *, aside: bool = False) -> None:
+    """What an app or a tool printed; `aside` to stderr, beside a result that programs read."""
+    (err if aside else out).print(Text(inert(printed), style="dim" if aside else ""))
 
 
-def error(summary: str, hint: str = "") -> None:
-    err.print(Text("Error: ", style="bold red") + Text(inert(summary)))
+def difference(lines: Iterable[str]) -> None:
+    """Of two texts, indented: what was changed may be a character that is not seen, save tabs."""
+    for each in lines:
+        out.print(Text("    " + visible(each, keep="\t")))
+
+
+def note(value: str) -> None:
+    err.print(Text(visible(value), style="dim"))
+
+
+def error(summary: str, hint: str = "", log: Iterable[str] = ()) -> None:
+    err.print(Text("Error: ", style="bold red") + Text(visible(summary)))
+    for each in log:
+        err.print(Text(f"  | {inert(each)}"))
     if hint:
-        err.print(Text(f"Hint: {inert(hint)}"))
+        err.print(Text(f"Hint: {visible(hint)}"))
 
 
 def as_json(data: Any) -> None:
@@ -48,7 +80,7 @@ def as_json(data: Any) -> None:
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     shown = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        shown.add_row(*(Text(inert(str("" if cell is None else cell))) for cell in row))
+        shown.add_row(*(Text(visible(str("" if cell is None else cell))) for cell in row))
     out.print(shown)
 
 

@@ -166,7 +166,7 @@ def _print_line(item: dict[str, Any], json: bool) -> None:
     if json:
         output.as_json_line(item)
     else:
-        output.line(f"{output.when(item['at'])} {item['container']} {item['text']}")
+        output.text(f"{output.when(item['at'])} {item['container']} {item['text']}")
 
 
 # --- config vars

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -57,6 +58,31 @@ def size_to(before: int, after: int) -> str:
     if size(before) != size(after):
         return f"{size(before)} → {size(after)}"
     return size(after) if before == after else f"{before:,} → {after:,} bytes"
+
+
+# As in berth_cli.output: what breaks a line, turns the direction of what follows, or cannot be shown.
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+@register.filter(is_safe=True)
+def visible(value: Any, keep: str = "") -> str:
+    """A name, path or other value of one line, with what is not seen escaped as the command line tool does: \\n,
+    \\x1b, \\u202e."""
+    return "".join(
+        c if c in keep or unicodedata.category(c) not in _UNSEEN else _escaped(c) for c in str(value)
+    )
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte of a file's name that is no UTF-8, see os.fsdecode
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+@register.filter(is_safe=True)
+def visible_text(line: str) -> str:
+    """A line of a text, where tabs are seen."""
+    return visible(line, "\t")
 
 
 @register.filter
@@ -154,7 +180,8 @@ def sentence(text: str) -> str:
 
 @register.filter
 def clause(text: str) -> str:
-    """An error after a colon."""
+    """An error after a colon; it may hold a name that a tenant chose."""
+    text = visible(text)
     return text if not text or text[-1] in ".?!…" else f"{text}."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tenants.releases import serial
 
 log = structlog.get_logger()
 Answer = dict[str, Any]
+Mask = Callable[[str], str]
 MOST_FILES = 20_000
 _OURS = HostProblem("this could not be looked at", hint="tell the administrator when it happened")
 _APPS = 2  # the width of an owner that is an app
@@ -50,9 +51,9 @@ def _answer(inspection: Inspection) -> None:
 def _image(inspection: Inspection) -> Answer:
     assert inspection.release is not None
     image = serial.image(inspection.release)
-    with _stack(image) as stack:
-        inside = packages(stack)
     mask = masking(secrets_of(inspection.release))
+    with _stack(image) as stack:
+        inside = _packages(stack, mask)
     layers = list(_layers(image, inspection.app_id, mask))
     steps = [(layer["instruction"], layer["diff_id"]) for layer in layers]
     made = provenance(inspection.release, steps, mask)
@@ -65,7 +66,7 @@ def _image(inspection: Inspection) -> Answer:
     }
 
 
-def _layers(image: ImageSpec, app_id: str, mask: Callable[[str], str]) -> Iterator[dict[str, Any]]:
+def _layers(image: ImageSpec, app_id: str, mask: Mask) -> Iterator[dict[str, Any]]:
     """Bottom first, each with what made it and how many other apps have it."""
     store = engine.store()
     makers = [step.created_by for step in store.history(image.digest) if not step.empty_layer]
@@ -83,6 +84,8 @@ def _layers(image: ImageSpec, app_id: str, mask: Callable[[str], str]) -> Iterat
 
 
 def _layer(inspection: Inspection) -> Answer:
+    assert inspection.release is not None
+    mask = masking(secrets_of(inspection.release))
     files: list[dict[str, Any]] = []
     more = 0
     with Stack([_folder(inspection.layer)]) as alone:
@@ -91,7 +94,8 @@ def _layer(inspection: Inspection) -> Answer:
                 more += 1
                 continue
             entry = alone.entry(mark.path)
-            files.append({"path": mark.path, **(_facts(entry) if entry else {"kind": "removed"})})
+            facts = _facts(entry, mask) if entry else {"kind": "removed"}
+            files.append({"path": _path(mark.path, mask), **facts})
     return {"files": files, "more": more}
 
 
@@ -111,10 +115,10 @@ def _base(inspection: Inspection) -> Answer:
     return _between(engine.store().image(below), serial.image(release), masking(secrets_of(release)))
 
 
-def _between(one: ImageSpec, other: ImageSpec, mask: Callable[[str], str]) -> Answer:
+def _between(one: ImageSpec, other: ImageSpec, mask: Mask) -> Answer:
     configs = [settings_of(engine.store().config(image.digest), mask) for image in (one, other)]
     with _stack(one) as left, _stack(other) as right:
-        return {**_difference(left, right, mask=mask), "configs": configs}
+        return {**_difference(left, right, mask), "configs": configs}
 
 
 def _container(inspection: Inspection) -> Answer:
@@ -123,37 +127,47 @@ def _container(inspection: Inspection) -> Answer:
     image = serial.image(release)
     upper, made_by_us = engine.runtime().written(row.pk)
     with _stack(image) as left, _stack(image, upper=upper) as right:
-        return _difference(left, right, leave_out=made_by_us, mask=masking(secrets_of(release)))
+        return _difference(left, right, masking(secrets_of(release)), leave_out=made_by_us)
 
 
-def _difference(left: Stack, right: Stack, **options: Any) -> Answer:
-    found: Changes = compare(left, right, **options)
+def _difference(left: Stack, right: Stack, mask: Mask, **options: Any) -> Answer:
+    found: Changes = compare(left, right, mask=mask, **options)
     return {
-        "files": [_told(change) for change in found.found],
+        "files": [_told(change, mask) for change in found.found],
         "more": found.more,
-        "packages": _package_changes(packages(left), packages(right)),
+        "packages": _package_changes(_packages(left, mask), _packages(right, mask)),
     }
 
 
-def _told(change: Change) -> dict[str, Any]:
+# --- what of it may be seen
+def _told(change: Change, mask: Mask) -> dict[str, Any]:
     return {
-        "path": change.path,
+        "path": _path(change.path, mask),
         "what": change.what,
         "aspects": list(change.aspects),
-        "before": _facts(change.left) if change.left else None,
-        "after": _facts(change.right) if change.right else None,
-        "text": change.text,
+        "before": _facts(change.left, mask) if change.left else None,
+        "after": _facts(change.right, mask) if change.right else None,
+        "text": change.text,  # `compare` masked it
     }
 
 
-def _facts(entry: Entry) -> dict[str, Any]:
+def _path(path: str, mask: Mask) -> str:
+    """Masked as it is shown, from the root: a secret may begin with the slash."""
+    return mask(f"/{path}").removeprefix("/")
+
+
+def _facts(entry: Entry, mask: Mask) -> dict[str, Any]:
     return {
         "kind": entry.kind,
         "mode": f"{entry.mode:04o}",
         "owner": f"{entry.uid}:{entry.gid}",
         "size": entry.size,
-        "target": entry.target,
+        "target": mask(entry.target),
     }
+
+
+def _packages(stack: Stack, mask: Mask) -> tuple[Package, ...]:
+    return tuple(replace(found, place=_path(found.place, mask)) for found in packages(stack))
 
 
 def _package_changes(before: tuple[Package, ...], after: tuple[Package, ...]) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ def test_a_difference_of_files_is_told_with_what_was_and_what_is(berth: Berth, c
     changes = [
         ("a", ["content", "mode"], FILE, {**FILE, "mode": "0640"}),
         ("b", ["mode", "owner"], FILE, {**FILE, "mode": "0600", "owner": "0:0"}),
-        ("c", ["content"], FILE, FILE),
+        ("c", ["content"], FILE, {**FILE, "size": 2481}),
         ("d", [], None, link),
         ("e", ["target"], link, {**link, "target": "releases/8"}),
         ("f", ["kind", "target"], FILE, link),
@@ -93,7 +93,7 @@ def test_a_difference_of_files_is_told_with_what_was_and_what_is(berth: Berth, c
             "aspects": aspects,
             "before": before,
             "after": after,
-            "text": "",
+            "text": "-a" if path == "a" else "",
         }
         for path, aspects, before, after in changes
     ]
@@ -101,14 +101,40 @@ def test_a_difference_of_files_is_told_with_what_was_and_what_is(berth: Berth, c
     Inspection.objects.create(app=cast.app, release=release, kind="base", status="answered", answer=answer)
     assert berth.run("diff", "base", *APP).stdout.splitlines() == [
         "~ /a (content, mode 0644 -> 0640)",
+        "    -a",
         "~ /b (mode 0644 -> 0600, owner 1000:1000 -> 0:0)",
-        "~ /c",
+        "~ /c (content, 2,480 -> 2,481 bytes)",
         "+ /d -> releases/7",
         "~ /e (target releases/7 -> releases/8)",
         "~ /f (kind file -> link, target none -> releases/7)",
-        "- /g",
-        "+ /h",
+        "- /g (2,480 bytes)",
+        "+ /h (2,480 bytes)",
     ]
+
+
+def test_no_name_forges_a_line(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.viewer)
+    release = cast.app.releases.get()
+    Build.objects.filter(pk=release.build_id).update(base=LAYER)
+    link = {**FILE, "kind": "link", "target": "a\r\u202eb"}
+    change = {"what": "added", "aspects": [], "before": None, "after": FILE}
+    files = [
+        {**change, "path": "x\n- /etc/shadow", "text": "+\x1b[31mred\tand\u200bblue"},
+        {**change, "path": "a\tb\udcff\u2028", "after": link, "text": ""},
+    ]
+    package = {"ecosystem": "npm", "name": "p\n- /etc/passwd", "place": "", "before": None, "after": "1\x1b[2J"}
+    answer = {**NOTHING, "files": files, "packages": [package]}
+    Inspection.objects.create(app=cast.app, release=release, kind="base", status="answered", answer=answer)
+    assert berth.run("diff", "base", *APP).stdout.splitlines() == [
+        r"npm p\n- /etc/passwd: none -> 1\x1b[2J",
+        r"+ /x\n- /etc/shadow",
+        "    +\\x1b[31mred\tand\\u200bblue".expandtabs(),
+        r"+ /a\tb\xff\u2028 -> a\r\u202eb",
+    ]
+    file = {"path": "x\n- /etc/shadow", **FILE}
+    Inspection.objects.filter(kind="layer").update(answer={"files": [file], "more": 0})
+    shown = berth.run("image", "--files", *APP).stdout.splitlines()
+    assert shown[1:] == [r"0644   1000:1000       2,480 /x\n- /etc/shadow"]
 
 
 def test_a_release_is_compared_with_one_of_another_app(berth: Berth, cast: Cast) -> None:

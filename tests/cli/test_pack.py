@@ -12,7 +12,7 @@ import pytest
 
 from berth_cli.errors import CliError
 from berth_cli.ignore import entries
-from berth_cli.output import exact, inert, size
+from berth_cli.output import exact, inert, size, visible
 from berth_cli.pack import pack
 
 
@@ -194,6 +194,24 @@ def test_what_cannot_be_packed_says_why(tmp_path: Path) -> None:
 )
 def test_text_from_apps_cannot_steer_the_terminal(text: str, shown: str) -> None:
     assert inert(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("Größe 1", "Größe 1"),
+        ("a\n- b\tc\r", r"a\n- b\tc\r"),
+        ("\x1b[31mred\x9b0m", r"\x1b[31mred\x9b0m"),
+        ("\u202etxt.exe\u2066\u200f", r"\u202etxt.exe\u2066\u200f"),
+        ("one\u2028two\x85", r"one\u2028two\x85"),
+        (os.fsdecode(b"latin-\xe9"), r"latin-\xe9"),
+        ("half \ud83d", r"half \ud83d"),
+        ("tag \U000e0041", r"tag \U000e0041"),
+        (r"back\slash", r"back\slash"),
+    ],
+)
+def test_what_is_not_seen_of_a_name_is_escaped(value: str, shown: str) -> None:
+    assert visible(value) == shown == visible(shown)
 
 
 @pytest.mark.parametrize(

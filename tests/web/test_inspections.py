@@ -152,6 +152,22 @@ def test_the_page_of_a_difference_tells_targets_and_sizes(db: None) -> None:
     assert "2,481 → 2,480 bytes" in page and "2 KiB → 2 KiB" not in page
 
 
+def test_no_name_forges_what_a_page_shows(db: None) -> None:
+    seed.fill()
+    seed_inside.fill()
+    file = {**seed_inside.FILE, "target": "a\u202eb"}
+    path = "x\n- \udcff<i>\u2066"
+    change = {"path": path, "what": "added", "aspects": [], "before": None, "after": file}
+    answer = {**seed_inside.DIFFERENCE, "files": [{**change, "text": "+\tred\x1b"}], "configs": [{}, {}]}
+    Inspection.objects.filter(kind="releases").update(answer=answer)
+    Inspection.objects.filter(kind="layer").update(answer={"files": [{"path": path, **file}], "more": 0})
+    browser = Browser(User.objects.get(email="vic@example.org"))
+    layer, difference = (markup(browser.get(seed_inside.PATHS[number])) for number in (1, 2))
+    for page in (layer, difference):
+        assert r"/x\n- \xff&lt;i&gt;\u2066" in page and r"a\u202eb" in page
+    assert r"+ red\x1b" in difference
+
+
 def test_the_page_of_a_container_names_its_release_and_since_when(db: None) -> None:
     seed.fill()
     seed_inside.fill()

@@ -70,14 +70,17 @@ def released(host: Host, tmp_path: Path, version: int, files: dict[str, str]) ->
 
 def test_how_two_releases_differ(host: Host, tmp_path: Path) -> None:
     before = released(host, tmp_path, 2, {"app/main.py": "key = 's3cret-token'\nprint(1)\n", "old": ""})
-    after = released(host, tmp_path, 3, {"app/main.py": "key = 's3cret-token'\nprint(2)\n", "new": ""})
+    files = {"app/main.py": "key = 's3cret-token'\nprint(2)\n", "new": "", "s3cret-token/of-s3cret-token.txt": ""}
+    after = released(host, tmp_path, 3, files)
     cast = host.cast
     found = answer(actions.compare(actor=cast.viewer, app=cast.app, before=before, release=after))
     assert {(f["path"], f["what"]) for f in found["files"]} == {
         ("app/main.py", "changed"),
         ("old", "removed"),
         ("new", "added"),
+        ("••••••/of-••••••.txt", "added"),
     }
+    assert "s3cret-token" not in str(found["files"])
     (text,) = (f["text"] for f in found["files"] if f["path"] == "app/main.py")
     assert "-print(1)\n+print(2)" in text
     assert "s3cret-token" not in text and "••••••" in text
@@ -99,6 +102,8 @@ def test_what_two_apps_keep_secret_is_in_no_difference_between_them(host: Host, 
 
 
 def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "v2").mkdir()
+    (tmp_path / "v2" / "link").symlink_to("to/s3cret-token")
     release = released(host, tmp_path, 2, {"node_modules/ms/package.json": '{"name":"ms","version":"2.1.3"}'})
     cast = host.cast
     recipe = to_json(Recipe((BuiltStage("0", "scratch", steps=("RUN s3cret-token",)),)))
@@ -110,13 +115,14 @@ def test_what_is_in_an_image_and_in_a_layer(host: Host, tmp_path: Path) -> None:
     assert found["provenance"]["recipe"]["stages"][0]["steps"] == ["RUN ••••••"]
     assert actions.look_inside(actor=cast.owner, app=cast.app, release=release).pk == asked.pk
     (layer,) = found["layers"]
-    assert (layer["instruction"], layer["files"], layer["others"]) == ("COPY for v2 ••••••", 3, 0)
+    assert (layer["instruction"], layer["files"], layer["others"]) == ("COPY for v2 ••••••", 4, 0)
     assert [(p["name"], p["version"]) for p in found["packages"]] == [("ms", "2.1.3")]
     assert found["config"]["labels"] == [["version", "v2"]] and found["config"]["env"] == [["KEY", "••••••"]]
     listed = answer(
         actions.list_layer(actor=cast.viewer, app=cast.app, release=release, layer=layer["diff_id"])
     )
     assert [f["path"] for f in listed["files"]][-1] == "node_modules/ms/package.json"
+    assert [f["target"] for f in listed["files"] if f["path"] == "link"] == ["to/••••••"]
     with pytest.raises(NotFound):
         actions.list_layer(actor=cast.viewer, app=cast.app, release=host.release, layer=layer["diff_id"])
 
