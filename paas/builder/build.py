@@ -147,6 +147,8 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, log: BuildLog) -> Plan:
         pack = BY_NAME[detected.builder]
         tree.ignore = ignore.built_in((*_NEVER_WANTED, *pack.left_out(tree))) + inputs.ignore
         plan = pack.plan(Request(settings, tree, bases, inputs.config.env))
+        for name in plan.files_read:  # by the builder, or by a tool in a step
+            tree.demand_whole(name)
     _say_what_was_read(log, inputs, tree, plan)
     return plan
 

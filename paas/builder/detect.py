@@ -44,6 +44,7 @@ def detect(build: BuildConfig, manifests: Manifests, source: Tree) -> Detected:
     if not build.dockerfile and manifests.has_dockerfile:
         return Detected("dockerfile", f"{manifests.dockerfile_from} says so")
     dockerfile = build.dockerfile or DOCKERFILE
+    source.demand_whole(dockerfile)
     if source.entry(dockerfile):  # .dockerignore may keep it out of the image, not out of the build
         return Detected("dockerfile", f"there is {dockerfile}")
     for pack in ALL:

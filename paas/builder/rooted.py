@@ -23,6 +23,41 @@ def open_linkless(root: int, path: str, flags: int) -> int:
     return openat2(root, path.lstrip("/") or ".", flags, RESOLVE_IN_ROOT | _RESOLVE_NO_SYMLINKS)
 
 
+def link_target(root: int, path: str) -> str | None:
+    """What the link at `path` says, wherever that leads; None for anything else, OSError for nothing."""
+    fd = open_in_root(root, path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        return os.readlink("", dir_fd=fd) if stat.S_ISLNK(os.fstat(fd).st_mode) else None
+    finally:
+        os.close(fd)
+
+
+def broken_link(root: int, path: str) -> tuple[str, str] | None:
+    """The first link on the way of `path` that leads to nothing in here, and what it says."""
+    parts = [part for part in path.split("/") if part]
+    for until in range(1, len(parts) + 1):
+        above = "/".join(parts[:until])
+        try:
+            target = link_target(root, above)
+            if target is not None and not _is_there(root, above):
+                return above, target
+        except OSError as error:
+            if error.errno in ABSENT:
+                return None
+            raise
+    return None
+
+
+def _is_there(root: int, path: str) -> bool:
+    try:
+        os.close(open_in_root(root, path, os.O_PATH))
+    except OSError as error:
+        if error.errno in ABSENT:
+            return False
+        raise
+    return True
+
+
 def read_text(root: int, path: str, limit: int) -> str | None:
     """A file's UTF-8 text, or None when there is none. BadInput above `limit` bytes, and for a folder."""
     try:

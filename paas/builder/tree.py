@@ -14,7 +14,7 @@ from typing import Literal, Self
 
 from paas.builder.glob import compile_glob, has_wildcard
 from paas.builder.ignore import Ignore, Verdict
-from paas.builder.rooted import ABSENT, open_in_root, open_linkless, read_text
+from paas.builder.rooted import ABSENT, broken_link, open_in_root, open_linkless, read_text
 from paas.errors import BadInput
 from paas.linux.trees import is_small
 
@@ -82,7 +82,25 @@ class Tree:
 
     # --- one path
     def text(self, path: str, limit: int = 256 * 1024) -> str | None:
-        return read_text(self.fd, path, limit) if self._may_be(path) else None
+        """What a file says whose name a builder knows; None where there is none. BadInput for a link to
+        nothing: who made it means a file to be there, and without it something else would be built."""
+        if not self._may_be(path):
+            return None
+        text = read_text(self.fd, path, limit)
+        if text is None:
+            self.demand_whole(path)
+        return text
+
+    def demand_whole(self, path: str) -> None:
+        """Raises BadInput if `path` is, or is behind, a link that leads to nothing in here."""
+        broken = broken_link(self.fd, path) if self._may_be(path) else None
+        if broken:
+            link, target = (text[:200] for text in broken)
+            raise BadInput(
+                f"{link} is a link to {target!r}, which leads to nothing in the source",
+                hint="put the file itself in its place, or let it lead to one of the source, not out",
+                details={"file": link},
+            )
 
     def _may_be(self, path: str) -> bool:
         """False for most of the many names that builders look for, without asking the kernel for each."""

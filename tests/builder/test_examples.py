@@ -118,10 +118,12 @@ def test_a_file_that_links_out_of_the_source_is_not_read(store: Store, tmp_path:
     secret = tmp_path / "secret"
     secret.write_text("top secret = 1")
     folder = source(tmp_path, {"index.html": ""})
-    (folder / "berth.toml").symlink_to(secret)
-    (folder / "Procfile").symlink_to("/etc/passwd")
-    plan, _ = planned(folder, store)
-    assert plan.builder == "static"
+    for name, target in (("Procfile", "/etc/passwd"), ("berth.toml", str(secret))):
+        (folder / name).symlink_to(target)
+        with pytest.raises(
+            BadInput, match=f"{name} is a link to '{target}', which leads to nothing in the source"
+        ):
+            planned(folder, store)
 
 
 def test_a_fifo_in_place_of_a_file_holds_nobody_up(store: Store, tmp_path: Path) -> None:

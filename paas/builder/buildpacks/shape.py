@@ -127,7 +127,11 @@ class Buildpack(Protocol):
 
 def there_is(source: Tree, *names: str) -> str:
     """The reason for `detect`: the first of these files that is there."""
-    return next((f"there is {name}" for name in names if source.exists(name)), "")
+    found = next((name for name in names if source.exists(name)), None)
+    if found is None:
+        return ""
+    source.demand_whole(found)
+    return f"there is {found}"
 
 
 def put(files: tuple[str, ...], file: str = "") -> FilesStep:

@@ -122,6 +122,8 @@ def _generator(source: Tree) -> str:
 
 def _root(build: BuildConfig, source: Tree) -> str | None:
     """The folder of the source that the site is in; None when there is none."""
+    if build.root:
+        source.demand_whole(_index(build.root))
     for root in (build.root,) if build.root else ROOTS:
         if there_is(source, _index(root)):
             return root
