@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from paas.builder.rooted import open_in_root, open_linkless, read_text
+from paas.builder.rooted import broken_link, link_target, open_in_root, open_linkless, read_text
 from paas.builder.tree import Entry
 from paas.errors import BadInput
 
@@ -89,21 +89,30 @@ class Destination:
             if not parts:
                 raise
         except OSError as error:
-            raise _not_a_folder(f"/{path}", error) from error
+            raise self._not_a_folder(parts) from error
         parent = self._open_or_make(parts[:-1], owner, mode)
         try:
             make_folder(parent, parts[-1], owner, mode)
         except FileExistsError as error:  # a link that leads nowhere
-            raise _not_a_folder(f"/{path}", error) from error
+            raise self._not_a_folder(parts) from error
         finally:
             os.close(parent)
         return open_in_root(self.fd, path, _FOLDER)
 
-
-def _not_a_folder(path: str, error: OSError) -> BadInput:
-    return BadInput(
-        f"{path[:200]} is not a folder in the image ({os.strerror(error.errno or 0)})", hint="copy elsewhere"
-    )
+    def _not_a_folder(self, parts: list[str]) -> BadInput:
+        """By the first on the way that is none."""
+        broken = broken_link(self.fd, "/".join(parts))
+        if broken:
+            path, target = (text[:200] for text in broken)
+            return BadInput(
+                f"/{path} is a link to {target!r}, which leads to nothing in the image",
+                hint=f"copy to where it is to lead, or remove it first: RUN rm /{path}",
+            )
+        ways = ("/".join(parts[:until]) for until in range(1, len(parts) + 1))
+        path = next((way for way in ways if not self.is_folder(way)), "")
+        leads_to = link_target(self.fd, path)
+        what = "is a file" if leads_to is None else f"is a link to {leads_to[:200]!r}, a file"
+        return BadInput(f"/{path[:200]} {what} in the image, not a folder", hint="copy elsewhere")
 
 
 def make_folder(parent: int, name: str, owner: Owner, mode: int) -> None:

@@ -110,6 +110,8 @@ def test_links_in_the_image_lead_nowhere_else(bench: Bench, tmp_path: Path) -> N
             "tree/link@": str(outside),
             "tree/file@": str(outside / "file"),
             "dangling@": "/not/there",
+            "circle@": "circle",
+            "list@": "var/etc/x",
         },
     )
     files: dict[str, str | bytes] = {
@@ -122,14 +124,18 @@ def test_links_in_the_image_lead_nowhere_else(bench: Bench, tmp_path: Path) -> N
     assert bench.read(image, "var/etc/new/f") == "new"
     assert bench.look(image, "tree/file").read_text() == "file"
     assert not bench.look(image, "tree/file").is_symlink()
-    for line in (
-        "COPY f /absolute/f",
-        "COPY f /relative/f",
-        "COPY f /dangling/f",
-        "COPY tree /tree2\nCOPY f /tree/link/f",
+    for line, link in (
+        ("COPY f /absolute/f", "absolute"),
+        ("COPY f /relative/f", "relative"),
+        ("COPY f /dangling/f", "dangling"),
+        ("COPY f /circle/f", "circle"),
+        ("COPY tree /tree2\nCOPY f /tree/link/f", "tree/link"),
     ):
-        with pytest.raises(BadInput, match="is not a folder"):
+        says = rf"/{link} is a link to '.*', which leads to nothing in the image; .*: RUN rm /{link}"
+        with pytest.raises(BadInput, match=says):
             bench.build({"Dockerfile": f"FROM hostile:1\n{line}\nCMD x", "f": "", "tree/file": ""})
+    with pytest.raises(BadInput, match="/list is a link to 'var/etc/x', a file in the image, not a folder"):
+        bench.build({"Dockerfile": "FROM hostile:1\nCOPY f /list/f\nCMD x", "f": ""})
     assert list(outside.iterdir()) == []
 
 
@@ -298,8 +304,8 @@ def tree(top: Path) -> list[str]:
         (["COPY --chown=nobody:nogroup a /x"], "'nobody' is not in the image's /etc/passwd"),
         (["COPY --chown=70000 a /x"], "70000 is too large"),
         (["COPY a /app"], None),
-        (["COPY a /etc/passwd/x"], "is not a folder in the image"),
-        (["COPY a /b", "COPY dir /b"], "is not a folder in the image"),
+        (["COPY a /etc/passwd/x"], "/etc/passwd is a file in the image, not a folder"),
+        (["COPY a /b", "COPY dir /b"], "/b is a file in the image, not a folder"),
         (["COPY dir2 /x", "COPY a dir /x/"], "cannot copy a file over the folder 'a'"),
     ],
 )

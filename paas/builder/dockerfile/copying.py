@@ -5,8 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from typing import NoReturn
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from paas.builder.dockerfile.addresses import OPENED, out_of_reach
 from paas.builder.dockerfile.heredocs import Heredoc
 from paas.builder.dockerfile.parser import Instruction, json_list
 from paas.builder.dockerfile.scope import Scope
@@ -155,12 +157,10 @@ def _is_address(scope: Scope, at: Instruction, source: str) -> bool:
 
 def _fetch(scope: Scope, at: Instruction, url: str, dest: str, flags: _Flags) -> Fetch:
     if not flags.sha256:
-        reason = f"ADD of {url[:80]} is refused without a checksum: nobody could say what was built"
-        hint = f"write `ADD --checksum=sha256:… {url[:80]}` with what `curl -L {url[:80]} | sha256sum` prints"
-        scope.wrong(at, reason, hint)
+        _demand_checksum(scope, at, url)
     if any(char.isspace() or not char.isprintable() for char in url) or len(url) > 2000:
         scope.wrong(at, "ADD: the address holds a space or is too long", "write it with %20")
-    name = unquote(posixpath.basename(_path_of(scope, at, url)))
+    name = unquote(posixpath.basename(_parts(scope, at, url).path))
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         if dest.endswith("/"):
             scope.wrong(at, f"ADD of {url[:80]}: it ends with no file's name", f"write {dest}name")
@@ -169,12 +169,23 @@ def _fetch(scope: Scope, at: Instruction, url: str, dest: str, flags: _Flags) ->
     return Fetch(url, flags.sha256, dest, name, owner, flags.mode, unpack=flags.unpack is True)
 
 
-def _path_of(scope: Scope, at: Instruction, url: str) -> str:
+def _demand_checksum(scope: Scope, at: Instruction, url: str) -> NoReturn:
+    """What would be refused with one, too, is told first."""
+    hint = f"write `ADD --checksum=sha256:… {url[:80]}` with what `curl -L {url[:80]} | sha256sum` prints"
+    obstacle = out_of_reach(_parts(scope, at, url))
+    if obstacle:
+        instead = "put the file into the source, and COPY it"
+        hint = f"{instead}; or, if it has, {hint}" if obstacle is OPENED else instead
+        scope.wrong(at, f"ADD of {url[:80]} is refused: that is {obstacle}", hint)
+    reason = f"ADD of {url[:80]} is refused without a checksum: nobody could say what was built"
+    scope.wrong(at, reason, hint)
+
+
+def _parts(scope: Scope, at: Instruction, url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
+        return urlsplit(url)
     except ValueError as error:
         scope.wrong(at, f"ADD of {url[:80]}: {error}", "check the address")
-    return parts.path
 
 
 def _source(scope: Scope, at: Instruction, source: str, flags: _Flags) -> str:
