@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 
 class CliError(Exception):
-    """What went wrong and what to do next, for a person; printed to stderr, exit status 1. `log`: the last lines
-    that what failed printed."""
+    """What went wrong and what to do next, for a person; printed to stderr, exit status 1. `log`: the last
+    lines that what failed printed."""
 
     def __init__(self, summary: str, hint: str = "", log: Sequence[str] = ()) -> None:
         super().__init__(summary)

@@ -28,8 +28,8 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def visible(value: str, keep: str = "") -> str:
-    """One line, with what is not seen escaped as in Python: \\n, \\x1b, \\u202e. A backslash stays as it is, which
-    keeps commands legible: who needs to tell one that is in the value from an escape asks for --json."""
+    """One line, with what is not seen escaped as in Python: \\n, \\x1b, \\u202e. A backslash stays as it is,
+    which keeps commands legible: who needs to tell one that is in the value from an escape asks for --json."""
     return "".join(c if c in keep or unicodedata.category(c) not in _UNSEEN else _escaped(c) for c in value)
 
 

@@ -66,8 +66,8 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 @register.filter(is_safe=True)
 def visible(value: Any, keep: str = "") -> str:
-    """A name, path or other value of one line, with what is not seen escaped as the command line tool does: \\n,
-    \\x1b, \\u202e."""
+    """A name, path or other value of one line, with what is not seen escaped as the command line tool does:
+    \\n, \\x1b, \\u202e."""
     return "".join(
         c if c in keep or unicodedata.category(c) not in _UNSEEN else _escaped(c) for c in str(value)
     )

@@ -53,5 +53,5 @@ def test_bytecode_is_the_same_with_each_install_and_an_edited_source_counts(
     assert made[0] == made[1]
     source = compiled.parent.parent / "__init__.py"
     source.write_text("COLOUR = 'grey'\n")
-    program = [venv / "bin/python", "-c", "import lib; print(lib.COLOUR)"]
+    program = [str(venv / "bin/python"), "-c", "import lib; print(lib.COLOUR)"]
     assert subprocess.run(program, capture_output=True, check=True).stdout == b"grey\n"

@@ -117,7 +117,7 @@ def test_no_name_forges_a_line(berth: Berth, cast: Cast) -> None:
     release = cast.app.releases.get()
     Build.objects.filter(pk=release.build_id).update(base=LAYER)
     link = {**FILE, "kind": "link", "target": "a\r\u202eb"}
-    change = {"what": "added", "aspects": [], "before": None, "after": FILE}
+    change: dict[str, Any] = {"what": "added", "aspects": [], "before": None, "after": FILE}
     files = [
         {**change, "path": "x\n- /etc/shadow", "text": "+\x1b[31mred\tand\u200bblue"},
         {**change, "path": "a\tb\udcff\u2028", "after": link, "text": ""},

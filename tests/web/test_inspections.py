@@ -157,7 +157,7 @@ def test_no_name_forges_what_a_page_shows(db: None) -> None:
     seed_inside.fill()
     file = {**seed_inside.FILE, "target": "a\u202eb"}
     path = "x\n- \udcff<i>\u2066"
-    change = {"path": path, "what": "added", "aspects": [], "before": None, "after": file}
+    change: dict[str, Any] = {"path": path, "what": "added", "aspects": [], "before": None, "after": file}
     answer = {**seed_inside.DIFFERENCE, "files": [{**change, "text": "+\tred\x1b"}], "configs": [{}, {}]}
     Inspection.objects.filter(kind="releases").update(answer=answer)
     Inspection.objects.filter(kind="layer").update(answer={"files": [{"path": path, **file}], "more": 0})

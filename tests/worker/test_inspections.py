@@ -70,7 +70,11 @@ def released(host: Host, tmp_path: Path, version: int, files: dict[str, str]) ->
 
 def test_how_two_releases_differ(host: Host, tmp_path: Path) -> None:
     before = released(host, tmp_path, 2, {"app/main.py": "key = 's3cret-token'\nprint(1)\n", "old": ""})
-    files = {"app/main.py": "key = 's3cret-token'\nprint(2)\n", "new": "", "s3cret-token/of-s3cret-token.txt": ""}
+    files = {
+        "app/main.py": "key = 's3cret-token'\nprint(2)\n",
+        "new": "",
+        "s3cret-token/of-s3cret-token.md": "",
+    }
     after = released(host, tmp_path, 3, files)
     cast = host.cast
     found = answer(actions.compare(actor=cast.viewer, app=cast.app, before=before, release=after))
@@ -78,7 +82,7 @@ def test_how_two_releases_differ(host: Host, tmp_path: Path) -> None:
         ("app/main.py", "changed"),
         ("old", "removed"),
         ("new", "added"),
-        ("••••••/of-••••••.txt", "added"),
+        ("••••••/of-••••••.md", "added"),
     }
     assert "s3cret-token" not in str(found["files"])
     (text,) = (f["text"] for f in found["files"] if f["path"] == "app/main.py")
