@@ -207,6 +207,11 @@ _BY_WORDS: dict[str, tuple[str, ...]] = {
         "hash mismatch for",  # uv
         "these packages do not match the hashes",  # pip
     ),
+    "a package is asked for from a git repository, and there is no git in this image: name an archive instead, "
+    "`package @ https://…/archive/<tag or commit>.tar.gz`, or use a Dockerfile that installs git first": (
+        "git executable not found",  # uv
+        "cannot find command 'git'",  # pip
+    ),
     "the versions that are asked for do not go together: the lines above say which": (
         "no solution found when resolving dependencies",  # uv
         "conflicting dependencies",  # pip

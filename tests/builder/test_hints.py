@@ -200,6 +200,12 @@ WORDS = [
         "  cause: Because six-no-such was not found in the package registry",
         "how it is written",
     ),
+    (
+        "  Failed to download and build `lib @ git+https://example.org/lib.git`\n"
+        "  ├─▶ Git operation failed\n"
+        "  ╰─▶ Git executable not found. Ensure that Git is installed and available.",
+        "`package @ https://…/archive/<tag or commit>.tar.gz`",
+    ),
     ("error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "takes is not in the image"),
 ]
 
@@ -208,6 +214,20 @@ WORDS = [
 def test_the_words_of_installers(printed: str, to_do: str) -> None:
     lines = ["before", *printed.split("\n"), "after"]
     assert to_do in hint(1, lines)
+
+
+def test_pips_own_words_without_git(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*PIP, "lib @ git+https://127.0.0.1:1/lib.git"],
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode
+    assert "archive/<tag" in hint(done.returncode, (done.stdout + done.stderr).splitlines())
 
 
 @pytest.mark.parametrize(
