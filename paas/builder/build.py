@@ -18,7 +18,7 @@ from paas.builder.manifests import Manifests
 from paas.builder.names import Names
 from paas.builder.overridden import overridden
 from paas.builder.plan import Plan
-from paas.builder.processes import formation, release_command
+from paas.builder.processes import formation, named_commands, release_command
 from paas.builder.procfile import Procfile
 from paas.builder.recipe import masked, recipe
 from paas.builder.runnable import runnable
@@ -146,7 +146,8 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, log: BuildLog) -> Plan:
     else:
         pack = BY_NAME[detected.builder]
         tree.ignore = ignore.built_in((*_NEVER_WANTED, *pack.left_out(tree))) + inputs.ignore
-        plan = pack.plan(Request(settings, tree, bases, inputs.config.env))
+        web = named_commands(inputs.config, inputs.procfile).get("web", ())
+        plan = pack.plan(Request(settings, tree, bases, inputs.config.env, web))
         for name in plan.files_read:  # by the builder, or by a tool in a step
             tree.demand_whole(name)
     _say_what_was_read(log, inputs, tree, plan)

@@ -202,9 +202,10 @@ class Plan:
     """`stages` in the order in which they are built, holding only what the last one needs.
 
     `command` is what a web process runs when neither berth.toml nor the Procfile says; () is "nothing".
-    One that `is_guess` counts only when they name no process at all. `missing_command` says what to do when
-    there is none. `health` is the image's own check, for where berth.toml has none. `notes` are for the build
-    log. `args` and `target` are what was given to a Dockerfile.
+    One that `is_guess` counts only when they name no process at all; one that `replaces` a command also in the
+    place of that. `missing_command` says what to do when there is none. `health` is the image's own check, for
+    where berth.toml has none. `notes` are for the build log. `args` and `target` are what was given to a
+    Dockerfile.
     """
 
     builder: str
@@ -212,6 +213,7 @@ class Plan:
     image: ImageSettings
     command: tuple[str, ...] = ()
     is_guess: bool = False
+    replaces: tuple[str, ...] = ()
     missing_command: str = ""
     health: HealthCheck | None = None
     notes: tuple[str, ...] = ()

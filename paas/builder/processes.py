@@ -21,9 +21,10 @@ def formation(
 
     `counts` is how many of a process there are where `config` does not say.
     """
-    commands = {name: shell(command) for name, command in procfile.commands.items()}
-    commands |= {name: process.command for name, process in config.processes.items() if process.command}
+    commands = named_commands(config, procfile)
     if "web" not in commands and plan.command and not (plan.is_guess and commands):
+        commands["web"] = plan.command
+    if plan.replaces and commands.get("web") == plan.replaces:
         commands["web"] = plan.command
     if not commands:
         hint = "; ".join((*procfile.notes[:1], plan.missing_command))
@@ -40,6 +41,12 @@ def formation(
         _spec(name, commands[name], config, counts or {})
         for name in sorted(commands, key=lambda name: name != "web")
     )
+
+
+def named_commands(config: Config, procfile: Procfile) -> dict[str, tuple[str, ...]]:
+    """What the two files say; berth.toml wins."""
+    commands = {name: shell(command) for name, command in procfile.commands.items()}
+    return commands | {name: process.command for name, process in config.processes.items() if process.command}
 
 
 def _spec(name: str, args: tuple[str, ...], config: Config, counts: Mapping[str, int]) -> ProcessSpec:

@@ -89,6 +89,64 @@ def test_php_with_and_without_composer(plan_of: PlanOf) -> None:
     assert plan.notes == ()
 
 
+HEROKU = {"composer.json": "{}", "index.php": "", "web/index.php": "", "htdocs/a.html": ""}
+
+
+@pytest.mark.parametrize(
+    ("command", "served", "runs", "ignored"),
+    [
+        ("heroku-php-apache2 htdocs/", "/app/htdocs", "exec /etc/berth/serve", ""),
+        ("vendor/bin/heroku-php-nginx -C nginx.conf -F fpm.conf web", "/app/web", "exec /etc/berth/serve",
+         "options of heroku-php-nginx are ignored: -C nginx.conf, -F fpm.conf."),
+        ("heroku-php-apache2 ./web/ -i php.ini -l 'a log'", "/app/web", "exec /etc/berth/serve",
+         "options of heroku-php-apache2 are ignored: -i php.ini, -l a log."),
+        ("$(composer config bin-dir)/heroku-php-apache2", "/app", "exec /etc/berth/serve", ""),
+        ("WEB_CONCURRENCY=4 heroku-php-nginx web/", "/app/web", "WEB_CONCURRENCY=4 exec /etc/berth/serve", ""),
+        ("php warm.php && vendor/bin/heroku-php-apache2 web/", "/app/web",
+         "php warm.php && /etc/berth/serve", ""),
+    ],
+)  # fmt: skip
+def test_herokus_php_servers_are_replaced(
+    plan_of: PlanOf, command: str, served: str, runs: str, ignored: str
+) -> None:
+    plan, (web,) = plan_of({**HEROKU, "Procfile": f"web: {command}\n"})
+    assert put(plan)[1].endswith(f"configuration, for {served}")
+    assert web.args == ("/bin/sh", "-c", runs)
+    assert plan.notes[1].startswith("web: Berth's own PHP server runs in place of heroku-php-")
+    assert [note for note in plan.notes if "options" in note] == ([f"web: {ignored}"] if ignored else [])
+
+
+def test_berth_toml_has_the_last_word_on_what_php_serves(plan_of: PlanOf) -> None:
+    files = {**HEROKU, "Procfile": "web: heroku-php-apache2 htdocs/\n", "web/.htaccess": ""}
+    plan, (web,) = plan_of({**files, "berth.toml": '[build]\nroot = "web"\n'})
+    assert put(plan)[1].endswith("configuration, for /app/web")
+    assert plan.notes[2:] == (
+        "web: berth.toml's [build] root is used, heroku-php-apache2's (htdocs/) is ignored.",
+        "web: .htaccess is ignored, for nginx serves: what is not a file goes to index.php.",
+    )
+    plan, (web,) = plan_of({**files, "berth.toml": '[processes.web]\ncommand = "php -S [::]:$PORT"\n'})
+    assert web.args[-1] == "exec php -S [::]:$PORT"
+    assert not any("web: " in note for note in plan.notes)
+    plan, (web,) = plan_of(
+        {**files, "berth.toml": '[processes.web]\ncommand = ["heroku-php-nginx", "htdocs"]\n'}
+    )
+    assert web.args[-1] == "exec /etc/berth/serve"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("heroku-php-apache2 public/", r"serves public/, which is no folder"),
+        ("heroku-php-apache2 ../other", r"not inside the source"),
+        ("heroku-php-apache2 -x web/", r"option -x not recognized"),
+        ("heroku-php-apache2 web/ htdocs/", r"several folders"),
+    ],
+)
+def test_herokus_php_server_with_what_it_cannot_serve(plan_of: PlanOf, command: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        plan_of({**HEROKU, "Procfile": f"web: {command}\n"})
+
+
 def test_a_class_map_needs_the_source(plan_of: PlanOf) -> None:
     plan, _ = plan_of(
         {"composer.json": '{"autoload": {"classmap": ["lib"]}}', "index.php": "", "lib/a.php": ""}

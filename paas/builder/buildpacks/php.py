@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from paas.builder.buildpacks import nginx
+from paas.builder.buildpacks import heroku_php, nginx
+from paas.builder.buildpacks.heroku_php import HerokuServer
 from paas.builder.buildpacks.shape import (
     HOME,
     MAX_MANIFEST,
@@ -104,12 +106,15 @@ def plan(request: Request) -> Plan:
     source = request.source
     manifest = read_json(source, MANIFEST)
     runtime = choose(NAME, _wish(request, manifest), request.bases)
-    root = _document_root(request)
+    heroku = heroku_php.of_command(request.web)
+    root = _document_root(request, heroku)
     base = request.bases.to_run(runtime)
     notes, stages = _dependencies(request, runtime, manifest) if source.exists(MANIFEST) else ((), ())
     steps = [_server(runtime, root)]
     if stages:
         steps.append(take(len(stages) - 1, f"{HOME}/vendor", f"{HOME}/vendor"))
+    if heroku:
+        notes = (*notes, *_in_place_of(heroku, root, source))
     if not root:
         notes = (
             *notes,
@@ -120,7 +125,8 @@ def plan(request: Request) -> Plan:
         builder=NAME,
         stages=(*stages, Stage(base.name, (*steps, put_source()))),
         image=ImageSettings(env=tuple(env.items()), workdir=HOME, user=APP_OWNER),
-        command=shell(SERVE),
+        command=heroku.replaced_by(SERVE) if heroku else shell(SERVE),
+        replaces=request.web if heroku else (),
         notes=notes,
         files_read=tuple(name for name in (MANIFEST, LOCK) if source.exists(name)),
     )
@@ -144,7 +150,15 @@ def _index(root: str) -> str:
     return f"{root.rstrip('/')}/index.php" if root else "index.php"
 
 
-def _document_root(request: Request) -> str:
+def _document_root(request: Request, heroku: HerokuServer | None) -> str:
+    if heroku and not request.build.root:
+        entry = request.source.entry(heroku.root) if request.source.exists(heroku.root) else None
+        if heroku.root and (entry is None or entry.kind != "folder"):
+            raise BadInput(
+                f"web: {heroku.program} serves {heroku.root[:100]}/, which is no folder of the source",
+                hint="name the folder of index.php there, or in berth.toml: [build] root",
+            )
+        return heroku.root
     roots = _roots(request.build)
     found = next((root for root in roots if request.source.exists(_index(root))), None)
     if found is None:
@@ -153,6 +167,18 @@ def _document_root(request: Request) -> str:
             hint="name the folder of index.php: [build] root",
         )
     return found.strip("/")
+
+
+def _in_place_of(heroku: HerokuServer, root: str, source: Tree) -> Iterator[str]:
+    program, where = heroku.program, f"{root}/" if root else "the whole source"
+    yield f"web: Berth's own PHP server runs in place of {program}, with {where} as document root."
+    if root != heroku.root:
+        theirs = f"{heroku.root}/" if heroku.root else "the whole source"
+        yield f"web: berth.toml's [build] root is used, {program}'s ({theirs}) is ignored."
+    if heroku.ignored:
+        yield f"web: options of {program} are ignored: {', '.join(heroku.ignored)}."
+    if program.endswith("apache2") and source.exists(f"{root}/.htaccess".lstrip("/")):
+        yield "web: .htaccess is ignored, for nginx serves: what is not a file goes to index.php."
 
 
 def _server(runtime: Runtime, root: str) -> FilesStep:

@@ -102,12 +102,14 @@ class Bases:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`env` is what the app's files say of its environment, for steps that run the app's own code."""
+    """`env` is what the app's files say of its environment, for steps that run the app's own code; `web` the
+    command that they name for the web process, () for none."""
 
     build: BuildConfig
     source: Tree
     bases: Bases
     env: Pairs = ()
+    web: tuple[str, ...] = ()
 
 
 class Buildpack(Protocol):
