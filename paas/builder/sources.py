@@ -68,6 +68,9 @@ def below(source: Source, origin: Tree) -> Iterator[Entry]:
 def _nothing(pattern: str, origin: Tree) -> BadInput:
     if origin.ignore(pattern) and origin.entry(pattern):
         return BadInput(f"{pattern!r} is left out by .dockerignore", hint=f"add `!{pattern}` to .dockerignore")
+    if origin.ignore(pattern):  # `berth deploy` leaves out the same and sends none of it
+        reason = f"{pattern!r} is not there: .dockerignore keeps it out, also of what `berth deploy` sends"
+        return NotThere(reason, hint=f"add `!{pattern}` to .dockerignore, if it is in your folder")
     folder = _nearest(pattern.strip("/"), origin)
     near = ", ".join(entry.name for entry in origin.inside(folder)[:_MOST_NEAR])
     where = f"in {folder}" if folder else "at the top"

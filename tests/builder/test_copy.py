@@ -300,6 +300,7 @@ def tree(top: Path) -> list[str]:
     [
         (["COPY nothing /x"], "Dockerfile, line 2: COPY nothing /x: 'nothing' is not there"),
         (["COPY secret /x"], "left out by .dockerignore"),
+        (["COPY secret.not-sent /x"], "is not there: .dockerignore keeps it out"),
         (["COPY *.none /x"], "is not there"),
         (["COPY --chown=nobody:nogroup a /x"], "'nobody' is not in the image's /etc/passwd"),
         (["COPY --chown=70000 a /x"], "70000 is too large"),
@@ -312,7 +313,7 @@ def tree(top: Path) -> list[str]:
 def test_what_cannot_be_copied_says_why(bench: Bench, lines: list[str], words: str | None) -> None:
     files: dict[str, str | bytes] = {
         "Dockerfile": dockerfile(*lines),
-        ".dockerignore": "secret",
+        ".dockerignore": "secret*",
         "a": "",
         "secret": "",
         "dir/b": "",
