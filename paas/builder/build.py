@@ -139,6 +139,7 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, log: BuildLog) -> Plan:
         log.line(f"Read: {', '.join(inputs.files)}")
     for note in (*inputs.procfile.notes, *inputs.manifests.notes, *inputs.overridden):
         log.line(note)
+    web = named_commands(inputs.config, inputs.procfile).get("web", ())
     detected = detect.detect(settings, inputs.manifests, tree)
     log.line(f"Builder: {detected.builder} ({detected.because})")
     if detected.builder == "dockerfile":
@@ -146,11 +147,12 @@ def make_plan(inputs: Inputs, tree: Tree, bases: Bases, log: BuildLog) -> Plan:
     else:
         pack = BY_NAME[detected.builder]
         tree.ignore = ignore.built_in((*_NEVER_WANTED, *pack.left_out(tree))) + inputs.ignore
-        web = named_commands(inputs.config, inputs.procfile).get("web", ())
         plan = pack.plan(Request(settings, tree, bases, inputs.config.env, web))
         for name in plan.files_read:  # by the builder, or by a tool in a step
             tree.demand_whole(name)
     _say_what_was_read(log, inputs, tree, plan)
+    if plan.command_note and not web:
+        log.line(plan.command_note)
     return plan
 
 

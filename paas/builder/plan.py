@@ -203,9 +203,9 @@ class Plan:
 
     `command` is what a web process runs when neither berth.toml nor the Procfile says; () is "nothing".
     One that `is_guess` counts only when they name no process at all; one that `replaces` a command also in the
-    place of that. `missing_command` says what to do when there is none. `health` is the image's own check, for
-    where berth.toml has none. `notes` are for the build log. `args` and `target` are what was given to a
-    Dockerfile.
+    place of that. `command_note` is for the build log where it counts, `missing_command` says what to do when
+    there is none. `health` is the image's own check, for where berth.toml has none. `notes` are for the build
+    log. `args` and `target` are what was given to a Dockerfile.
     """
 
     builder: str
@@ -214,6 +214,7 @@ class Plan:
     command: tuple[str, ...] = ()
     is_guess: bool = False
     replaces: tuple[str, ...] = ()
+    command_note: str = ""
     missing_command: str = ""
     health: HealthCheck | None = None
     notes: tuple[str, ...] = ()

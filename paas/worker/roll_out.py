@@ -14,7 +14,7 @@ from paas.linux.command import Completed
 from paas.logs import read_tail
 from paas.network import address_of
 from paas.specs import MIB, HealthCheck, ProcessSpec
-from paas.worker import commits, drain, engine, launch, names, room, routes
+from paas.worker import commits, drain, endings, engine, launch, names, room, routes
 from paas.worker.commands import run_command
 from paas.worker.plan import slots
 from paas.worker.readiness import answers, pause, succeeds, until_it_listens
@@ -138,7 +138,7 @@ def _look(row: Container, release: Release) -> str | None:
         launch.record_end(row, state, reason=launch.describe_end(state))
         raise StepFailed(
             f"{row} {launch.describe_end(state)} before it was ready",
-            hint="read the end of its log, correct it and deploy again",
+            hint=endings.hint(state.exit_code, _lines_of(row)),
         )
     if row.process_type != "web":
         age = time.time() - row.started_at.timestamp() if row.started_at else 0.0
@@ -225,7 +225,11 @@ def _last_lines(rows: Sequence[Container]) -> list[str]:
     for row in rows:
         row.refresh_from_db()
     for row in sorted(rows, key=lambda r: r.status != Container.Status.STOPPED):
-        path = settings.PATHS.container_log(row.pk)
-        if path.exists() and (lines := read_tail(path, LOG_LINES)):
-            return [line.text for line in lines]
+        if lines := _lines_of(row):
+            return lines
     return []
+
+
+def _lines_of(row: Container) -> list[str]:
+    path = settings.PATHS.container_log(row.pk)
+    return [line.text for line in read_tail(path, LOG_LINES)] if path.exists() else []

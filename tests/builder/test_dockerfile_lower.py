@@ -285,6 +285,22 @@ def test_an_entry_point_drops_the_cmd_of_the_base_image_only() -> None:
     assert plan("FROM debian:12\nCMD echo $X").command == ("/bin/sh", "-c", "echo $X")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("FROM debian:12", True),
+        ("FROM debian:12 AS a\nCMD x\nFROM debian:12", True),
+        ("FROM debian:12\nCMD bash", False),
+        ('FROM debian:12\nENTRYPOINT ["a"]', False),
+        ("FROM debian:12 AS a\nCMD x\nFROM a", False),
+        ("FROM parent:1", False),
+    ],
+)
+def test_a_shell_that_came_with_the_base_image_is_no_command(text: str, said: bool) -> None:
+    note = plan(text).command_note
+    assert ("has no CMD: what runs is the base image's 'bash'" in note) is bool(note) is said
+
+
 def test_what_a_base_image_says_is_inherited() -> None:
     made = plan("FROM parent:1\nLABEL of=child\nEXPOSE 80-82\nVOLUME logs\nWORKDIR x").image
     assert made.labels == (("of", "child"), ("kept", "yes"))

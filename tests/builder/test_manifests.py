@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from paas.builder.log import BuildLog
 from paas.builder.tree import Tree
 from paas.errors import BadInput
 from paas.images import Store
-from tests.builder.planning import planned, source
+from tests.builder.planning import planned, source, store_with_names
 
 SITE = {"index.html": ""}
 APP_JSON = """{
@@ -321,3 +322,15 @@ def test_files_that_another_comes_before_are_named(
     )
     log = b"".join(said).decode()
     assert f"\nRead: {read}\nIgnored: {ignored} (another file comes first, or " in log
+
+
+@pytest.mark.parametrize(("more", "said"), [({}, True), ({"Procfile": "web: serve\n"}, False)])
+def test_a_dockerfile_without_a_command_is_told_of_where_that_counts(
+    tmp_path: Path, more: dict[str, str], said: bool
+) -> None:
+    lines: list[bytes] = []
+    store = store_with_names(tmp_path)
+    debian = store.image(store.resolve("debian:12"))
+    store.tag("debian:12", store.put_image(replace(store.config(debian.digest), cmd=("bash",))).digest)
+    planned(source(tmp_path, {"Dockerfile": "FROM debian:12\n", **more}), store, say=lines.append)
+    assert (b"Dockerfile has no CMD" in b"".join(lines)) is said

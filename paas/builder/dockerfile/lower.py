@@ -8,7 +8,7 @@ from paas.builder.dockerfile.copying import copy_step
 from paas.builder.dockerfile.errors import wrong
 from paas.builder.dockerfile.parser import Dockerfile, Instruction
 from paas.builder.dockerfile.running import run_step
-from paas.builder.dockerfile.scope import Scope, State
+from paas.builder.dockerfile.scope import Scope, State, runs_nothing
 from paas.builder.dockerfile.settings import INSTRUCTIONS
 from paas.builder.dockerfile.stages import Block, blocks_of, check_platform, find, needed, target_of
 from paas.builder.health import readiness
@@ -48,10 +48,19 @@ class _Lowering:
             stages=tuple(self.stages),
             image=state.settings(),
             command=(*state.entrypoint, *state.cmd),
+            command_note=self._command_note(state),
             missing_command=f"add CMD to {self.file.name}, or `web: <command>` to a Procfile",
             health=readiness(state.healthcheck, state.shell),
             notes=tuple(self.notes),
             files_read=(self.file.name,),
+        )
+
+    def _command_note(self, state: State) -> str:
+        if not runs_nothing(state):
+            return ""
+        return (
+            f"{self.file.name} has no CMD: what runs is the base image's {state.cmd[0]!r}, which ends at once "
+            "without a terminal. Add CMD, or `web: <command>` to a Procfile."
         )
 
     def _stage(self, index: int, block: Block) -> None:

@@ -15,6 +15,10 @@ from paas.oci.config import Healthcheck, ImageConfig
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TEXT_MAX = 1024 * 1024
+# What images of systems and languages run that name nothing: it reads commands, and ends where there are none.
+_INTERACTIVE = frozenset({"sh", "bash", "dash", "ash", "zsh", "python", "python3", "node", "irb", "jshell"})
+# It runs what it is given, in the images of languages.
+_PASSING_ON = ((), ("docker-entrypoint.sh",))
 
 
 @dataclass(slots=True)
@@ -90,6 +94,12 @@ class State:
             shell=self.own_shell,
             author=self.author,
         )
+
+
+def runs_nothing(state: State) -> bool:
+    """Its command is the base image's, and no more than a shell or the like."""
+    inherited = not state.cmd_is_own and state.entrypoint in _PASSING_ON
+    return inherited and len(state.cmd) == 1 and state.cmd[0].rpartition("/")[2] in _INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)
