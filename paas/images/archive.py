@@ -85,8 +85,9 @@ def _put(tree: Tree, entry: TarEntry, chunks: Chunks, budget: Budget) -> None:
 
 
 def _without_privilege(entry: TarEntry) -> TarEntry:
-    """No setuid, setgid or sticky bit, no attributes; readable by its owner whatever the archive says."""
-    needed = 0o700 if entry.kind == "dir" else 0o600
+    """No setuid, setgid or sticky bit, no attributes; readable by its owner whatever the archive says. Not more
+    than that: who unpacks is root, and may write into a closed folder."""
+    needed = 0o500 if entry.kind == "dir" else 0o400
     return replace(entry, mode=entry.mode & 0o777 | needed, xattrs=())
 
 

@@ -154,10 +154,13 @@ def test_setuid_and_owners_mean_nothing(tmp_path: Path, target: Path) -> None:
         tmp_path / "a.tgz",
         member("su", mode=0o6777, uid=1234, gid=55),
         member("d", tarfile.DIRTYPE, mode=0o7000),
+        member("closed", tarfile.DIRTYPE, mode=0o555),
+        member("closed/f", mode=0o444),
     )
     unpacked(archive, target)
     assert stat.S_IMODE((target / "su").stat().st_mode) == 0o777
-    assert stat.S_IMODE((target / "d").stat().st_mode) == 0o700
+    modes = [stat.S_IMODE((target / name).stat().st_mode) for name in ("d", "closed", "closed/f")]
+    assert modes == [0o500, 0o555, 0o444], "as docs/reference/cli.md says"
     assert (target / "su").stat().st_uid == os.getuid()
 
 
