@@ -71,6 +71,8 @@ def _send(client: Client, target: Target, path: Path) -> dict[str, Any]:
     with tempfile.TemporaryFile() as file:
         packed = pack(path, file)
         output.note(f"Packed {packed.files} files of {path.resolve()} ({packed.archive.size:,} bytes).")
+        if note := packed.installed.note():
+            output.note(note)
         return _build(client, target, path, file, packed.archive)
 
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from berth_cli.archive import GZIP, Archive, measured
 from berth_cli.errors import CliError
 from berth_cli.ignore import entries
+from berth_cli.installed import Installed
 
 LEVEL = 6  # 9 takes twice the time for a hundredth less
 
@@ -20,6 +21,7 @@ LEVEL = 6  # 9 takes twice the time for a hundredth less
 class Packed:
     files: int
     archive: Archive
+    installed: Installed
 
 
 def pack(root: Path, out: BinaryIO) -> Packed:
@@ -28,27 +30,29 @@ def pack(root: Path, out: BinaryIO) -> Packed:
         raise CliError(
             f"{root} is neither a folder nor a file", "Name the app's folder or an archive: berth deploy PATH"
         )
-    count = 0
+    count, installed = 0, Installed(root)
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0, compresslevel=LEVEL) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for path in entries(root):
-            count += _add(archive, root / path, str(path))
+            files, content = _add(archive, root / path, str(path))
+            installed.see(path, files, content)
+            count += files
     if count == 0:
         raise CliError(f"{root} has no files to deploy", "Look at .gitignore and .dockerignore.")
-    return Packed(count, measured(out, GZIP))
+    return Packed(count, measured(out, GZIP), installed)
 
 
-def _add(archive: tarfile.TarFile, path: Path, name: str) -> int:
-    """By its name, rights and time alone; a second name of a file is a file of its own. How many files it is: a
-    folder is none, and its time is left out, which changes with whatever comes and goes in it."""
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> tuple[int, int]:
+    """By its name, rights and time alone; a second name of a file is a file of its own. Gives files and bytes:
+    a folder has none, and its time is left out, which changes with whatever comes and goes in it."""
     found, info = path.lstat(), tarfile.TarInfo(name)
     info.mode, info.mtime = stat.S_IMODE(found.st_mode), int(found.st_mtime)
     if stat.S_ISDIR(found.st_mode):
         info.type, info.mtime = tarfile.DIRTYPE, 0
         archive.addfile(info)
-        return 0
+        return 0, 0
     if stat.S_ISLNK(found.st_mode):
         info.type, info.linkname = tarfile.SYMTYPE, str(path.readlink())
         archive.addfile(info)
@@ -56,4 +60,4 @@ def _add(archive: tarfile.TarFile, path: Path, name: str) -> int:
         info.size = found.st_size
         with path.open("rb") as file:
             archive.addfile(info, file)
-    return 1
+    return 1, info.size

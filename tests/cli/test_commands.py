@@ -181,11 +181,14 @@ def test_a_deploy_says_that_its_build_waits_and_when_interrupted_that_it_goes_on
     berth: Berth, cast: Cast, folder: Path
 ) -> None:
     berth.sign_in(cast.developer)
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules" / "a.js").touch()
     with begun(berth, "deploy", str(folder)) as process:
         assert process.stderr
         build = wait_for_build(cast.app)
         lines = filter(str.strip, process.stderr)
-        assert next(lines).startswith("Packed 2 files")
+        assert next(lines).startswith("Packed 3 files")
+        assert next(lines).startswith("Of that, 1 files (0 B) are in node_modules, which")
         assert next(lines) == f"Build {build.pk} waits for its turn.\n"
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=30)

@@ -34,6 +34,27 @@ def test_git_and_the_link_file_never_go_along(tmp_path: Path) -> None:
     assert names(tmp_path) == ["app"]
 
 
+def test_what_a_package_manager_installed_is_told_of_once(tmp_path: Path) -> None:
+    tree(
+        tmp_path,
+        app="x",
+        node_modules__one__node_modules__two="x" * 1000,
+        node_modules__three="x" * 1048,
+        web__node_modules__a="",
+        node_modules_of_ours="x",
+        env__pyvenvDOTcfg="x" * 1024,
+        env__bin__python="",
+    )
+    packed = pack(tmp_path, io.BytesIO())
+    assert packed.files == 7
+    assert packed.installed.note() == (
+        "Of that, 5 files (3 KiB) are in env, node_modules, web/node_modules, which a build installs anew. "
+        "Unless your Dockerfile copies it, leave it out: add env/, node_modules/ to .gitignore."
+    )
+    (tmp_path / ".gitignore").write_text("env/\nnode_modules/\n")
+    assert pack(tmp_path, io.BytesIO()).installed.note() == ""
+
+
 def test_gitignores_apply_to_their_folder_and_the_deepest_decides(tmp_path: Path) -> None:
     tree(
         tmp_path,
