@@ -154,6 +154,7 @@ class ContainerSpec:
     resolver: str = ""  # the text of /etc/resolv.conf
     hosts: tuple[tuple[str, str], ...] = ()  # (address, name) for /etc/hosts
     goes_first: bool = False  # when the machine runs out of memory: it can be done again
+    may_spend_reserve: bool = False  # of a full disk, while nothing else of its tenant runs: it may free some
 
 
 @dataclass(frozen=True, slots=True)

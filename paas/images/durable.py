@@ -86,9 +86,19 @@ def sync_file_system(path: Path) -> None:
         os.close(fd)
 
 
+def is_full(disk: Path) -> bool:
+    """Of a tenant's disk: whether less is left than a container's start takes."""
+    try:
+        found = os.statvfs(disk)
+    except FileNotFoundError:  # it was never made
+        return False
+    is_short_of_files = bool(found.f_files) and found.f_favail < _LEAST_FILES
+    return is_short_of_files or found.f_bavail * found.f_frsize < _LEAST_BYTES
+
+
 def demand_room_on_tenants_disk(what: str, disk: Path) -> None:
     """Before something begins that could not go on with what is left of a tenant's disk. Errors: Refused."""
-    if _is_full(disk):
+    if is_full(disk):
         raise _no_room_on_tenants_disk(what, disk)
 
 
@@ -112,7 +122,7 @@ def room_for(what: str, *, tenants_disk: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        if tenants_disk is not None and (_is_full(tenants_disk) or _names(error, tenants_disk)):
+        if tenants_disk is not None and (is_full(tenants_disk) or _names(error, tenants_disk)):
             raise _no_room_on_tenants_disk(what, tenants_disk) from error
         raise HostProblem(
             f"no room for {what}: this machine's disk is full",
@@ -129,18 +139,10 @@ def _no_room_on_tenants_disk(what: str, disk: Path) -> Refused:
         amounts += f", {found.f_files - found.f_ffree:,} of {found.f_files:,} files"
     return Refused(
         f"no room for {what}: the tenant's disk is full ({amounts})",
-        hint="have an app that runs delete files, delete a volume that none mounts (berth volumes delete), or "
-        "ask an administrator for a larger disk",
+        hint="scale the tenant's apps to nothing (berth scale web=0): what they wrote outside of volumes, in "
+        "/tmp say, goes with their containers, and then a command starts all the same, to delete what is in "
+        "volumes (berth run -- rm …); or ask an administrator for a larger disk",
     )
-
-
-def _is_full(disk: Path) -> bool:
-    try:
-        found = os.statvfs(disk)
-    except FileNotFoundError:  # it was never made
-        return False
-    is_short_of_files = bool(found.f_files) and found.f_favail < _LEAST_FILES
-    return is_short_of_files or found.f_bavail * found.f_frsize < _LEAST_BYTES
 
 
 def _names(error: OSError, disk: Path) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import BadInput
-from paas.images.durable import demand_room_on_tenants_disk, room_on_tenants_disk
+from paas.images.durable import demand_room_on_tenants_disk, is_full, room_on_tenants_disk
 from paas.linux import mounts, trees
+from paas.runtime import reserve
 from paas.runtime.space import Space
 
 UPPER, WORK = "upper", "work"
@@ -38,10 +39,12 @@ def layer_folders(layers: Sequence[str]) -> list[str]:
     return names
 
 
-def make_scratch(space: Space, container_id: str) -> None:
+def make_scratch(space: Space, container_id: str, *, may_spend: bool = False) -> None:
     """Empty upper and work folders on the tenant's disk, 0-owned there, so the container's root's. Refused when
-    that is full."""
+    that is full, reserve and all. `may_spend`: the reserve, while nothing runs that would take it away."""
     scratch = space.scratch(container_id)
+    if may_spend and is_full(space.disk) and not space.slice.usage().pids:
+        reserve.spend(space.disk)
     demand_room_on_tenants_disk(_WHAT, space.disk)
     with room_on_tenants_disk(_WHAT, space.disk):  # it may be full by now
         for name in (UPPER, WORK):

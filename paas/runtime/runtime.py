@@ -366,7 +366,7 @@ class Runtime:
         if not mounts.is_mounted(own.disk_view):
             raise HostProblem(f"tenant {spec.tenant.id} is not prepared", hint="call prepare_tenant first")
         life.rootfs.mkdir(mode=0o711)
-        rootfs.make_scratch(own, spec.id)
+        rootfs.make_scratch(own, spec.id, may_spend=spec.may_spend_reserve)
         rootfs.mount(own, spec.layers, spec.id, life.rootfs)
 
     def _write_bundle(self, spec: ContainerSpec, life: Life, facts: Facts) -> None:

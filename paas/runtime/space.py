@@ -19,6 +19,7 @@ from paas.linux.cgroups import LIMITING, Cgroup
 from paas.linux.command import run
 from paas.linux.syscalls import MS_NOATIME, MS_NODEV, MS_NOSUID
 from paas.paths import Paths
+from paas.runtime import reserve
 from paas.specs import BYTES_PER_INODE, Effective, Limits, TenantSpec
 
 # conmon copies a container's output: on a slice of its own, so that a log flood slows its writer down
@@ -99,6 +100,9 @@ def ensure(space: Space, tenant: TenantSpec) -> None:
         except LimitRefused:
             if not _is_limited(space):  # somebody took the former limit away
                 raise
+    if reserve.is_due(space.disk):
+        with _alone(space):
+            reserve.keep(space.disk)
 
 
 def prepare(space: Space, tenant: TenantSpec) -> None:

@@ -7,6 +7,7 @@ whatever is true of it; the agent wakes it for an exit, an action for a cancel, 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import structlog
 from django.conf import settings
@@ -85,7 +86,7 @@ def _start(run: Run) -> bool:
     if row is None:
         return False
     try:
-        launch.bring_up(row, commands.spec(row, run.release, wanted))
+        launch.bring_up(row, replace(commands.spec(row, run.release, wanted), may_spend_reserve=True))
     except BerthError as error:
         observations.failed(run, error.as_dict())
         return True

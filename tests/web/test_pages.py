@@ -14,6 +14,7 @@ from django.template.loader import get_template
 
 from tenants.accounts.actions import make_sign_in_link
 from tenants.apps.actions import create_app
+from tenants.apps.models import App
 from tenants.containers.actions import commit
 from tenants.releases import observations
 from tenants.releases.actions import restart
@@ -104,6 +105,15 @@ def test_a_failed_release_shows_why_and_what_still_serves(cast: Cast) -> None:
     assert f"v{release.version} did not start: web.1 exited with 1." in page
     assert "Read its log." in page
     assert "&lt;b&gt;KeyError&lt;/b&gt;" in page and "<b>KeyError" not in page
+    serving = cast.app.releases.get(version=1)
+    cast.app.releases.filter(pk=serving.pk).update(status="live")
+    App.objects.filter(pk=cast.app.pk).update(serving_release_id=serving.pk)
+    page = Browser(cast.viewer).get("/t/demo/shop/").content.decode()
+    assert "v1 goes on serving." in page
+    nothing = [{**process, "count": 0} for process in serving.processes]
+    cast.app.releases.filter(pk=serving.pk).update(processes=nothing)
+    page = Browser(cast.viewer).get("/t/demo/shop/").content.decode()
+    assert "v1 is kept, scaled to nothing." in page and "goes on serving" not in page
 
 
 def test_a_release_on_a_commit_is_marked_as_such(cast: Cast) -> None:

@@ -24,9 +24,10 @@ from paas.worker import commits, disk, engine, exports, runs, upkeep
 from paas.worker.reconcile import reconcile
 from tenants.registries import actions as registries
 from tenants.releases import actions
-from tenants.releases.actions import start_build, upload_source
+from tenants.releases.actions import scale, start_build, upload_source
 from tenants.releases.models import Build, Release
 from tenants.runs.actions import start_run
+from tenants.runs.models import Run
 from tests.images.foreign import packed
 from tests.images.test_store import KEY, OTHER_KEY, age
 from tests.web.cast import Cast
@@ -130,7 +131,7 @@ def full(host: Host, request: pytest.FixtureRequest) -> Path:
         for number in range(100_000):
             with (filling / str(number)).open("wb", buffering=0) as file:
                 if request.param == "bytes":
-                    os.posix_fallocate(file.fileno(), 0, max(MIB >> number, 4096))
+                    os.posix_fallocate(file.fileno(), 0, max(8 * MIB >> number // 4, 4096))
     return filling
 
 
@@ -175,6 +176,40 @@ def test_on_a_full_disk_a_command_and_a_build_are_told_whose_it_is(host: Host, f
     run()
     build.refresh_from_db()
     assert build.error is not None and FULL.search(build.error["summary"]), build.error
+
+
+def test_a_full_disk_whose_app_is_scaled_to_nothing_has_room_for_a_command_again_and_again(
+    host: Host, full: Path
+) -> None:
+    cast = host.cast
+
+    def ran(command: str) -> Run:
+        command_run = start_run(actor=cast.developer, app=cast.app, command=command)
+        runs.settle(command_run.pk)
+        command_run.refresh_from_db()
+        if command_run.container:
+            engine.runtime().wait(command_run.container.pk, 20)
+            runs.settle(command_run.pk)
+        command_run.refresh_from_db()
+        return command_run
+
+    assert ran("true").status == "failed", "what runs would take the reserve away"
+    scale(actor=cast.owner, app=cast.app, formation={"worker": 0})
+    reconcile(cast.app.pk)
+    assert not cast.app.containers.filter(status="running").exists()
+    for number in range(100_000):  # what the app's own files took
+        try:
+            with (full / f"more-{number}").open("wb", buffering=0) as file:
+                os.posix_fallocate(file.fileno(), 0, max(MIB >> number, 4096))
+        except OSError:
+            break
+    for _ in range(2):
+        done = ran("true")
+        assert (done.status, done.exit_code) == ("exited", 0), done.error
+    scale(actor=cast.owner, app=cast.app, formation={"worker": 1})
+    reconcile(cast.app.pk)
+    assert not cast.app.containers.filter(status="running").exists(), "an app gets none of the reserve"
+    assert ran("true").status == "exited"
 
 
 def test_a_mistake_of_ours_fails_the_release_and_leaves_no_row(
