@@ -116,6 +116,19 @@ class Network:
                 self._replace_table()
         return True
 
+    def forget_fence(self, tenant: int) -> None:
+        """Of a tenant that is no more: its rules and what was counted of it. Again is fine."""
+        name = plan.table(self.prefix)
+        with self._locked(fcntl.LOCK_SH):
+            lines = fence.change(name, self.fences.of(tenant), None)
+            done = nft.run("\n".join(lines) + "\n").done if lines else True
+            for of in plan.PER_TENANT:  # each by itself: nft 1.0.6 refuses to delete what is not there
+                nft.run(f"delete element inet {name} {of} {{ {fence.mark(tenant)} }}\n")
+            self.fences.forget(tenant)
+        if not done:  # somebody flushed the rules, or took a part of them away
+            with self._locked(fcntl.LOCK_EX):
+                self._replace_table()
+
     def is_fenced(self, tenant: int) -> bool:
         """Whether `set_fence` was called for the tenant since this host started; it reaches nothing before."""
         return self.fences.has(tenant)

@@ -30,8 +30,8 @@ def additions(table: str, fence: Fence) -> list[str]:
     return change(table, None, fence)
 
 
-def change(table: str, before: Fence | None, after: Fence) -> list[str]:
-    """The commands from one to the other, to be carried out as one transaction."""
+def change(table: str, before: Fence | None, after: Fence | None) -> list[str]:
+    """The commands from one to the other, to be carried out as one transaction; None is no fence at all."""
     old, new = _elements(before), _elements(after)
     old_limit, new_limit = _limit(before), _limit(after)
     lines = [f"delete element inet {table} {text}" for text in old if text not in new]

@@ -23,6 +23,10 @@ class Fences:
         files = sorted(file for file in self.folder.iterdir() if file.suffix == ".json")
         return [fence.from_json(file.read_text()) for file in files]
 
+    def tenants(self) -> list[int]:
+        """Whose there are, by the files' names."""
+        return [int(file.stem) for file in self.folder.glob("*.json")]
+
     def of(self, tenant: int) -> Fence | None:
         try:
             return fence.from_json(self._file(tenant).read_text())
@@ -38,6 +42,9 @@ class Fences:
         new = file.with_suffix(f".{os.getpid()}")
         new.write_text(fence.to_json(wanted))
         new.replace(file)
+
+    def forget(self, tenant: int) -> None:
+        self._file(tenant).unlink(missing_ok=True)
 
     def forget_all(self) -> None:
         if self.folder.is_dir():

@@ -148,7 +148,7 @@ def _body(prefix: str, policy: Policy) -> str:
         ("map targets", ["type ipv4_addr . inet_service . mark : ipv4_addr . inet_service"]),
         ("set flows", ["type ipv4_addr . classid", *_DYNAMIC]),
         ("set tenant_flows", ["type mark . classid", *_DYNAMIC]),
-        *((f"set {name}", ["type mark", *_DYNAMIC]) for name in ("tenant_pace", *COUNTED)),
+        *((f"set {name}", ["type mark", *_DYNAMIC]) for name in PER_TENANT),
         *asleep.sets(),
         *awaited.sets(),
         *((f"chain refuse_{reason}", _refuse(reason)) for reason in REFUSALS),
@@ -183,6 +183,7 @@ def _body(prefix: str, policy: Policy) -> str:
 
 
 COUNTED = ("sent", "received", *(f"refused_{reason}" for reason in REFUSALS))
+PER_TENANT = ("tenant_pace", *COUNTED)  # sets that packets fill, an element a tenant
 
 
 def _refuse(reason: str) -> list[str]:

@@ -33,6 +33,22 @@ def sync(tenant: Tenant) -> None:
         engine.network().set_fence(fence_of(Tenant.objects.get(pk=tenant.pk)))
 
 
+def forget(tenant: Tenant) -> None:
+    """When it ends: nobody has its user ids again."""
+    with lock.held(f"fence-{tenant.pk}", wait=True):
+        engine.network().forget_fence(uid_base(tenant))
+    (settings.PATHS.locks / f"fence-{tenant.pk}").unlink(missing_ok=True)
+
+
+def forget_gone() -> None:
+    """Of tenants that are no more. Fences are looked at first: a tenant has its row before its fence."""
+    fenced = engine.network().fences.tenants()
+    known = {uid_base(tenant) for tenant in Tenant.objects.all()} if fenced else set()
+    for gone in set(fenced) - known:
+        log.warning("network.fence_removed", tenant=gone)
+        engine.network().forget_fence(gone)
+
+
 def ensure(tenant: Tenant) -> None:
     """Before its first container since the host started: until then it would reach nothing."""
     if not engine.network().is_fenced(uid_base(tenant)):

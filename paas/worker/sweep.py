@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from paas.errors import BerthError
 from paas.queue import wake
-from paas.worker import engine, exports, isolation, left_behind, registry, tenants, upkeep, volumes
+from paas.worker import engine, exports, fences, isolation, left_behind, registry, tenants, upkeep, volumes
 from paas.worker.builds import requeue_interrupted
 from paas.worker.plan import BACK_OFF_MOST, Slot, slots
 from paas.worker.plan import upkeep as upkeep_of
@@ -64,6 +64,7 @@ def sweep() -> None:
     for upkeep_id in upkeep.requeue_interrupted():
         wake("upkeep", upkeep_id)
     left_behind.clear()
+    fences.forget_gone()
 
 
 def unsettled_apps() -> set[str]:

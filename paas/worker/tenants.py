@@ -1,4 +1,4 @@
-"""A tenant's end: when the last of its apps is gone, its processes, mounts, disk and slice, then its row."""
+"""A tenant's end: when its last app is gone, its processes, mounts, disk, slice and fence go, then its row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from django.conf import settings
 
 from paas.images.tenant_store import owners_folder
-from paas.worker import engine, lock
+from paas.worker import engine, fences, lock
 from tenants.accounts import observations
 from tenants.accounts.models import Tenant
 
@@ -20,6 +20,7 @@ def settle(tenant_id: str) -> None:
         if not mine or tenant is None or tenant.apps.exists():
             return
         engine.runtime().remove_tenant(tenant_id)
+        fences.forget(tenant)
         shutil.rmtree(owners_folder(engine.store(), tenant_id), ignore_errors=True)
         observations.tenant_gone(tenant)
     (settings.PATHS.locks / f"tenant-end-{tenant_id}").unlink(missing_ok=True)

@@ -43,6 +43,9 @@ def test_a_change_names_only_what_differs() -> None:
         "add element inet bxberth policies { 0x70070000 : goto egress_none }",
     ]
     assert fence.change("bxberth", FENCE, FENCE) == []
+    assert fence.change("bxberth", None, None) == []
+    gone = fence.change("bxberth", FENCE, None)
+    assert len(gone) == len(WHOLE) and all(line.startswith("delete ") for line in gone)
 
 
 def test_a_service_without_containers_leads_nowhere() -> None:

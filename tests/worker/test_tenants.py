@@ -7,8 +7,12 @@ from django.conf import settings
 
 from paas.errors import BadInput, NotFound, Refused
 from paas.linux.cgroups import Cgroup
-from paas.worker import engine, tenants
+from paas.network import nft
+from paas.network.fence import mark
+from paas.specs import Fence
+from paas.worker import engine, fences, tenants
 from paas.worker.reconcile import reconcile
+from paas.worker.translate import uid_base
 from tenants.accounts.models import IdRange, Member, Tenant
 from tenants.apps.actions import create_app
 from tenants.apps.models import App
@@ -29,6 +33,11 @@ def test_all_of_it_goes_and_its_neighbour_stays(host: Host) -> None:
     reconcile(cast.app.pk)
     pk, ids = cast.tenant.pk, IdRange.objects.count()
     assert len(engine.runtime().list()) == 1 and (settings.PATHS.tenants / pk / "disk.img").exists()
+    ours, theirs, rules = uid_base(cast.tenant), uid_base(cast.other), engine.network()
+    fences.sync(cast.other)
+    rules.set_fence(Fence(4242))  # of a tenant that ended while its worker was killed
+    nft.demand(f"add element inet bwberth sent {{ {mark(ours)} counter }}\n")  # as its packets do
+    assert rules.fences.tenants() and mark(ours) in nft.demand("list table inet bwberth\n")
     destroy_tenant(actor=cast.admin, tenant=cast.tenant, confirm="demo")
     assert not Member.objects.filter(tenant=pk).exists()
     tenants.settle(pk)
@@ -39,6 +48,10 @@ def test_all_of_it_goes_and_its_neighbour_stays(host: Host) -> None:
     assert list(Tenant.objects.all()) == [cast.other] and list(App.objects.all()) == [cast.others_app]
     assert host.is_clean() and not (settings.PATHS.tenants / pk).exists()
     assert not Cgroup(f"{settings.CGROUP_ROOT}/{pk}").exists()
+    fences.forget_gone()
+    told = nft.demand("list table inet bwberth\n")
+    assert rules.fences.tenants() == [theirs] and mark(theirs) in told
+    assert mark(ours) not in told and mark(4242) not in told
     assert Event.objects.get(verb="tenant.destroy").detail == {"slug": "demo", "apps": ["shop"]}
     assert IdRange.objects.count() == ids, "nobody gets its user ids"
 
