@@ -12,18 +12,20 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from paas.errors import BerthError, Conflict, HostProblem
+from paas.errors import BerthError, Conflict, HostProblem, Refused
 from paas.images.durable import room_for
 from paas.linux import cgroups
 from paas.logs import older
 from paas.network import address_of
 from paas.specs import ContainerSpec, ContainerState
 from paas.worker import engine, fences, sleep
+from tenants.accounts.models import Tenant
 from tenants.containers import observations
 from tenants.containers.models import Container
 
 log = structlog.get_logger()
 NOT_STARTED = "could not start: "  # begins the reason of a row whose container could not be brought up
+_LEAST_PROCESSES = 4  # its init, its program, and what that starts at once
 _OURS = "try again; if it happens again, tell the administrator when it did"
 
 
@@ -54,6 +56,7 @@ def bring_up(row: Container, spec: ContainerSpec, pipe: Path | None = None) -> N
 def _start(row: Container, spec: ContainerSpec, pipe: Path | None) -> None:
     path = pipe or settings.PATHS.container_log(spec.id)
     engine.runtime().prepare_tenant(spec.tenant)
+    _demand_processes(row.tenant)
     if pipe is None:
         _open_log(path)
     with _connecting(row, spec) as connect:
@@ -64,6 +67,18 @@ def _start(row: Container, spec: ContainerSpec, pipe: Path | None) -> None:
 
         engine.runtime().create(spec, path, beside)
     engine.runtime().start(spec.id)
+
+
+def _demand_processes(tenant: Tenant) -> None:
+    """Refused where those that run leave too few for one more container: it would end at once, and could itself
+    tell of nothing but a fork that failed."""
+    used = engine.runtime().tenant_usage(tenant.pk).pids
+    if used + _LEAST_PROCESSES > tenant.pids:
+        raise Refused(
+            f"no processes left: {used:,} of the tenant's quota of {tenant.pids:,} (threads count) are in use",
+            hint="end those that ran away by berth scale web=0, then web=1 (a restart starts the new container "
+            "first); berth quota shows how many there are, and an administrator can allow more",
+        )
 
 
 @contextmanager

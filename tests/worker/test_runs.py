@@ -9,16 +9,19 @@ import pytest
 
 from paas.errors import Conflict, StepFailed
 from paas.worker import commands, engine, launch, runs
+from paas.worker.reconcile import reconcile
 from paas.worker.sweep import due_runs, forgotten_runs
 from tenants.containers import observations as containers
 from tenants.containers.following import Following
 from tenants.containers.logs import read_app_log
 from tenants.containers.models import Container
+from tenants.releases.actions import scale
 from tenants.runs import observations
 from tenants.runs.actions import cancel_run, start_run
 from tenants.runs.command import Command
 from tenants.runs.logs import read_run_log
 from tenants.runs.models import Run
+from tests.runtime.conftest import Bed
 from tests.worker.host import MIB, Host
 
 pytestmark = [pytest.mark.kernel, pytest.mark.django_db(transaction=True)]
@@ -229,3 +232,21 @@ def test_a_release_command_has_a_time_limit(host: Host, monkeypatch: pytest.Monk
     with pytest.raises(StepFailed, match="ran for more than"):
         commands.run_command(host.cast.app, host.release)
     assert host.is_clean()
+
+
+def test_where_the_quota_of_processes_is_used_up_who_starts_is_told_so(host: Host) -> None:
+    cast = host.cast
+    cast.tenant.pids = 12
+    cast.tenant.save()
+    holding = "for i in 1 2 3 4 5 6 7; do sleep 60 & done; wait"
+    process = {"name": "worker", "args": ["sh", "-c", holding], "memory_bytes": 32 * MIB, "count": 1}
+    cast.app.releases.update(processes=[process])
+    reconcile(cast.app.pk)
+    Bed.until(lambda: engine.runtime().tenant_usage(cast.tenant.pk).pids > 8)
+    run = at_its_end(asked(host, "true"))
+    assert run.status == "failed" and run.error is not None
+    assert run.error["summary"] == "no processes left: 9 of the tenant's quota of 12 (threads count) are in use"
+    assert "berth scale web=0, then web=1" in run.error["hint"]
+    scale(actor=cast.owner, app=cast.app, formation={"worker": 0})
+    reconcile(cast.app.pk)
+    assert at_its_end(asked(host, "true")).status == "exited"
