@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from paas.specs import Egress
+
 _NOT_THERE = (
     "a command is not there: check its name, add the package that brings it to the app's dependencies, or in a "
     "Dockerfile install it in an earlier step"
@@ -23,6 +25,13 @@ _CONNECTION = (
     "a server could not be reached: check its address; if the way leads through a proxy, ask an administrator "
     "of this machine to set BERTH_BUILD_ENV"
 )
+_BY_EGRESS: dict[Egress, str] = {
+    "none": "a server could not be reached: what the tenant runs, builds too, may send nothing out of this "
+    "machine (its egress policy is none, see berth network); ask an administrator to change that, or bring "
+    "what the build needs in the source",
+    "list": "a server could not be reached: what the tenant runs, builds too, may reach nothing but what its "
+    "egress policy lists (see berth network); check its address, or ask an administrator to add it",
+}
 _CHECKSUM = (
     "a download does not have the checksum that the lock file has for it: one of the two was changed; if you "
     "trust what is there now, make the lock file again (%s) and deploy it"
@@ -223,11 +232,14 @@ _RULES = tuple((re.compile(words), to_do) for to_do, said in _BY_WORDS.items() f
 _COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def hint(exit_code: int, printed: Sequence[str], usual: str = "") -> str:
-    """`printed` are the step's last lines; `usual` is what most often is the cause with a step of this kind."""
+def hint(exit_code: int, printed: Sequence[str], usual: str = "", egress: Egress = "open") -> str:
+    """`printed` are the step's last lines; `usual` is what most often is the cause with a step of this kind;
+    `egress` is what the step could reach."""
     lines = [_COLORS.sub("", line).strip() for line in printed]
     # Programs wrap their lines: most between words, Composer within them.
     told = _told(" ".join(lines)) or _told("".join(lines))
+    if told == _CONNECTION:
+        return _BY_EGRESS.get(egress, told)
     return told or _BY_EXIT_CODE.get(exit_code) or usual or _NEUTRAL
 
 

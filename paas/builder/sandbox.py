@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from paas.builder.plan import CacheMount
 from paas.errors import BerthError
-from paas.specs import InlineFile, LayersMount, TmpfsMount
+from paas.specs import Egress, InlineFile, LayersMount, TmpfsMount
 
 T = TypeVar("T")
 Look = Callable[[], object]  # called again and again in whatever takes long; may raise
@@ -56,6 +56,10 @@ class StepResult:
 
 class Sandbox(Protocol):
     """The context managers remove what they made, whether the body succeeded or not."""
+
+    @property
+    def egress(self) -> Egress:
+        """What commands and fetches may reach."""
 
     def turn(self, key: str, waiting: Callable[[], object]) -> AbstractContextManager[None]:
         """Held by one build at a time for each step key, so that what several build is built once. `waiting` is

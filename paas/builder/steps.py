@@ -164,7 +164,7 @@ class Workshop:
     def _failed(self, step: RunStep, result: StepResult) -> StepFailed:
         title = short(step.title)
         reason = f"`{title}` exited with {result.exit_code}"
-        next_step = hint(result.exit_code, self.log.recent, usual=step.hint)
+        next_step = hint(result.exit_code, self.log.recent, step.hint, self.sandbox.egress)
         if result.oom_killed:
             reason = f"`{title}` needed more memory than a build step may have"
             next_step = "build with fewer jobs at once, or ask an administrator for more memory"

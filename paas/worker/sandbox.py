@@ -21,7 +21,7 @@ from paas.images.budget import go_on
 from paas.images.tools import HOME, USER, tools_layer
 from paas.runtime import PlainRootfs, confined
 from paas.runtime.space import Space
-from paas.specs import MIB, BindMount, Limits, Mount, TenantSpec
+from paas.specs import MIB, BindMount, Egress, Limits, Mount, TenantSpec
 from paas.worker import caches, commands, engine, left_behind, lock
 from paas.worker.translate import container_spec, tenant_spec
 from tenants.accounts.models import Tenant
@@ -42,6 +42,13 @@ _NEEDS_SIGN_IN = (
 )
 _NOT_THERE = "the server has no such file: check the address"
 _BY_STATUS = {"401": _NEEDS_SIGN_IN, "403": _NEEDS_SIGN_IN, "404": _NOT_THERE, "410": _NOT_THERE}
+_REACH: dict[Egress, str] = {
+    "open": "builds reach what apps reach: the internet, and not this machine or private networks",
+    "list": "builds reach what apps reach: nothing but what the tenant's egress policy lists (see berth "
+    "network); ask an administrator to add the server's address",
+    "none": "builds reach what apps reach: nothing, for the tenant's egress policy is none (see berth "
+    "network); ask an administrator to change that",
+}
 T = TypeVar("T")
 
 
@@ -57,6 +64,10 @@ class BuildSandbox:
     def _tenant(self) -> TenantSpec:
         """With the quota that it has now: the kernel may refuse what a former one allowed."""
         return tenant_spec(Tenant.objects.get(pk=self._build.app.tenant_id))
+
+    @property
+    def egress(self) -> Egress:
+        return self._build.app.tenant.egress  # type: ignore[return-value]  # one of its choices
 
     def prepare(self) -> None:
         """Whatever follows needs the tenant's disk and cgroup."""
@@ -165,7 +176,8 @@ class BuildSandbox:
             self._demand_wanted()
             path = result.upper / _DOWNLOAD[1:]
             if result.exit_code or not path.is_file():
-                raise _not_fetched(url, result.exit_code, said[0].decode(errors="replace") if said else "")
+                last = said[0].decode(errors="replace") if said else ""
+                raise _not_fetched(url, result.exit_code, last, self.egress)
             if path.stat().st_size > max_bytes:
                 raise StepFailed(f"{url[:80]} is larger than {max_bytes:,} bytes", hint="fetch less")
             yield path
@@ -180,13 +192,13 @@ def curl_args(url: str, max_bytes: int) -> tuple[str, ...]:
     )
 
 
-def _not_fetched(url: str, exit_code: int, said: str) -> StepFailed:
+def _not_fetched(url: str, exit_code: int, said: str, egress: Egress) -> StepFailed:
     """`said` is curl's last line."""
     answered = _ANSWERED.search(said) if exit_code == _REFUSED_BY_SERVER else None
     if answered is not None:
         hint = _BY_STATUS.get(answered[1], "look at the address in a browser, and try again later")
         return StepFailed(f"{url[:80]} could not be fetched: the server answered {answered[1]}", hint=hint)
-    reach = "builds reach what apps reach: the internet, and not this machine or private networks"
+    reach = _REACH[egress]
     hint = hints.hint(exit_code, (said,)) if exit_code == _CERTIFICATE_REFUSED else reach
     return StepFailed(f"{url[:80]} could not be fetched: {said.strip() or f'status {exit_code}'}", hint=hint)
 

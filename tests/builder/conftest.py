@@ -25,7 +25,7 @@ from paas.builder.tree import Tree
 from paas.images import Store
 from paas.linux import mounts, syscalls
 from paas.oci.config import History, ImageConfig
-from paas.specs import BuildReport, ImageSpec, ProcessSpec
+from paas.specs import BuildReport, Egress, ImageSpec, ProcessSpec
 from tests.builder.planning import PlanOf, planned, source, store_with_names
 
 T = TypeVar("T")
@@ -45,6 +45,7 @@ class OverlaySandbox:
         self.store, self.folder = store, folder
         self.calls = 0
         self.look: Look = lambda: None
+        self.egress: Egress = "open"
 
     def turn(self, key: str, waiting: Callable[[], object]) -> AbstractContextManager[None]:
         return nullcontext()  # one build at a time here

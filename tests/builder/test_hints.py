@@ -301,6 +301,14 @@ def test_npms_own_words(tmp_path: Path, manifest: str, lock: str, to_do: str) ->
     assert to_do in hint(done.returncode, log.recent)
 
 
+def test_where_the_tenants_egress_is_closed_that_is_why_no_server_is_reached() -> None:
+    said = ["curl: (6) Could not resolve host: example.com"]
+    assert "BERTH_BUILD_ENV" in hint(6, said)
+    assert "its egress policy is none" in hint(6, said, egress="none")
+    assert "egress policy lists" in hint(6, said, egress="list")
+    assert "is not there" in hint(127, ["sh: nonsense: not found"], egress="none")
+
+
 def _hint_after(program: str, url: str, folder: Path) -> str:
     argv = [word.format(url) for word in PROGRAMS[program]]
     trusting = ("SSL_", "PIP_", "UV_", "CURL_", "GIT_", "REQUESTS_", "http", "HTTP")
