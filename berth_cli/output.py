@@ -93,11 +93,12 @@ def size(count: int) -> str:
 
 
 def exact(count: int) -> str:
-    """What somebody chose, in the largest unit of which it is a whole number: 2 GiB, 1100 MiB."""
+    """What somebody chose, in the largest unit of which it is a whole number: 2 GiB, 1100 MiB. What is none in
+    any, 0.7 GiB say, as if it were measured."""
     for unit, of in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if count and count % of == 0:
             return f"{count // of} {unit}"
-    return f"{count} B"
+    return size(count)
 
 
 def when(timestamp: str | None) -> str:

@@ -54,6 +54,13 @@ def run_next() -> None:
         wake("build", waiting.pk)
 
 
+def wake_waiting(tenant: Tenant) -> None:
+    """Of its builds as many as may run by its quota, which may have grown."""
+    queued = Build.objects.filter(app__tenant=tenant, status=Build.Status.QUEUED).order_by("created_at")
+    for build_id in queued.values_list("pk", flat=True)[: tenant.builds_at_once]:
+        wake("build", build_id)
+
+
 def _claim_next(held: ExitStack) -> Build | None:
     """Its lock is in `held`. One worker chooses at a time, so that a tenant's limit holds."""
     with lock.held("build-queue", wait=True):

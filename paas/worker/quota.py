@@ -13,7 +13,7 @@ from paas.errors import BerthError, NotFound
 from paas.linux.cgroups import Cgroup, host_tree, io_throttling
 from paas.queue import wake
 from paas.specs import BYTES_PER_INODE, Effective, Limits
-from paas.worker import engine
+from paas.worker import builds, engine
 from paas.worker.rounds import Round
 from paas.worker.translate import tenant_spec
 from tenants.accounts import observations
@@ -40,6 +40,7 @@ def apply_quota(tenant_id: str) -> None:
     tenant = Tenant.objects.filter(pk=tenant_id).first()
     if tenant is None:
         return
+    builds.wake_waiting(tenant)
     try:
         if tenant.containers.exists():
             engine.runtime().apply_quota(tenant_spec(tenant))

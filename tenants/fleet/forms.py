@@ -9,7 +9,9 @@ from paas.errors import BadInput
 from paas.idle_time import as_written
 from paas.specs import MIB
 from tenants.accounts.in_force import SET
-from tenants.fleet.quota import Changes, Quota, amount
+from tenants.accounts.models import Tenant
+from tenants.fleet.models import Machine
+from tenants.fleet.quota import Changes, Quota, amount, problems
 from tenants.pages import said
 
 GIB = 1024 * MIB
@@ -69,7 +71,8 @@ class QuotaForm(forms.Form):
         max_length=20,
     )
 
-    def __init__(self, quota: Quota, data: object = None) -> None:
+    def __init__(self, tenant: Tenant, data: object = None) -> None:
+        self._tenant, quota = tenant, Quota.of(tenant)
         initial = {name: _shown(getattr(quota, SET[name][0]), unit) for name, unit in UNITS.items()}
         sleep = "" if quota.sleep_after is None else as_written(quota.sleep_after)
         super().__init__(data, initial={**initial, "sleep": sleep})  # type: ignore[arg-type]
@@ -80,9 +83,16 @@ class QuotaForm(forms.Form):
         except BadInput as error:
             raise forms.ValidationError(said(error)) from error
 
+    def clean(self) -> dict[str, Any]:
+        """All that is wrong with it at once; set_quota tells what is first."""
+        quota = Quota.of(self._tenant).with_changes(self.changes())
+        for wrong in problems(self._tenant, quota, Machine.objects.first()):
+            self.add_error(wrong.details["field"], said(wrong))
+        return self.cleaned_data
+
     def changes(self) -> Changes:
         """What was not changed stays exact, although the form shows it rounded."""
-        numbers = {name: self.cleaned_data[name] for name in self.changed_data}
+        numbers = {name: self.cleaned_data[name] for name in self.changed_data if name in self.cleaned_data}
         return {name: int(value * UNITS[name]) if name in UNITS else value for name, value in numbers.items()}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
 
 from django.db.models import Sum
 
+from paas.errors import BadInput
 from paas.idle_time import LEAST_SECONDS, MOST_SECONDS
 from paas.specs import BYTES_PER_INODE, MIB
 from paas.templatetags.berth import cores, size
@@ -98,7 +99,7 @@ def amount(name: str, text: str) -> int | None:
         return 0
     if found and found[2] in scales:
         value = Decimal(found[1]) * scales[found[2]]
-        if value == int(value):
+        if is_size or value == int(value):  # 0.7G is no whole number of bytes, and nobody minds
             return int(value)
     example = "2G, 512M or 64K" if is_size else "cores, as 1.5" if unit == "cpu" else "a whole number"
     raise bad_field(name, f"{name}={text[:40]} is not an amount", hint=f"Write {example}.")
@@ -116,74 +117,80 @@ def sent(name: str, value: object) -> int | None:
 
 
 def check_quota(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
-    """BadInput that names the form's field. A machine not sampled yet sets no upper bound."""
-    _check_memory(tenant, quota, machine)
-    _check_swap(tenant, quota, machine)
+    """BadInput of the first thing that is wrong."""
+    for wrong in problems(tenant, quota, machine):
+        raise wrong
+
+
+def problems(tenant: Tenant, quota: Quota, machine: Machine | None) -> Iterator[BadInput]:
+    """Each names the form's field. A machine not sampled yet sets no upper bound."""
+    yield from _of_memory(tenant, quota, machine)
+    yield from _of_swap(tenant, quota, machine)
     if quota.cpu_millis < LEAST_CPU:
-        raise bad_field("cpu", f"a tenant needs {cores(LEAST_CPU)} cores at least")
+        yield bad_field("cpu", f"a tenant needs {cores(LEAST_CPU)} cores at least")
     if machine and quota.cpu_millis > machine.cores * 1000:
-        raise bad_field("cpu", f"this machine has {machine.cores} cores")
+        yield bad_field("cpu", f"this machine has {machine.cores} cores")
     if not LEAST_PIDS <= quota.pids <= MOST_PIDS:
-        raise bad_field("pids", f"choose {LEAST_PIDS} to {MOST_PIDS:,} processes")
-    _check_disk(tenant, quota, machine)
-    _check_traffic(quota)
-    _check_kept(quota, machine)
+        yield bad_field("pids", f"choose {LEAST_PIDS} to {MOST_PIDS:,} processes")
+    yield from _of_disk(tenant, quota, machine)
+    yield from _of_traffic(quota)
+    yield from _of_kept(quota, machine)
 
 
-def _check_swap(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
+def _of_swap(tenant: Tenant, quota: Quota, machine: Machine | None) -> Iterator[BadInput]:
     """One that stays as it is is none to refuse: a new tenant's is set before anybody looks at the machine. Nor
     is any where there is no swap: it holds when there is."""
     if quota.swap_bytes < 0:
-        raise bad_field("swap", "swap cannot be less than none")
+        yield bad_field("swap", "swap cannot be less than none")
     has = machine.swap_bytes if machine else None
     if has and quota.swap_bytes > has and quota.swap_bytes != tenant.swap_bytes:
         hint = "Choose less, or give it more: bin/up --swap."
-        raise bad_field("swap", f"this machine has {size(has)} of swap", hint=hint)
+        yield bad_field("swap", f"this machine has {size(has)} of swap", hint=hint)
 
 
-def _check_disk(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
+def _of_disk(tenant: Tenant, quota: Quota, machine: Machine | None) -> Iterator[BadInput]:
     """Against the disk as the worker saw it: until a first build or start makes one, nothing has to shrink."""
     made = tenant.in_force.get("disk", {}).get("value") or 0
     if quota.disk_bytes < min(LEAST_DISK, tenant.disk_bytes):
-        raise bad_field("disk", f"a tenant needs {size(LEAST_DISK)} at least")
+        yield bad_field("disk", f"a tenant needs {size(LEAST_DISK)} at least")
     if quota.disk_bytes < min(made, tenant.disk_bytes):
-        raise bad_field("disk", f"a disk never shrinks, and this one has {size(made)}")
+        yield bad_field("disk", f"a disk never shrinks, and this one has {size(made)}")
     if machine and quota.disk_bytes > machine.disk_bytes:
-        raise bad_field("disk", f"this machine's disk has {size(machine.disk_bytes)}")
+        yield bad_field("disk", f"this machine's disk has {size(machine.disk_bytes)}")
 
 
-def _check_traffic(quota: Quota) -> None:
+def _of_traffic(quota: Quota) -> Iterator[BadInput]:
     if 0 < quota.io_bytes < LEAST_IO:
-        raise bad_field("io", f"choose {size(LEAST_IO)} a second at least, or 0 for no limit")
+        yield bad_field("io", f"choose {size(LEAST_IO)} a second at least, or 0 for no limit")
     if 0 < quota.io_operations < LEAST_OPERATIONS:
-        raise bad_field("operations", f"choose {LEAST_OPERATIONS} a second at least, or 0 for no limit")
+        yield bad_field("operations", f"choose {LEAST_OPERATIONS} a second at least, or 0 for no limit")
     if quota.log_bytes < LEAST_LOG:
-        raise bad_field("log", f"choose {size(LEAST_LOG)} a second at least")
+        yield bad_field("log", f"choose {size(LEAST_LOG)} a second at least")
 
 
-def _check_kept(quota: Quota, machine: Machine | None) -> None:
+def _of_kept(quota: Quota, machine: Machine | None) -> Iterator[BadInput]:
     if not 1 <= quota.containers_at_once <= MOST_CONTAINERS:
-        raise bad_field("containers", f"choose 1 to {MOST_CONTAINERS:,} containers")
+        yield bad_field("containers", f"choose 1 to {MOST_CONTAINERS:,} containers")
     if not 1 <= quota.builds_at_once <= MOST_BUILDS:
-        raise bad_field("builds", f"choose 1 to {MOST_BUILDS} builds")
+        yield bad_field("builds", f"choose 1 to {MOST_BUILDS} builds")
     if quota.store_bytes < LEAST_STORE:
-        raise bad_field("store", f"a tenant needs {size(LEAST_STORE)} at least")
+        yield bad_field("store", f"a tenant needs {size(LEAST_STORE)} at least")
     if quota.sleep_after and quota.sleep_after < LEAST_SECONDS:
-        raise bad_field("sleep", f"choose {LEAST_SECONDS} seconds at least, or 0 for never")
+        yield bad_field("sleep", f"choose {LEAST_SECONDS} seconds at least, or 0 for never")
     if machine and quota.store_bytes > machine.disk_bytes:
-        raise bad_field("store", f"this machine's disk has {size(machine.disk_bytes)}")
+        yield bad_field("store", f"this machine's disk has {size(machine.disk_bytes)}")
 
 
-def _check_memory(tenant: Tenant, quota: Quota, machine: Machine | None) -> None:
+def _of_memory(tenant: Tenant, quota: Quota, machine: Machine | None) -> Iterator[BadInput]:
     if quota.memory_bytes < LEAST_MEMORY:
-        raise bad_field("memory", f"a tenant needs {size(LEAST_MEMORY)} at least")
+        yield bad_field("memory", f"a tenant needs {size(LEAST_MEMORY)} at least")
     if machine and quota.memory_bytes > machine.memory_bytes:
-        raise bad_field("memory", f"this machine has {size(machine.memory_bytes)}")
+        yield bad_field("memory", f"this machine has {size(machine.memory_bytes)}")
     used = memory_in_use(tenant)
     if quota.memory_bytes < used:
         # The kernel would kill what runs (cgroup v2), or refuse every later start (v1).
         hint = "Stop some of its apps first, or choose more."
-        raise bad_field("memory", f"its containers use {size(used)} now", hint=hint)
+        yield bad_field("memory", f"its containers use {size(used)} now", hint=hint)
 
 
 def memory_in_use(tenant: Tenant) -> int:

@@ -25,7 +25,6 @@ from tenants.fleet import actions, selectors
 from tenants.fleet.consequences import notes
 from tenants.fleet.forms import QuotaForm
 from tenants.fleet.models import Machine
-from tenants.fleet.quota import Quota
 from tenants.fleet.selectors import Use
 from tenants.isolation.views import summary as isolation_summary
 from tenants.pages import SignedInRequest, errors_in, form_page, said, signed_in
@@ -95,7 +94,7 @@ def _table(request: SignedInRequest) -> dict[str, Any]:
 def tenant(request: SignedInRequest, slug: str) -> HttpResponse:
     """One tenant: what it uses, its quota to change, its apps; for htmx one of the parts."""
     actor, found = admin(request.user), selectors.tenant(slug)
-    form = QuotaForm(Quota.of(found), request.POST if request.method == "POST" else None)
+    form = QuotaForm(found, request.POST if request.method == "POST" else None)
     if form.is_valid():
         with errors_in(form):
             changed = actions.set_quota(actor=actor, tenant=found, changes=form.changes())

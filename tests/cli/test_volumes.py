@@ -72,6 +72,8 @@ def test_an_administrator_changes_a_quota(berth: Berth, cast: Cast) -> None:
     rows = {line.split()[0]: line.split()[1:3] for line in done.stdout.splitlines()}
     assert (rows["memory"], rows["cpu"]) == (["1", "GiB"], ["1.5", "cores"]), done.stderr
     assert berth.run("quota", "--machine", "-t", "demo").stdout == done.stdout
+    store = berth.run("quota", "set", "demo", "store=0.7G").stdout
+    assert "717 MiB" in store and "751619276" not in store, "as the page has it"
     wrong = berth.run("quota", "set", "demo", "memroy=1G")
     assert wrong.returncode == 1 and "Did you mean memory?" in wrong.stderr
     assert "memory is given twice" in berth.run("quota", "set", "demo", "memory=1G", "memory=2G").stderr

@@ -21,8 +21,8 @@ from tenants.containers.models import Container
 from tenants.fleet.actions import set_quota
 from tenants.fleet.models import Machine
 from tenants.fleet.observations import machine_sampled
-from tenants.fleet.quota import Quota
-from tests.web.cast import Cast, released
+from tenants.fleet.quota import Quota, amount
+from tests.web.cast import Cast, make_build, released
 from tests.web.pages import Browser
 
 PAGE = "/machine/tenants/demo/"
@@ -128,6 +128,27 @@ def test_what_cannot_be_is_refused_at_its_field(cast: Cast, field: str, value: s
     assert Quota.of(now(cast)) == before and not Event.objects.filter(verb="tenant.quota").exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_more_builds_at_once_begin_at_once(platform: Any) -> None:
+    from tests.web.cast import make_cast  # noqa: PLC0415
+
+    cast = make_cast()
+    waiting = [make_build(cast.app, cast.developer) for _ in range(3)]
+    Tenant.objects.filter(pk=cast.tenant.pk).update(builds_at_once=2)
+    platform.flushall()
+    worker.apply_quota(cast.tenant.pk)
+    told = b"".join(platform.lrange("build", 0, -1)).decode()
+    assert [build.pk in told for build in waiting] == [True, True, False]
+
+
+def test_all_that_cannot_be_is_told_at_once(cast: Cast) -> None:
+    machine()
+    wrong = {"memory": "63", "pids": "10", "cpu": "lots"}
+    page = Browser(cast.admin).post(PAGE, {**FORM, **wrong}).content.decode()
+    assert all(f'id="id_{field}_error"' in page for field in wrong)
+    assert 'id="id_disk_error"' not in page
+
+
 def test_what_is_shown_rounded_stays_exact(cast: Cast) -> None:
     Tenant.objects.update(disk_bytes=10 * GIB + 12345)
     form = {"memory": "2048", "swap": "2048", "cpu": "2", "pids": "2048", "disk": "10.00"}
@@ -154,6 +175,7 @@ def test_it_is_changed_through_the_api_as_by_the_form(cast: Cast, platform: Any)
         **{"memory": GIB, "cpu": 1500, "pids": 512, "io": None, "log": 512 * 1024}
     }
     assert now(cast).disk_bytes == cast.tenant.disk_bytes, "what is not named stays"
+    assert amount("disk", "0.7G") == int(0.7 * GIB), "as the form has it"
     event = Event.objects.get(verb="tenant.quota")
     assert (event.actor, event.detail["changes"]["pids"]) == (cast.admin, [2048, 512])
     assert client.call("PATCH", url, {"changes": asked}).status_code == 200
