@@ -61,7 +61,7 @@ cli.command("destroy")(apps.destroy)
 cli.command("isolation")(isolation.isolation)
 cli.add_typer(store.store, name="store")
 cli.add_typer(quota.quota, name="quota")
-cli.command("network")(network.network)
+cli.add_typer(network.network, name="network")
 cli.command("density")(density.density)
 
 

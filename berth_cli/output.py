@@ -101,6 +101,11 @@ def exact(count: int) -> str:
     return size(count)
 
 
+def rate(count: int) -> str:
+    """Bytes a second as networks are sold: 10 Mbit/s. 0 is no limit."""
+    return f"{count * 8 / 1_000_000:g} Mbit/s" if count else "no limit"
+
+
 def when(timestamp: str | None) -> str:
     return (timestamp or "")[:19].replace("T", " ")
 

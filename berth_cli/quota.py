@@ -81,6 +81,8 @@ def _amount(value: int | None, unit: str, of_bytes: Callable[[int], str] = outpu
         return "default" if value is None else f"{value:,} s" if value else "never"
     if value is None:
         return "no limit"
+    if unit == "bytes sent a second":
+        return output.rate(value)
     if unit == "cpu":
         return f"{value / 1000:g} cores"
     text = of_bytes(value) if unit.startswith("bytes") else f"{value:,}"

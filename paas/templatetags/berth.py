@@ -131,6 +131,8 @@ def amount(value: int | None, unit: str) -> str:
         return "default" if value is None else as_written(value)
     if value is None:
         return "no limit"
+    if unit == "bytes sent a second":
+        return mbits(value)
     if unit == "cpu":
         return f"{cores(value)} core{'' if value == 1000 else 's'}"
     text = size(value) if unit.startswith("bytes") else f"{value:,}"

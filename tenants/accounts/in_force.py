@@ -14,7 +14,9 @@ from paas.templatetags.berth import size
 from tenants.accounts.models import Tenant
 
 APPLYING = "it is being applied"
-Unit = Literal["bytes", "bytes a second", "cpu", "number", "number a second", "idle seconds"]
+Unit = Literal[
+    "bytes", "bytes a second", "bytes sent a second", "cpu", "number", "number a second", "idle seconds"
+]
 # Name -> {"value": …, "used": …, "why": …}, as the worker saw it; None for what is not limited or not known.
 Found: TypeAlias = dict[str, dict[str, Any]]
 
@@ -80,7 +82,16 @@ def lines(tenant: Tenant) -> list[Line]:
             (n, text, u, getattr(tenant, c), machine.get(c)) for n, text, u, c in _OURS
         )
     ]
-    return [*kernel, *ours]
+    return [*kernel, _egress(tenant), *ours]
+
+
+def _egress(tenant: Tenant) -> Line:
+    """Set and read with the rest of the network's rules, tenants.fleet.actions.set_egress. 0 is no limit."""
+    name, label, why = "egress", "Sent out of the machine", tenant.egress_error
+    asked, held = tenant.egress_rate or None, tenant.egress_rate_held or None
+    line = Line(name, label, "bytes sent a second", asked, held, why=why, known=bool(tenant.egress_held))
+    is_set = tenant.egress_set_at is None or tenant.egress_applied_at is not None
+    return line if is_set or held == asked else _applying(line)
 
 
 def _applying(line: Line) -> Line:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from django.http import HttpRequest
@@ -28,8 +29,10 @@ class HeldOut(Schema):
 
 
 class TrafficOut(Schema):
-    """Since the tenant's beginning. `refused` are packets, by reason."""
+    """From the tenant's beginning to `counted_at`, null where nothing was counted yet. `refused` are
+    packets, by reason."""
 
+    counted_at: datetime | None
     sent_bytes: int
     sent_packets: int
     received_bytes: int
@@ -38,13 +41,15 @@ class TrafficOut(Schema):
 
 
 class NetworkOut(Schema):
-    """`policy` is "open", "list" or "none"; `rate` in bytes a second, 0 for no limit. `names` are internal."""
+    """`policy` is "open", "list" or "none"; `rate` in bytes a second, 0 for no limit. `applied` is false until
+    the kernel was brought to what was set last, `error` why it could not be. `names` are internal."""
 
     tenant: str
     policy: str
     listed: list[str]
     rate: int
     held: HeldOut
+    applied: bool
     error: str
     traffic: TrafficOut
     names: list[str]
@@ -135,8 +140,10 @@ def _out(tenant: Tenant) -> NetworkOut:
         listed=tenant.egress_list,
         rate=tenant.egress_rate,
         held=HeldOut(policy=tenant.egress_held, rate=tenant.egress_rate_held),
+        applied=tenant.egress_set_at is None or tenant.egress_applied_at is not None,
         error=tenant.egress_error,
         traffic=TrafficOut(
+            counted_at=traffic.counted_at,
             sent_bytes=traffic.sent_bytes,
             sent_packets=traffic.sent_packets,
             received_bytes=traffic.received_bytes,

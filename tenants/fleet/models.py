@@ -41,7 +41,7 @@ class Traffic(models.Model):
     refused_rate = models.PositiveBigIntegerField(default=0)
     refused_connections = models.PositiveBigIntegerField(default=0)
     seen = models.JSONField(default=dict)  # the kernel's counters at the last look, which may begin anew
-    counted_at = models.DateTimeField(null=True)
+    counted_at = models.DateTimeField(null=True)  # the last look, after which more may have been sent
 
     @property
     def refused(self) -> dict[str, int]:

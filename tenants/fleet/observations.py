@@ -43,19 +43,24 @@ def machine_sampled(
 
 @transaction.atomic
 def traffic_counted(readings: Mapping[str, Reading]) -> None:
-    """Add to each tenant's row, by its id, what the kernel has counted since the last reading."""
+    """Add to each tenant's row, by its id, what the kernel has counted since the last reading. One of which
+    nothing was counted is as of now as well."""
     rows = {row.pk: row for row in Traffic.objects.select_for_update(no_key=True).filter(pk__in=readings)}
+    at, same = timezone.now(), []
     for tenant_id, reading in readings.items():
         row = rows.get(tenant_id) or Traffic(tenant_id=tenant_id)
         now = _columns(reading)
         if now == row.seen:
+            same.append(tenant_id)
             continue
         for name, count in now.items():
             before = row.seen.get(name, 0)
             # Less than before: the rules were made again, and it began at nothing.
             setattr(row, name, getattr(row, name) + (count - before if count >= before else count))
-        row.seen, row.counted_at = now, timezone.now()
+        row.seen, row.counted_at = now, at
         row.save()
+    if same:
+        Traffic.objects.filter(pk__in=same).update(counted_at=at)
 
 
 def _columns(reading: Reading) -> dict[str, int]:

@@ -80,6 +80,9 @@ def unit_of(name: str) -> Unit:
     """BadInput, with the nearest one, if no limit has the name."""
     if name in SET:
         return SET[name][1]
+    if name == "egress":
+        hint = "Set it by its own: berth network set TENANT rate=20M, or on the tenant's page under Network."
+        raise bad_field(name, "what may be sent is set with the rest of the network's rules", hint=hint)
     if name == "inodes":
         files = 1024 * MIB // BYTES_PER_INODE
         raise bad_field(name, "inodes come with the disk", hint=f"Set disk: each GiB has {files:,} files.")

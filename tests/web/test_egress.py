@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -153,7 +153,8 @@ def test_the_api_says_the_same(cast: Cast) -> None:
     assert done.status_code == 200, done.content
     seen = cast.client(cast.viewer).call("GET", "tenants/demo/network").json()
     assert (seen["policy"], seen["listed"], seen["rate"]) == ("list", ["192.0.2.7/32:443"], 125_000)
-    assert seen["held"] == {"policy": "", "rate": 0}
+    assert seen["held"] == {"policy": "", "rate": 0} and seen["applied"] is False
+    assert seen["traffic"]["counted_at"] is None
     assert seen["names"] == ["shop.internal", "web.shop.internal", "worker.shop.internal"]
     wrong = cast.client(cast.admin).call("PUT", "machine/tenants/demo/network", {"policy": "some"})
     assert wrong.status_code == 400
@@ -172,6 +173,39 @@ def test_counters_add_up_also_when_the_kernel_begins_anew(cast: Cast) -> None:
     assert row.refused == {"closed": 3, "policy": 4, "rate": 0, "connections": 0}
     page = Browser(cast.admin).get(PAGE).content.decode()
     assert "in 13 packets" in page and "4 by the rules, 3 to what is closed" in page
+
+
+def test_counters_say_as_of_when_they_are_also_where_nothing_was_sent(cast: Cast) -> None:
+    traffic_counted({cast.tenant.pk: READING})
+    Row.objects.update(counted_at=timezone.now() - timedelta(hours=1))
+    traffic_counted({cast.tenant.pk: READING})
+    at = Row.objects.get().counted_at
+    assert at and timezone.now() - at < timedelta(minutes=1)
+    seen = cast.client(cast.viewer).call("GET", "tenants/demo/network").json()["traffic"]
+    assert datetime.fromisoformat(seen["counted_at"]) == at.replace(microsecond=at.microsecond // 1000 * 1000)
+    assert "<dt>Counted</dt>" in Browser(cast.viewer).get("/tenants/demo/").content.decode()
+
+
+def test_the_rate_is_among_the_limits(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown() -> dict[str, Any]:
+        limits = cast.client(cast.viewer).call("GET", "tenants/demo/quota").json()["limits"]
+        return next(limit for limit in limits if limit["name"] == "egress")
+
+    kernel = Kernel(Held("open", 1_250_000))
+    monkeypatch.setattr(engine, "network", lambda: kernel)
+    set_egress(actor=cast.admin, tenant=cast.tenant, rules=Rules(Egress.OPEN, (), 1_250_000))
+    assert (shown()["known"], shown()["why"]) == (False, "it is being applied")
+    fences.apply_egress(cast.tenant.pk)
+    assert shown() == {
+        **{"name": "egress", "unit": "bytes sent a second", "known": True, "used": None, "why": ""},
+        **{"asked": 1_250_000, "effective": 1_250_000},
+    }
+    assert "10 Mbit/s" in Browser(cast.admin).get("/machine/tenants/demo/").content.decode()
+    set_egress(actor=cast.admin, tenant=cast.tenant, rules=Rules(Egress.OPEN))
+    assert (shown()["asked"], shown()["effective"]) == (None, 1_250_000)
+    monkeypatch.setattr(engine, "network", lambda: Kernel(Held(None, 0), "nftables refuses"))
+    fences.apply_egress(cast.tenant.pk)
+    assert shown()["why"] == "nftables refuses"
 
 
 def test_a_private_app_has_no_public_address(cast: Cast) -> None:

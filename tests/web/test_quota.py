@@ -203,6 +203,7 @@ def test_it_is_changed_through_the_api_as_by_the_form(cast: Cast, platform: Any)
         ("memroy", "2G", "no limit 'memroy'", "Did you mean memory?"),
         ("colour", 1, "no limit 'colour'", "The limits are memory, swap, "),
         ("inodes", 1, "come with the disk", "each GiB has 65,536 files"),
+        ("egress", "20M", "with the rest of the network's rules", "berth network set TENANT rate=20M"),
         ("memory", True, "memory is neither a whole number nor a text", "Send a number"),
         ("memory", 1.5, "memory is neither", ""),
         ("memory", None, "memory is neither", ""),
@@ -399,5 +400,5 @@ def test_what_was_seen_before_a_change_is_told_as_such_until_it_is_applied(cast:
 def test_of_a_tenant_that_never_ran_anything_nothing_is_claimed(cast: Cast) -> None:
     limits = cast.client(cast.viewer).call("GET", "tenants/demo/quota").json()["limits"]
     assert [limit["name"] for limit in limits if not limit["known"]] == [
-        *("memory", "swap", "cpu", "pids", "io", "operations", "disk", "inodes")
+        *("memory", "swap", "cpu", "pids", "io", "operations", "disk", "inodes", "egress")
     ]

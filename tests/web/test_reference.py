@@ -61,7 +61,7 @@ def test_the_options_of_all_commands() -> None:
     for names, command in _commands():
         options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, names
-        of_all = names.startswith(("registries ", "store ", "quota ")) and names != "store app"
+        of_all = names.startswith(("registries ", "store ", "quota ", "network ")) and names != "store app"
         alone = ("login", "apps", "create", "quota", "isolation", "network", "density")
         of_an_app = names not in alone and not of_all
         assert ("--app" in options) == of_an_app, names
@@ -90,6 +90,6 @@ def _commands() -> list[tuple[str, Any]]:
     for name, command in typer.main.get_group(cli).commands.items():
         below = getattr(command, "commands", {})
         found += [(f"{name} {part}", inner) for part, inner in below.items()]
-        if not below or name in ("config", "volumes", "quota", "limits"):  # which lists by itself
+        if not below or name in ("config", "volumes", "quota", "limits", "network"):  # which lists by itself
             found.append((name, command))
     return found
