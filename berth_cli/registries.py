@@ -1,4 +1,4 @@
-"""Registries: sign in to one, push a release's image to one, or get it as a file."""
+"""Registries: sign in to one, push a release's image to one, or get it as a file; and end what is under way."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from berth_cli import output
 from berth_cli.client import Client
 from berth_cli.errors import CliError
 from berth_cli.options import AppName, Json, NoWait, Tenant, connect, connect_to
-from berth_cli.target import only_tenant
+from berth_cli.target import Target, only_tenant
 
 registries = typer.Typer(help="Image registries that a tenant signs in to.", no_args_is_help=True)
+pushes = typer.Typer(help="Pushes of an app's images.", no_args_is_help=True)
+exports = typer.Typer(help="Exports of an app's images.", no_args_is_help=True)
 POLL_SECONDS = 0.5
 
 
@@ -31,11 +33,8 @@ def push(
     client, target = connect_to(app)
     number = _version(version, "berth push v3 registry.example/shop:v3")
     row: dict[str, Any] = client.post(target.path(f"releases/{number}/push"), {"image": image})
-    while not no_wait and row["status"] in ("queued", "running"):
-        time.sleep(POLL_SECONDS)
-        row = client.get(target.path(f"pushes/{row['id']}"))
-    if row["error"]:
-        raise CliError(row["error"]["summary"], row["error"]["hint"])
+    if not no_wait:
+        row = _ended(client, target, "push", row)
     if json:
         output.as_json(row)
     elif row["digest"]:
@@ -60,16 +59,79 @@ def export(
     if path.exists():
         raise CliError(f"{path} is there already", "Name another file.")
     row: dict[str, Any] = client.post(target.path(f"releases/{number}/export"))
-    while row["status"] in ("queued", "running"):
-        time.sleep(POLL_SECONDS)
-        row = client.get(target.path(f"exports/{row['id']}"))
-    if row["error"]:
-        raise CliError(row["error"]["summary"], row["error"]["hint"])
+    row = _ended(client, target, "export", row)
     _save(client, row["archive"], path)
     if json:
         output.as_json({**row, "file": str(path)})
     else:
         output.line(f"Wrote v{number} to {path} ({row['size']:,} bytes).")
+
+
+def _ended(client: Client, target: Target, what: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A push or an export once it has ended well, else CliError with its reason. Whoever waits no longer is
+    told that it goes on."""
+    rows = "pushes" if what == "push" else "exports"
+    try:
+        while row["status"] in ("queued", "running"):
+            time.sleep(POLL_SECONDS)
+            row = client.get(target.path(f"{rows}/{row['id']}"))
+    except KeyboardInterrupt:
+        output.note(f"The {what} goes on. To cancel it: berth {rows} cancel {row['id']} --app {target}")
+        raise
+    if row["status"] == "cancelled":
+        again = " ".join(("berth", what, f"v{row['version']}", *filter(None, [row.get("reference")])))
+        raise CliError(f"the {what} was cancelled", f"To ask for it again: {again}")
+    if row["error"]:
+        raise CliError(row["error"]["summary"], row["error"]["hint"])
+    return row
+
+
+@pushes.command("list")
+def list_pushes(app: AppName = None, json: Json = False) -> None:
+    """Pushes, newest first."""
+    client, target = connect_to(app)
+    found = client.get(target.path("pushes"))
+    if json:
+        output.as_json(found)
+        return
+    columns = ("id", "status", "reference", "created_by")
+    rows = [(f"v{p['version']}", *(p[name] for name in columns), output.when(p["created_at"])) for p in found]
+    output.table(("RELEASE", "PUSH", "STATUS", "IMAGE", "BY", "WHEN"), rows)
+
+
+@pushes.command("cancel")
+def cancel_push(
+    push: Annotated[str | None, typer.Argument(metavar="PUSH", help="Its id; the newest if not given")] = None,
+    app: AppName = None,
+    json: Json = False,
+) -> None:
+    """Cancel a push that waits or runs."""
+    client, target = connect_to(app)
+    if push is None:
+        newest = client.get(target.path("pushes"), limit=1)
+        if not newest:
+            raise CliError(f"{target} has no pushes", "Start one: berth push v3 registry.example/shop:v3")
+        push = str(newest[0]["id"])
+    _cancel(client, target, "pushes", push, json)
+
+
+@exports.command("cancel")
+def cancel_export(
+    export: Annotated[str, typer.Argument(metavar="EXPORT", help="Its id, as berth export says it")],
+    app: AppName = None,
+    json: Json = False,
+) -> None:
+    """Cancel an export that waits or runs."""
+    client, target = connect_to(app)
+    _cancel(client, target, "exports", export, json)
+
+
+def _cancel(client: Client, target: Target, rows: str, pk: str, json: bool) -> None:
+    ended = client.post(target.path(f"{rows}/{quote(pk, safe='')}/cancel"))
+    if json:
+        output.as_json(ended)
+    else:
+        output.line(f"{pk} is being cancelled." if ended["status"] == "running" else "Cancelled.")
 
 
 def _save(client: Client, address: str, path: Path) -> None:

@@ -25,7 +25,7 @@ from paas.linux import trees
 from paas.queue import wake
 from paas.runtime.space import BUILDS
 from paas.specs import BuildReport
-from paas.worker import archived, disk, engine, history, kept, launch, lock, registry, unchanged
+from paas.worker import archived, disk, engine, history, jobs, kept, launch, lock, registry, unchanged
 from paas.worker.build_log import BuildLog
 from paas.worker.build_queue import Waiting, next_build
 from paas.worker.config_vars import ConfigVars
@@ -39,7 +39,6 @@ from tenants.releases.models import Build, Source
 
 log = structlog.get_logger()
 MOST_ATTEMPTS = 3
-CANCEL_LOOK_SECONDS = 0.5
 
 
 def run_next() -> None:
@@ -252,22 +251,15 @@ def _unpacked(build: Build, folder: Path, sandbox: BuildSandbox) -> UnpackReport
 
 
 class Stop:
-    """Whether a build is to end now: it was taken back, or took too long. Asks the database twice a second;
-    while that is away, the build goes on."""
+    """Whether a build is to end now: it was taken back, or took too long."""
 
     def __init__(self, build: Build) -> None:
-        self._build = build
         self._end = time.monotonic() + settings.BUILD_SECONDS
-        self._looked, self._asked = 0.0, False
+        self._asked = jobs.CancelAsked(build)
 
     def __call__(self) -> bool:
-        if not self._asked and time.monotonic() - self._looked > CANCEL_LOOK_SECONDS:
-            self._looked = time.monotonic()
-            close_old_connections()
-            with suppress(OperationalError):
-                self._asked = Build.objects.filter(pk=self._build.pk, cancel_asked_at__isnull=False).exists()
-        return self._asked or time.monotonic() > self._end
+        return self._asked() or time.monotonic() > self._end
 
     @property
     def is_late(self) -> bool:
-        return not self._asked and time.monotonic() > self._end
+        return not self._asked.found and time.monotonic() > self._end

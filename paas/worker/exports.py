@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from django.conf import settings
 
+from paas.builder import BuildCancelled, demand_wanted
 from paas.errors import HostProblem, Refused
 from paas.images.durable import room_for
 from paas.worker import disk, engine, jobs
@@ -25,7 +27,10 @@ def settle(export_id: str) -> None:
     with jobs.claimed("export", export_id, observations.claim_export) as export:
         if export is not None:
             with jobs.told(partial(observations.failed, export), _OURS):
-                observations.exported(export, _write(export))
+                try:
+                    observations.exported(export, _write(export))
+                except BuildCancelled:
+                    observations.cancelled(export)
 
 
 def requeue_interrupted() -> list[str]:
@@ -42,7 +47,8 @@ def clear() -> None:
     there = list(folder.iterdir()) if folder.is_dir() else []
     if not there:
         return
-    wanted = set(Export.objects.exclude(status=Push.Status.FAILED).values_list("pk", flat=True))
+    ended = (Push.Status.FAILED, Push.Status.CANCELLED)
+    wanted = set(Export.objects.exclude(status__in=ended).values_list("pk", flat=True))
     for path in there:
         if path.name.removeprefix(".") not in wanted:
             path.unlink(missing_ok=True)
@@ -57,7 +63,7 @@ def _write(export: Export) -> int:
         with room_for("the export"), part.open("wb") as file:
             os.fchmod(file.fileno(), 0o640)
             shutil.chown(part, group=settings.GROUP)
-            target = _Limited(cast(BinaryIO, file), app.tenant.disk_bytes)
+            target = _Limited(cast(BinaryIO, file), app.tenant.disk_bytes, jobs.CancelAsked(export))
             said = said_of(export.release)
             digest = export.release.image["digest"]
             engine.store().save_archive(digest, cast(BinaryIO, target), name=name, said=said)
@@ -70,12 +76,14 @@ def _write(export: Export) -> int:
 
 
 class _Limited:
-    """A file that takes so many bytes: it is on the host's disk, which is not the tenant's to fill."""
+    """A file that takes so many bytes: it is on the host's disk, which is not the tenant's to fill. It takes
+    none once it is `cancelled`."""
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
-        self._file, self._most, self.size = file, most, 0
+    def __init__(self, file: BinaryIO, most: int, cancelled: Callable[[], bool]) -> None:
+        self._file, self._most, self._cancelled, self.size = file, most, cancelled, 0
 
     def write(self, data: bytes) -> int:
+        demand_wanted(self._cancelled)
         self.size += len(data)
         if self.size > self._most:
             raise Refused(

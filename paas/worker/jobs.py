@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
+from django.db import OperationalError, close_old_connections
+from django.db.models import Model
 
 from paas.errors import BerthError, HostProblem
 from paas.worker import lock
 
 MOST_ATTEMPTS = 3
+CANCEL_LOOK_SECONDS = 0.5
 Row = TypeVar("Row")
 
 
@@ -44,6 +48,23 @@ def told(failed: Callable[[dict[str, Any]], object], ours: HostProblem) -> Itera
     except Exception:
         failed(ours.as_dict())
         raise
+
+
+class CancelAsked:
+    """Whether somebody took back what a row (with `cancel_asked_at`) asks for. Asks the database twice a
+    second; while that is away, the work goes on."""
+
+    def __init__(self, row: Model) -> None:
+        self._same = type(row)._default_manager.filter(pk=row.pk, cancel_asked_at__isnull=False)
+        self._looked, self.found = 0.0, False
+
+    def __call__(self) -> bool:
+        if not self.found and time.monotonic() - self._looked > CANCEL_LOOK_SECONDS:
+            self._looked = time.monotonic()
+            close_old_connections()
+            with suppress(OperationalError):
+                self.found = self._same.exists()
+        return self.found
 
 
 def requeue_interrupted(

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
+from paas.builder import BuildCancelled
 from paas.builder.health import health_of
 from paas.builder.sandbox import Look
 from paas.errors import BadInput, HostProblem
@@ -103,7 +104,10 @@ def settle_push(push_id: str) -> None:
     with jobs.claimed("push", push_id, observations.claim) as push:
         if push is not None:
             with jobs.told(partial(observations.failed, push), _OURS):
-                observations.done(push, _send(push))
+                try:
+                    observations.done(push, _send(push))
+                except BuildCancelled:
+                    observations.cancelled(push)
 
 
 def requeue_interrupted() -> list[str]:
@@ -122,10 +126,11 @@ def _send(push: Push) -> str:
     layout = disk / "cache" / f"push-{push.pk}"
     shutil.rmtree(layout, ignore_errors=True)
     try:
-        transfer = Transfer(push.app, release=push.release)
+        transfer = Transfer(push.app, release=push.release, cancelled=jobs.CancelAsked(push))
         with room_on_tenants_disk("the image", disk):
             layout.mkdir(mode=0o755)
             engine.store().save_layout(push.release.image["digest"], layout, name=str(reference))
+            transfer.check()
             if not reference.digest:  # of the image alone: by that it goes out as it is
                 attested.prepare(layout, push.release, transfer, reference)
         digest = transfer.send(layout, reference)

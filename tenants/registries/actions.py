@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
-from paas.errors import BadInput, Refused
+from paas.errors import BadInput, Conflict, Refused
 from paas.live import changed
 from paas.oci.reference import Reference, is_host, parse_reference
 from paas.queue import wake
@@ -14,6 +15,7 @@ from tenants.accounts.models import Tenant, User
 from tenants.apps.models import App
 from tenants.audit.actions import record
 from tenants.checks import bad_field, one_line
+from tenants.registries import observations
 from tenants.registries.models import GOING, Export, Login, Push
 from tenants.releases import next as following
 from tenants.releases.actions import start_build
@@ -95,7 +97,8 @@ def export(*, actor: User, app: App, release: Release) -> Export:
     demand_own_image(release)
     app = following.lock(app)
     _lock(app.tenant)
-    same = app.exports.filter(release=release, status__in=(*GOING, Push.Status.DONE)).first()
+    wanted = app.exports.filter(cancel_asked_at=None, status__in=(*GOING, Push.Status.DONE))
+    same = wanted.filter(release=release).first()
     if same is not None:
         return same
     others = Export.objects.filter(app__tenant=app.tenant)
@@ -109,6 +112,31 @@ def export(*, actor: User, app: App, release: Release) -> Export:
     wake("export", made.pk)
     changed(app.tenant_id, app.pk, "push")
     return made
+
+
+def cancel_push(*, actor: User, push: Push) -> None:
+    """One that waits ends at once, one that runs soon after; Conflict when it has ended. What the registry has
+    of it already stays there."""
+    _cancel(actor, push, "push")
+
+
+def cancel_export(*, actor: User, export: Export) -> None:
+    _cancel(actor, export, "export")
+
+
+@transaction.atomic
+def _cancel(actor: User, job: Push | Export, kind: str) -> None:
+    going = type(job).objects.filter(pk=job.pk, status__in=GOING)
+    if not going.update(cancel_asked_at=timezone.now()):
+        job.refresh_from_db()
+        how = {Push.Status.FAILED: "it failed", Push.Status.CANCELLED: "it was cancelled"}
+        told = how.get(Push.Status(job.status), "it is done")
+        raise Conflict(f"this {kind} has ended already: {told}", hint="Look at the app's pushes and exports.")
+    observations.cancelled_while_queued(job)
+    job.refresh_from_db()
+    app = job.app
+    record(f"{kind}.cancel", actor=actor, tenant_id=app.tenant_id, app_id=app.pk, **{kind: job.pk})
+    changed(app.tenant_id, app.pk, "push")
 
 
 def _lock(tenant: Tenant) -> None:

@@ -129,6 +129,18 @@ def one_export(request: HttpRequest, tenant: str, app: str, export: str) -> obje
     return ExportOut.of(found, export_for(found, export))
 
 
+@router.post(
+    f"{APP}/exports/{{export}}/cancel",
+    response={202: ExportOut, **ERRORS},
+    summary="Cancel an export (developer)",
+)
+def cancel_export(request: HttpRequest, tenant: str, app: str, export: str) -> object:
+    found = app_for(person(request), tenant, app, Role.DEVELOPER)
+    row = export_for(found, export)
+    actions.cancel_export(actor=person(request), export=row)
+    return Status(202, ExportOut.of(found, row))
+
+
 @router.get(f"{APP}/pushes", response={200: list[PushOut], **ERRORS}, summary="Pushes, newest first")
 def pushes(request: HttpRequest, tenant: str, app: str, limit: Limit = 20) -> object:
     found = app_for(person(request), tenant, app)
@@ -138,6 +150,15 @@ def pushes(request: HttpRequest, tenant: str, app: str, limit: Limit = 20) -> ob
 @router.get(f"{APP}/pushes/{{push}}", response={200: PushOut, **ERRORS}, summary="One push")
 def one(request: HttpRequest, tenant: str, app: str, push: str) -> object:
     return PushOut.of(push_for(app_for(person(request), tenant, app), push))
+
+
+@router.post(
+    f"{APP}/pushes/{{push}}/cancel", response={202: PushOut, **ERRORS}, summary="Cancel a push (developer)"
+)
+def cancel_push(request: HttpRequest, tenant: str, app: str, push: str) -> object:
+    found = push_for(app_for(person(request), tenant, app, Role.DEVELOPER), push)
+    actions.cancel_push(actor=person(request), push=found)
+    return Status(202, PushOut.of(found))
 
 
 @router.get(

@@ -34,6 +34,7 @@ class Push(models.Model):
         RUNNING = "running"
         DONE = "done"
         FAILED = "failed"
+        CANCELLED = "cancelled"
 
     id = IdField()
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="pushes")
@@ -43,8 +44,9 @@ class Push(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    cancel_asked_at = models.DateTimeField(null=True)
     # --- observed
-    status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     finished_at = models.DateTimeField(null=True)
     digest = models.CharField(max_length=71, blank=True)  # of the manifest as the registry has it
@@ -68,8 +70,9 @@ class Export(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    cancel_asked_at = models.DateTimeField(null=True)
     # --- observed
-    status = models.CharField(max_length=8, choices=Push.Status.choices, default=Push.Status.QUEUED)
+    status = models.CharField(max_length=10, choices=Push.Status.choices, default=Push.Status.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     finished_at = models.DateTimeField(null=True)
     size = models.PositiveBigIntegerField(default=0)  # of the file

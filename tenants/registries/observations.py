@@ -26,9 +26,9 @@ def claim_export(export_id: str) -> Export | None:
 
 @transaction.atomic
 def _claim(kind: type[Job], pk: str) -> Job | None:
-    """queued -> running, for one worker only."""
+    """queued -> running, for one worker only. None if it is another's, was cancelled, or its app is gone."""
     wanted = Exists(App.objects.filter(pk=OuterRef("app_id"), destroyed_at=None))
-    queued = kind.objects.filter(wanted, pk=pk, status=Status.QUEUED)
+    queued = kind.objects.filter(wanted, pk=pk, status=Status.QUEUED, cancel_asked_at=None)
     if not queued.update(status=Status.RUNNING, attempts=F("attempts") + 1):
         return None
     job = kind.objects.select_related("app__tenant", "release").get(pk=pk)
@@ -37,12 +37,13 @@ def _claim(kind: type[Job], pk: str) -> Job | None:
 
 
 def interrupted(job: Push | Export) -> bool:
-    """running -> queued: its worker died. Doing it again changes nothing that is there."""
+    """running -> queued: its worker died. Doing it again changes nothing that is there. Cancelled if that was
+    asked for."""
     running = type(job).objects.filter(pk=job.pk, status=Status.RUNNING)
-    if not running.update(status=Status.QUEUED):
-        return False
-    changed(job.app.tenant_id, job.app_id, "push")
-    return True
+    is_again = bool(running.filter(cancel_asked_at=None).update(status=Status.QUEUED))
+    if is_again or running.update(status=Status.CANCELLED, finished_at=timezone.now()):
+        changed(job.app.tenant_id, job.app_id, "push")
+    return is_again
 
 
 def done(push: Push, digest: str) -> None:
@@ -55,6 +56,15 @@ def exported(export: Export, size: int) -> None:
 
 def failed(job: Push | Export, error: dict[str, Any]) -> None:
     _end(job, status=Status.FAILED, error=error)
+
+
+def cancelled(job: Push | Export) -> None:
+    _end(job, status=Status.CANCELLED)
+
+
+def cancelled_while_queued(job: Push | Export) -> bool:
+    queued = type(job).objects.filter(pk=job.pk, status=Status.QUEUED)
+    return bool(queued.update(status=Status.CANCELLED, finished_at=timezone.now()))
 
 
 def _end(job: Push | Export, **columns: Any) -> None:

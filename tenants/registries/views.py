@@ -20,6 +20,7 @@ from tenants.apps.access import app_for, app_seen_by
 from tenants.apps.models import App
 from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
 from tenants.registries import actions
+from tenants.registries.access import export_for, push_for
 from tenants.registries.forms import ImageForm, LoginForm, PushForm
 from tenants.registries.models import Push
 from tenants.releases.access import release_for
@@ -112,6 +113,23 @@ def export(request: SignedInRequest, tenant: str, name: str) -> HttpResponse:
     release = release_for(app, int(version))
     done = f"The image of {release} is being written to a file; the link to it appears below."
     tell(request, lambda: actions.export(actor=request.user, app=app, release=release), done)
+    return redirect("pushes", tenant, name)
+
+
+@require_POST
+@signed_in
+def cancel_push(request: SignedInRequest, tenant: str, name: str, push_id: str) -> HttpResponse:
+    found = push_for(app_for(request.user, tenant, name, needs=Role.DEVELOPER), push_id)
+    tell(request, lambda: actions.cancel_push(actor=request.user, push=found), "The push is being cancelled.")
+    return redirect("pushes", tenant, name)
+
+
+@require_POST
+@signed_in
+def cancel_export(request: SignedInRequest, tenant: str, name: str, export_id: str) -> HttpResponse:
+    found = export_for(app_for(request.user, tenant, name, needs=Role.DEVELOPER), export_id)
+    done = "The export is being cancelled."
+    tell(request, lambda: actions.cancel_export(actor=request.user, export=found), done)
     return redirect("pushes", tenant, name)
 
 

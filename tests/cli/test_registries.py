@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from django.db import connections
 from tenants.registries import observations
 from tenants.registries.models import Export, Login, Push
 from tests.cli.berth import Berth, Worker
+from tests.cli.test_commands import begun
 from tests.docs.commands import commands
 from tests.web.cast import Cast
 
@@ -156,3 +158,43 @@ def test_the_settings_of_the_how_to_are_read(command: str) -> None:
         [sys.executable, "-c", code, *names], capture_output=True, text=True, env=env, check=True
     )
     assert done.stdout.split() == list(named.values())
+
+
+def first_of(kind: type[Push] | type[Export]) -> Push | Export:
+    deadline = time.monotonic() + 20
+    while (row := kind.objects.first()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return row
+
+
+@pytest.mark.parametrize(("kind", "words"), [(Push, ("push", "v1", IMAGE)), (Export, ("export", "v1"))])
+def test_one_that_is_waited_for_goes_on_after_an_interrupt_until_it_is_cancelled(
+    berth: Berth, cast: Cast, kind: type[Push] | type[Export], words: tuple[str, ...]
+) -> None:
+    berth.sign_in(cast.developer)
+    with begun(berth, *words, "--app", "demo/shop") as process:
+        row = first_of(kind)
+        time.sleep(1.0)  # it has the answer
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    rows = "pushes" if kind is Push else "exports"
+    cancel = f"berth {rows} cancel {row.pk} --app demo/shop"
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == f"The {words[0]} goes on. To cancel it: {cancel}"
+    assert berth.run(*cancel.split()[1:]).stdout == "Cancelled.\n"
+    again = berth.run(*cancel.split()[1:])
+    assert again.returncode == 1 and "has ended already: it was cancelled" in again.stderr
+
+
+def test_a_push_that_somebody_cancelled_says_so_and_is_listed(berth: Berth, cast: Cast) -> None:
+    berth.sign_in(cast.developer)
+    assert "has no pushes" in berth.run("pushes", "cancel", "--app", "demo/shop").stderr
+    with begun(berth, "push", "v1", IMAGE, "--app", "demo/shop") as process:
+        first_of(Push)
+        assert berth.run("pushes", "cancel", "--app", "demo/shop").stdout == "Cancelled.\n"
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"the push was cancelled\nHint: To ask for it again: berth push v1 {IMAGE}" in told
+    (row,) = berth.run("pushes", "list", "--app", "demo/shop").stdout.splitlines()[1:]
+    assert row.split()[:4] == ["v1", Push.objects.get().pk, "cancelled", IMAGE]

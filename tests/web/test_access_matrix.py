@@ -56,8 +56,10 @@ MATRIX = {
     ),
     ("GET", f"{APP}/pushes"): Row(Role.VIEWER, 200),
     ("GET", f"{APP}/pushes/{{push}}"): Row(Role.VIEWER, 200),
+    ("POST", f"{APP}/pushes/{{push}}/cancel"): Row(Role.DEVELOPER, 202, {}),
     ("POST", f"{APP}/releases/{{version}}/export"): Row(Role.DEVELOPER, 202, {}),
     ("GET", f"{APP}/exports/{{export}}"): Row(Role.DEVELOPER, 200),
+    ("POST", f"{APP}/exports/{{export}}/cancel"): Row(Role.DEVELOPER, 202, {}),
     ("GET", "tenants/{tenant}/quota"): Row(Role.VIEWER, 200),
     ("GET", "tenants/{tenant}/registries"): Row(Role.DEVELOPER, 200),
     ("POST", "tenants/{tenant}/registries"): Row(

@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from tenants.accounts.models import Role
 from tenants.accounts.roles import includes
+from tenants.registries.models import Export, Push
 from tests.web.cast import LAYER, Cast, make_build, make_container, make_inspection, make_run, released
 from tests.web.pages import Browser
 
@@ -74,6 +75,8 @@ MATRIX = {
     f"{APP}deploy/": Row(DEVELOPER, 405, 302),
     f"{APP}deploy/image/": Row(DEVELOPER, 200, 302, body={"image": IMAGE}),
     f"{APP}pushes/": Row(VIEWER, 200, 302, DEVELOPER, {"version": "1", "image": IMAGE}),
+    f"{APP}pushes/<str:push_id>/cancel/": Row(DEVELOPER, 405, 302),
+    f"{APP}exports/<str:export_id>/cancel/": Row(DEVELOPER, 405, 302),
     f"{APP}exports/": Row(DEVELOPER, 405, 302, body={"version": "1"}),
     f"{APP}restart/": Row(DEVELOPER, 405, 302),
     f"{APP}limits/<str:process>/": Row(DEVELOPER, 405, 302),
@@ -183,6 +186,9 @@ def test_access(cast: Cast, method: str, path: str, settings: Any) -> None:
             .replace("<str:token_id>", "none")
             .replace("<str:secret>", "none")
         )
+        for kind, name in ((Push, "<str:push_id>"), (Export, "<str:export_id>")):
+            if name in path:
+                url = url.replace(name, kind.objects.create(app=cast.app, release=cast.app.releases.get()).pk)
         browser = Browser(None if who == "nobody" else getattr(cast, who))
         response = browser.get(url) if method == "GET" else browser.post(url, row.body)
         assert response.status_code == expected(row, who, method, path), (who, response.content[:300])
@@ -201,6 +207,10 @@ def test_ids_nested_under_another_app_are_not_found(cast: Cast) -> None:
     assert browser.get(f"/t/demo/shop/runs/{run.pk}/").status_code == 404
     assert browser.get(f"/t/demo/shop/runs/?like={run.pk}").status_code == 404
     assert browser.post(f"/t/demo/shop/runs/{run.pk}/cancel/").status_code == 404
+    release = cast.others_app.releases.get()
+    for kind, name in ((Push, "pushes"), (Export, "exports")):
+        moved = kind.objects.create(app=cast.others_app, release=release)
+        assert browser.post(f"/t/demo/shop/{name}/{moved.pk}/cancel/").status_code == 404
     theirs = cast.other.members.get()
     assert browser.post(f"/tenants/demo/members/{theirs.pk}/remove/").status_code == 404
 

@@ -9,7 +9,8 @@ import pytest
 from django.utils import timezone
 
 from paas.live import channel
-from tenants.registries import observations
+from tenants.audit.models import Event
+from tenants.registries import actions, observations
 from tenants.registries.models import Export, Login, Push
 from tenants.releases.actions import restart
 from tenants.releases.models import Build
@@ -203,3 +204,38 @@ def test_an_export_is_one_file_an_hour_and_few_of_a_tenant(cast: Cast) -> None:
     Export.objects.update(finished_at=timezone.now() - timedelta(minutes=61))
     observations.forget_exports()
     assert not Export.objects.exists()
+
+
+@pytest.mark.parametrize(("kind", "name"), [(Push, "push"), (Export, "export")])
+def test_what_is_under_way_is_cancelled(cast: Cast, kind: type[Push] | type[Export], name: str) -> None:
+    release, browser = cast.app.releases.get(), Browser(cast.developer)
+    waits, runs = (kind.objects.create(app=cast.app, release=release) for _ in range(2))
+    claimed = (observations.claim if kind is Push else observations.claim_export)(runs.pk)
+    assert claimed is not None
+    paths = [f"/t/demo/shop/{name}{'es' if kind is Push else 's'}/{row.pk}/cancel/" for row in (waits, runs)]
+    assert all(f'action="{path}"' in markup(browser.get(PUSHES)) for path in paths)
+    assert "/cancel/" not in markup(Browser(cast.viewer).get(PUSHES))
+    for path in paths:
+        assert f"The {name} is being cancelled." in markup(browser.post(path, follow=True))
+    waits.refresh_from_db()
+    runs.refresh_from_db()
+    assert (waits.status, runs.status) == ("cancelled", "running") and waits.finished_at
+    assert "Cancelling…" in markup(browser.get(PUSHES))
+    assert not observations.claim(waits.pk) and not observations.claim_export(waits.pk)
+    event = Event.objects.filter(verb=f"{name}.cancel").latest("at")
+    assert (event.actor, event.app_id, event.detail) == (cast.developer, cast.app.pk, {name: runs.pk})
+    assert not observations.interrupted(claimed), "its worker died, and nobody wants it any more"
+    runs.refresh_from_db()
+    assert runs.status == "cancelled"
+    page = markup(browser.get(PUSHES))
+    assert "/cancel/" not in page and "Cancelled" in page and (kind is Export or "Push again" in page)
+    assert "has ended already: it was cancelled" in markup(browser.post(paths[1], follow=True))
+    assert Event.objects.filter(verb=f"{name}.cancel").count() == 2
+
+
+def test_an_export_that_is_being_cancelled_is_not_what_is_asked_for_next(cast: Cast) -> None:
+    Browser(cast.developer).post("/t/demo/shop/exports/", {"version": "1"})
+    first = Export.objects.get()
+    assert observations.claim_export(first.pk)
+    actions.cancel_export(actor=cast.developer, export=first)
+    assert actions.export(actor=cast.owner, app=cast.app, release=first.release).pk != first.pk

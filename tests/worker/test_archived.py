@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from paas.paths import Paths
-from paas.worker import archived, builds
+from paas.worker import archived, builds, jobs
 from paas.worker.archived import is_image
 from tenants.releases import actions, serial
 from tenants.releases.models import Build
@@ -136,7 +136,7 @@ def test_a_build_that_is_cancelled_while_its_image_is_loaded_leaves_nothing(
         return is_image(folder)
 
     monkeypatch.setattr(archived, "is_image", cancelled_meanwhile)
-    monkeypatch.setattr(builds, "CANCEL_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(jobs, "CANCEL_LOOK_SECONDS", 0.0)
     before = files_in(state.store)
     build = deployed(cast, gzipped(layout(Foreign())))
     assert (build.status, build.error) == ("cancelled", None)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from paas.oci.digest import hex_of
 from paas.paths import Paths
 from paas.worker import engine, exports
+from paas.worker.provenance import said_of
 from tenants.registries import actions
 from tenants.registries.models import Export
 from tenants.releases.models import Release
@@ -104,6 +105,20 @@ def test_files_go_with_their_rows(cast: Cast, state: Paths, image: Foreign) -> N
     Export.objects.update(finished_at=timezone.now() - timedelta(minutes=61))
     exports.clear()
     assert names(state) == [] and not Export.objects.exists()
+
+
+def test_an_export_that_is_cancelled_while_it_is_written_leaves_no_file(
+    cast: Cast, state: Paths, image: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled_meanwhile(release: Release) -> Any:
+        actions.cancel_export(actor=cast.developer, export=Export.objects.get(status="running"))
+        assert len(names(state)) == 1
+        return said_of(release)
+
+    monkeypatch.setattr(exports, "said_of", cancelled_meanwhile)
+    made = exported(cast)
+    assert (made.status, made.error, names(state)) == ("cancelled", None, [])
+    assert made.finished_at
 
 
 def test_an_export_whose_worker_died_is_done_again(cast: Cast, state: Paths, image: Foreign) -> None:
