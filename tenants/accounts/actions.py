@@ -135,6 +135,33 @@ def use_sign_in_link(secret: str) -> User:
 
 
 @transaction.atomic
+def shut_out(*, actor: User, user: User) -> bool:
+    """What signs them in ends with this transaction, for good: sessions, password, links and tokens. What they
+    made and their memberships stay. False if they were out already."""
+    admin(actor)
+    if user.pk == actor.pk:
+        raise Conflict("nobody can shut themselves out", hint="Ask another administrator of the machine.")
+    # Of the password's hash each session holds a part, which fits no other.
+    out = {"is_active": False, "password": make_password(None)}
+    if not User.objects.filter(pk=user.pk, is_active=True).update(**out):
+        return False
+    SignInLink.objects.filter(user=user, used_at=None).delete()
+    ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+    record("person.shut-out", actor=actor, email=user.email)
+    return True
+
+
+@transaction.atomic
+def let_in(*, actor: User, user: User) -> bool:
+    """Who was shut out may sign in again, by a new link. False if they may already."""
+    admin(actor)
+    if not User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
+        return False
+    record("person.let-in", actor=actor, email=user.email)
+    return True
+
+
+@transaction.atomic
 def save_profile(*, actor: User, name: str, time_zone: str) -> None:
     """Their own name, which may be empty, and the zone used where their browser tells none."""
     if time_zone not in available_timezones():

@@ -11,13 +11,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from paas.errors import NotFound
+from paas.errors import BerthError, NotFound
 from tenants.accounts import actions
 from tenants.accounts.access import admin
 from tenants.accounts.forms import TenantForm
 from tenants.accounts.models import Tenant, User
 from tenants.accounts.secrets import sign_in_url
-from tenants.pages import SignedInRequest, errors_in, form_page, signed_in
+from tenants.pages import SignedInRequest, errors_in, form_page, said, signed_in
 
 PER_PAGE = 25
 
@@ -60,11 +60,38 @@ def _people(request: SignedInRequest) -> dict[str, Any]:
 @signed_in
 def new_link(request: SignedInRequest, user_id: int) -> HttpResponse:
     """Answers with the page itself: the link is shown once."""
-    actor = admin(request.user)
-    person = User.objects.filter(pk=user_id, is_active=True).first()
-    if person is None:
-        raise NotFound("there is no such person", hint="Look at the list of people.")
+    actor, person = admin(request.user), _person(user_id, is_active=True)
     link = sign_in_url(actions.make_sign_in_link(actor=actor, user=person))
     return render(
         request, "accounts/people.html", {**_people(request), "link": link, "linked": person}, status=201
     )
+
+
+@require_POST
+@signed_in
+def shut_out(request: SignedInRequest, user_id: int) -> HttpResponse:
+    actor, person = admin(request.user), _person(user_id)
+    try:
+        changed = actions.shut_out(actor=actor, user=person)
+    except BerthError as error:
+        messages.error(request, said(error))
+    else:
+        done = f"{person.email} is shut out." if changed else f"{person.email} was shut out already."
+        messages.success(request, done)
+    return redirect("people")
+
+
+@require_POST
+@signed_in
+def let_in(request: SignedInRequest, user_id: int) -> HttpResponse:
+    actor, person = admin(request.user), _person(user_id)
+    actions.let_in(actor=actor, user=person)
+    messages.success(request, f"{person.email} may sign in again. Send them a new sign-in link.")
+    return redirect("people")
+
+
+def _person(user_id: int, **which: bool) -> User:
+    found = User.objects.filter(pk=user_id, **which).first()
+    if found is None:
+        raise NotFound("there is no such person", hint="Look at the list of people.")
+    return found

@@ -18,5 +18,7 @@ urlpatterns = [
     path("machine/tenants/", admin_views.tenants, name="tenants"),
     path("machine/people/", admin_views.people, name="people"),
     path("machine/people/<int:user_id>/link/", admin_views.new_link, name="new_link"),
+    path("machine/people/<int:user_id>/shut-out/", admin_views.shut_out, name="shut_out"),
+    path("machine/people/<int:user_id>/let-in/", admin_views.let_in, name="let_in"),
     path("streams/live/", streams.live, name="live"),
 ]

@@ -6,9 +6,17 @@ import re
 
 import pytest
 
-from paas.errors import BadInput, Conflict
+from paas.errors import BadInput, Conflict, Refused
 from tenants.accounts.access import role_in
-from tenants.accounts.actions import change_role, save_profile
+from tenants.accounts.actions import (
+    change_role,
+    let_in,
+    make_sign_in_link,
+    save_profile,
+    set_password,
+    shut_out,
+    use_sign_in_link,
+)
 from tenants.accounts.models import Member, Role, User
 from tenants.audit.models import Event
 from tests.web.cast import Cast
@@ -96,6 +104,43 @@ def test_many_members_are_paged_and_found(cast: Cast, django_assert_max_num_quer
     assert "303 members" in page and "25 of 303" in page
     found = browser.get(f"{PAGE}?q=p123").content.decode()
     assert "p123@example.net" in found and "p124@example.net" not in found
+
+
+# --- shutting a person out
+def test_who_is_shut_out_is_out_everywhere_at_once_and_for_good(cast: Cast) -> None:
+    set_password(actor=cast.developer, password="a berth for every boat")
+    inside, client = Browser(cast.developer), cast.client(cast.developer)
+    link = make_sign_in_link(actor=cast.admin, user=cast.developer)
+    people, path = Browser(cast.admin), f"/machine/people/{cast.developer.pk}"
+    assert f'action="{path}/shut-out/"' in people.get("/machine/people/").content.decode()
+    assert inside.get("/t/demo/shop/").status_code == 200 and client.call("GET", "me").status_code == 200
+    page = people.post(f"{path}/shut-out/", follow=True).content.decode()
+    assert "developer@example.com is shut out." in page and f'action="{path}/let-in/"' in page
+    for _ in range(2):
+        assert inside.get("/t/demo/shop/").headers["Location"].startswith("/sign-in/")
+        assert client.call("GET", "me").status_code == 401
+        with pytest.raises(Refused):
+            use_sign_in_link(link)
+        word = {"login": cast.developer.email, "password": "a berth for every boat"}
+        assert Browser().post("/sign-in/", word).status_code == 200, "the form again"
+        people.post(f"{path}/let-in/")  # brings nothing of that back
+    assert role_in(User.objects.get(pk=cast.developer.pk), cast.tenant) == Role.DEVELOPER
+    assert use_sign_in_link(make_sign_in_link(actor=cast.admin, user=cast.developer)) == cast.developer
+    events = Event.objects.filter(verb__startswith="person.").order_by("pk")
+    assert [(event.verb, event.actor) for event in events] == [
+        ("person.shut-out", cast.admin),
+        ("person.let-in", cast.admin),
+    ]
+    assert events[0].detail == {"email": "developer@example.com"}
+
+
+def test_nobody_shuts_themselves_out_and_only_administrators_others(cast: Cast) -> None:
+    page = Browser(cast.admin).post(f"/machine/people/{cast.admin.pk}/shut-out/", follow=True).content.decode()
+    assert "Nobody can shut themselves out" in page and "Ask another administrator" in page
+    for action in (shut_out, let_in):
+        with pytest.raises(Refused):
+            action(actor=cast.owner, user=cast.viewer)
+    assert not Event.objects.filter(verb__startswith="person.").exists()
 
 
 # --- one's own profile

@@ -65,6 +65,8 @@ MATRIX = {
     "machine/tenants/<slug:slug>/destroy/": Row(ADMIN, 405, 302, body={"confirm": "no"}),
     "machine/tenants/": Row(ADMIN, 200, 302, body={"name": "Third", "slug": "third"}),
     "machine/people/<int:user_id>/link/": Row(ADMIN, 405, 404),
+    "machine/people/<int:user_id>/shut-out/": Row(ADMIN, 405, 404),
+    "machine/people/<int:user_id>/let-in/": Row(ADMIN, 405, 404),
     "": Row(SIGNED_IN),
     "apps/new/": Row(SIGNED_IN),
     APP: Row(VIEWER),
