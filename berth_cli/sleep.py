@@ -72,4 +72,5 @@ def _tell(json: bool, answer: object, line: str) -> None:
     if json:
         output.as_json(answer)
     else:
-        output.line(line)
+        for each in line.splitlines():
+            output.line(each)

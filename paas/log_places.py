@@ -19,7 +19,7 @@ from paas.logs import LineReader, LogLine, older, read_tail
 
 MOST_BYTES = 256 * 1024  # of the log, in one piece
 BEFORE = 64  # bytes before a place that must be as they were
-PLACE = re.compile(r"(\d{1,12})@([0-9a-f]{8})([0-9a-f]{8})")
+PLACE = re.compile(r"(\d{1,12})@([0-9a-f]{8})([0-9a-f]{8})?")  # without the last, of a Berth before this one
 REMARK = b" berth F "
 
 
@@ -55,7 +55,7 @@ def read_on(path: Path, after: str = "", *, ended: bool = False) -> Piece:
         marks = [part.mark for part in parts]
         begin = marks.index(known[2]) if known and known[2] in marks else None
         offset, cut = int(known[1]) if known and begin is not None else 0, False
-        if known and begin is not None and _before(parts[begin].file, offset) != known[3]:
+        if known and known[3] and begin is not None and _before(parts[begin].file, offset) != known[3]:
             offset, cut = _last_remark(parts[begin].file, offset), True
         for number, part in enumerate(parts[begin or 0 :], start=begin or 0):
             last = number == len(parts) - 1

@@ -231,6 +231,8 @@ class Checker:
                     self.blobs.discard(digest, self.root / "trash")
                     self.blobs.adopt(staged.path, digest)
                     return replace(damage, outcome="fetched")
+        if damage.what == _NOT_KEPT:
+            return damage  # nothing is taken away from what runs
         self.blobs.discard(digest, self.root / "trash")
         return replace(damage, outcome="removed")
 

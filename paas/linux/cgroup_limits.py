@@ -218,8 +218,8 @@ def _text(file: Path) -> str:
 def _finish_swapping(folder: Path, wanted: int) -> None:
     """What is written to swap counts as memory as well until that is done with, also when its process has ended
     meanwhile; with less swap than before the kernel may never come to that."""
-    waits = read_field(folder / "memory.stat", "swapcached")
-    if waits and wanted < read_int(folder / "memory.swap.max"):
+    waits, before = read_field(folder / "memory.stat", "swapcached"), _text(folder / "memory.swap.max")
+    if waits and (before == "max" or wanted < read_int(folder / "memory.swap.max")):
         with suppress(OSError):  # EAGAIN says that less went
             (folder / "memory.reclaim").write_text(str(waits))
 

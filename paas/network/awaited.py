@@ -55,6 +55,8 @@ def chains() -> list[tuple[str, list[str]]]:
                 f"tcp flags & rst != 0 {_left(_CALLER, ANSWERED_SECONDS)} return",
                 f"tcp flags & fin != 0 {_left(_CALLER, CLOSED_SECONDS)} return",
                 f"{WITHOUT_DATA} return",
+                # The app has closed its side: the kernel keeps such a connection for as long.
+                f"ct expiration < {2 * CLOSED_SECONDS}s {_left(_CALLER, CLOSED_SECONDS)} return",
                 _left(_CALLER, MOST_SECONDS),
             ],
         ),
@@ -98,8 +100,12 @@ def forget(table: str, address: IPv4Address) -> None:
     """What it asked and what it was asked: it has ended, perhaps without a word to the other end. OSError."""
     gone = [Element(AWAITED, key) for key in read(table) if address.packed in (key[:4], key[8:12])]
     for some in _parts(gone):
-        with suppress(FileNotFoundError):  # its time is over just now; the others' will be
+        try:
             nfnetlink.remove(table, *some)
+        except FileNotFoundError:  # the time of one is over just now, and none was taken out
+            for one in some:
+                with suppress(FileNotFoundError):
+                    nfnetlink.remove(table, one)
 
 
 def _parts(elements: list[Element]) -> Iterator[list[Element]]:

@@ -13,12 +13,14 @@ from paas.network.plan import PRIVATE
 ROUTES = Path("/proc/net/route")  # of the main table, proc(5)
 _UP, _GATEWAY = 0x0001, 0x0002  # route(7)
 _BLACKHOLE = "*"  # in place of an interface
+_WIDEST = 8
 _ONE_ADDRESS = 0xFFFFFFFF  # a container's, or that of the other end of a tunnel
 
 
 def own_networks(routes: Path = ROUTES) -> tuple[IPv4Network, ...]:
-    """Those of now that are reached without a gateway, but what is closed to containers in any case."""
-    found = _direct(routes.read_text())
+    """Those of now that are reached without a gateway, but what is closed to containers in any case. Where half
+    of all addresses are, by the route of a tunnel, that is the internet."""
+    found = (network for network in _direct(routes.read_text()) if network.prefixlen >= _WIDEST)
     return tuple(network for network in collapse_addresses(found) if not any(map(network.subnet_of, PRIVATE)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,7 @@ class _Log:
     inode: int
     size: int
     allowance: _Allowance
+    is_rotated: bool = False  # conmon was told to open it again, and has not been seen to have
 
     def follow(self, found: os.stat_result) -> int:
         """Another file has the name: ours after a rotation (size 0), else conmon's, which started over when
@@ -104,20 +105,26 @@ class LogKeeper:
 
     def _keep(self, container_id: str, path: Path, owner: Together | None) -> int:
         found, now = path.stat(), time.monotonic()
-        started_over = found.st_mode & 0o077 == 0  # by conmon, for root alone
+        is_new = found.st_mode & 0o077 == 0  # conmon's, for root alone
         if found.st_mode & 0o777 != 0o640:
             self._readable(path)
+        if is_new or container_id not in self._logs:
+            self._let_append(container_id, path)
         judged = 0 if self._began else found.st_size
-        fresh = _Log(found.st_ino, judged, _Allowance.fresh(BYTES_A_SECOND, now))
+        fresh = _Log(
+            found.st_ino, judged, _Allowance.fresh(BYTES_A_SECOND, now), is_rotated=is_new and not self._began
+        )
         log = self._logs.setdefault(container_id, fresh)
-        lost = log.follow(found) or (LOG_SIZE_MAX if started_over else 0)
+        lost = log.follow(found) or (LOG_SIZE_MAX if is_new and not log.is_rotated else 0)
+        log.is_rotated = log.is_rotated and not is_new
         grown, log.size = found.st_size - log.size, found.st_size
         over, reason = log.allowance.take(grown, BYTES_A_SECOND, now), _too_fast(BYTES_A_SECOND)
         if owner is not None and (shared := self._over_together(owner, grown - over, now)):
             over, reason = over + shared, f"{_too_fast(owner.rate)} of all containers of the tenant"
         if over or lost:
             self._let_append(container_id, path)
-        if over and (cut := _cut(path, found.st_size - grown, grown - over, lost, reason)):
+        before = lost
+        if over and (cut := _cut(path, found, grown, over, lambda cut: _dropped(before + cut, reason))):
             lost += cut
         elif lost:
             remark(path, _dropped(lost, reason))
@@ -125,7 +132,6 @@ class LogKeeper:
             log.size = path.stat().st_size
         if log.size >= ROTATE_AT:
             self._rotate(container_id, path)
-            log.size = 0
         return lost
 
     def _over_together(self, owner: Together, grown: int, now: float) -> int:
@@ -137,6 +143,8 @@ class LogKeeper:
         path.rename(older(path))
         path.touch()
         self._readable(path)
+        if log := self._logs.get(container_id):
+            log.size, log.is_rotated = 0, True
         # Without a reader the open fails at once: conmon is gone, and with it the need.
         with suppress(OSError):
             fifo = os.open(self._bundles / container_id / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -158,23 +166,26 @@ def _too_fast(rate: int) -> str:
     return f"more than {rate // 1024} KiB a second"
 
 
-def _cut(path: Path, grown_from: int, may: int, lost: int, reason: str) -> int:
-    """Of what came since the log was `grown_from` bytes long, leave the `may` bytes that it may grow by: its
-    beginning, and its end, after a remark that tells of what was `lost` before, too. Gives what was cut.
+def _cut(path: Path, found: os.stat_result, grown: int, over: int, said: Callable[[int], str]) -> int:
+    """Of the `grown` bytes that came last leave what is not `over`: their beginning, and their end, after the
+    remark of what is cut. Gives how much that is.
 
     The end is there all the time. What conmon writes between the last look and the cut is cut with the rest.
     """
+    may = grown - over
     last = max(LAST_LEAST, min(LAST, may // 2))
     with path.open("r+b", buffering=0) as file:
         fd = file.fileno()
-        kept = _line_end(fd, max(grown_from, grown_from + may - last))
+        if not os.path.samestat(os.fstat(fd), found):
+            return 0  # conmon has started over since
+        kept = _line_end(fd, found.st_size - grown + max(0, may - last))
         size = file.seek(0, os.SEEK_END)
         end = os.pread(fd, last, max(0, size - last)).partition(b"\n")[2]
         cut = size - len(end) - kept
-        said = own_record(_dropped(lost + cut, reason))
-        if cut <= len(said):
+        told = own_record(said(cut))
+        if cut <= len(told):
             return 0
-        at = kept + os.pwrite(fd, said + end, kept)
+        at = kept + os.pwrite(fd, told + end, kept)
         for _ in range(CATCH_UP):
             if not (more := os.pread(fd, LAST, size)):
                 break

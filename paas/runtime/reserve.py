@@ -6,7 +6,7 @@ ext4's own reserve would not do: overlayfs writes as who mounted it, the host's 
 from __future__ import annotations
 
 import os
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from paas.images.durable import sync_file_system
@@ -14,7 +14,7 @@ from paas.linux import trees
 
 # Twice the files and four times the bytes that the start of a container asks for.
 FILES, BYTES_EACH = 64, 16 * 1024
-_NAME = "reserve"
+_NAME, _PART = "reserve", "reserve.new"
 
 
 def is_due(disk: Path) -> bool:
@@ -27,19 +27,20 @@ def is_due(disk: Path) -> bool:
 
 def keep(disk: Path) -> None:
     """All of it or nothing: an app that runs may be quicker."""
-    fresh = disk / f"{_NAME}.new"
+    fresh = disk / _PART
     trees.remove(fresh)  # of a worker that was killed
     try:
         fresh.mkdir(mode=0o700)
         for number in range(FILES):
             with (fresh / str(number)).open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, BYTES_EACH)
+        fresh.rename(disk / _NAME)
     except OSError:
         trees.remove(fresh)
-    else:
-        fresh.rename(disk / _NAME)
 
 
 def spend(disk: Path) -> None:
-    shutil.rmtree(disk / _NAME, ignore_errors=True)
+    with suppress(OSError):  # there is none, or part of one beside it
+        (disk / _NAME).rename(disk / _PART)  # what is left of it when we are killed is none
+    trees.remove(disk / _PART)
     sync_file_system(disk)  # ext4 gives freed blocks out again when its journal has that they are free

@@ -102,7 +102,8 @@ def ensure(space: Space, tenant: TenantSpec) -> None:
                 raise
     if reserve.is_due(space.disk):
         with _alone(space):
-            reserve.keep(space.disk)
+            if reserve.is_due(space.disk):  # still: nobody else was quicker
+                reserve.keep(space.disk)
 
 
 def prepare(space: Space, tenant: TenantSpec) -> None:

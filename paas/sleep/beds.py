@@ -87,7 +87,12 @@ class Bed:
             cgroup.thaw()
             self.asleep.file(address).unlink(missing_ok=True)
             return False
-        if self.asleep.idle_of(address) < quiet or address in self.asleep.awaited():
+        try:
+            in_use = self.asleep.idle_of(address) < quiet or address in self.asleep.awaited()
+        except OSError:
+            self._give_up(sleeper)
+            raise
+        if in_use:
             self._give_up(sleeper)
             return False
         _help(_NOT_HELD, parents.note, self.asleep.parents(address), cgroup)

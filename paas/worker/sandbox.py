@@ -67,7 +67,8 @@ class BuildSandbox:
 
     @property
     def egress(self) -> Egress:
-        return self._build.app.tenant.egress  # type: ignore[return-value]  # one of its choices
+        tenant = Tenant.objects.get(pk=self._build.app.tenant_id)  # what it is now
+        return tenant.egress  # type: ignore[return-value]  # one of its choices
 
     def prepare(self) -> None:
         """Whatever follows needs the tenant's disk and cgroup."""

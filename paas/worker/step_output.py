@@ -120,7 +120,8 @@ class Pipe:
         poll, silent = select.poll(), 0.0
         poll.register(self._reading, select.POLLIN)
         while not poll.poll(LOOK_MILLIS):
-            silent += LOOK_MILLIS / 1000
-            if self._ended.is_set() and silent >= SILENCE_SECONDS:
+            if self._ended.is_set():
+                silent += LOOK_MILLIS / 1000
+            if silent >= SILENCE_SECONDS:
                 return b""
         return os.read(self._reading, READ_SIZE)

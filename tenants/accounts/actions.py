@@ -103,7 +103,8 @@ def remove_member(*, actor: User, member: Member) -> None:
 def _keep_an_owner(leaving: Member) -> None:
     """The owners' rows are locked: of two who leave at once, the second is seen to be the last."""
     owners = Member.objects.select_for_update().filter(tenant=leaving.tenant, role=Role.OWNER).order_by("pk")
-    if [owner.pk for owner in owners] == [leaving.pk]:
+    others = [owner for owner in owners if owner.pk != leaving.pk and owner.user.is_active]
+    if leaving.user.is_active and not others:
         raise Conflict(
             f"{leaving.user} is the last owner of {leaving.tenant}", hint="Make another owner first."
         )
@@ -155,8 +156,11 @@ def shut_out(*, actor: User, user: User) -> bool:
 def let_in(*, actor: User, user: User) -> bool:
     """Who was shut out may sign in again, by a new link. False if they may already."""
     admin(actor)
-    if not User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
+    # Again: a request that was under way when they were shut out may have made some.
+    inside = {"is_active": True, "password": make_password(None)}
+    if not User.objects.filter(pk=user.pk, is_active=False).update(**inside):
         return False
+    ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
     record("person.let-in", actor=actor, email=user.email)
     return True
 

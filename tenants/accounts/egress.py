@@ -46,18 +46,22 @@ def _destination(text: str) -> Destination:
     return Destination(IPv4Network(network), int(port) if port else None)
 
 
-def check_list(texts: Sequence[str], *, operator_allows: Sequence[IPv4Network]) -> tuple[str, ...]:
+def check_list(
+    texts: Sequence[str], *, operator_allows: Sequence[IPv4Network], own: Sequence[IPv4Network] = ()
+) -> tuple[str, ...]:
     """As it is kept: networks in full, each once, in order. BadInput that names the entry.
 
-    A private network is open to nobody unless the operator opens it to everybody (BERTH_EGRESS_ALLOW).
+    A private network, and one of the machine's `own`, is open to nobody unless the operator opens it to
+    everybody (BERTH_EGRESS_ALLOW).
     """
     if len(texts) > MOST_LISTED:
         raise _wrong(f"{len(texts)} entries are too many", f"Write at most {MOST_LISTED}.")
-    found = {_checked(text.strip(), operator_allows) for text in texts if text.strip()}
+    closed = (*_PRIVATE, *own)
+    found = {_checked(text.strip(), operator_allows, closed) for text in texts if text.strip()}
     return tuple(_text(destination) for destination in sorted(found, key=lambda d: (d.network, d.port or 0)))
 
 
-def _checked(text: str, operator_allows: Sequence[IPv4Network]) -> Destination:
+def _checked(text: str, operator_allows: Sequence[IPv4Network], closed: Sequence[IPv4Network]) -> Destination:
     try:
         found = _destination(text)
     except ValueError:
@@ -67,10 +71,11 @@ def _checked(text: str, operator_allows: Sequence[IPv4Network]) -> Destination:
         raise _wrong(f"{text[:60]!r} has no port that exists", "Ports go from 1 to 65535.")
     if found.port == 25:
         raise _wrong(f"{text}: port 25 is closed to every tenant", "Use a mail service's port 465 or 587.")
-    private = any(found.network.subnet_of(network) for network in _PRIVATE)
-    if private and not any(found.network.subnet_of(network) for network in operator_allows):
+    is_closed = any(found.network.subnet_of(network) for network in closed)
+    if is_closed and not any(found.network.subnet_of(network) for network in operator_allows):
         hint = "Name it in the setting BERTH_EGRESS_ALLOW as well; that opens it to every tenant that is open."
-        raise _wrong(f"{text} is a private network, which this machine closes to all tenants", hint)
+        what = "a private network, or one that this machine is part of"
+        raise _wrong(f"{text} is of {what}, which is closed to all tenants", hint)
     return found
 
 

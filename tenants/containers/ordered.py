@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -26,7 +26,8 @@ class Slept:
 
 
 def slept(app: App) -> Slept:
-    rows = [row for row in live_containers(app).filter(release=app.serving_release_id) if _may(row)]
+    serving = live_containers(app).filter(release=app.serving_release_id)
+    rows = [row for row in serving if _may(row) and not _came_since(row, app.sleep_ordered_at)]
     asleep = tuple(str(row) for row in rows if row.status == Container.Status.SLEEPING)
     awake = tuple(str(row) for row in rows if row.status != Container.Status.SLEEPING)
     return Slept(app.sleep_order == App.Order.SLEEP, asleep, awake)
@@ -36,6 +37,12 @@ def slept_lately(app: App) -> Slept | None:
     """None where nobody ordered that a moment ago."""
     at = app.sleep_ordered_at
     return slept(app) if at and (app.sleep_order or at > timezone.now() - TOLD) else None
+
+
+def _came_since(row: Container, ordered_at: datetime | None) -> bool:
+    """It was woken or started after the order: that is no answer to it."""
+    times = (row.woken_at, row.started_at)
+    return ordered_at is not None and any(at is not None and at > ordered_at for at in times)
 
 
 def _may(row: Container) -> bool:

@@ -46,7 +46,7 @@ def set_egress(*, actor: User, tenant: Tenant, rules: Rules) -> bool:
     """False if it was that already. The worker brings the kernel to it, for what is under way as well."""
     admin(actor)
     tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
-    listed = check_list(rules.egress_list, operator_allows=settings.EGRESS_ALLOW)
+    listed = check_list(rules.egress_list, operator_allows=settings.EGRESS_ALLOW, own=settings.OWN_NETWORKS)
     check_rate(rules.egress_rate)
     if rules.egress == Egress.LIST and not listed:
         raise bad_field("listed", "nothing is listed", hint="Name a network, or choose None.")

@@ -85,7 +85,10 @@ class QuotaForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """All that is wrong with it at once; set_quota tells what is first."""
-        quota = Quota.of(self._tenant).with_changes(self.changes())
+        try:
+            quota = Quota.of(self._tenant).with_changes(self.changes())
+        except BadInput as error:
+            raise forms.ValidationError(said(error)) from error
         for wrong in problems(self._tenant, quota, Machine.objects.first()):
             self.add_error(wrong.details["field"], said(wrong))
         return self.cleaned_data

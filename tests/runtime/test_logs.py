@@ -228,6 +228,19 @@ def test_a_log_that_is_cut_after_a_rotation_has_no_hole(bed: Bed) -> None:
 
 
 @pytest.mark.kernel
+def test_of_an_ordinary_rotation_nothing_is_told(bed: Bed) -> None:
+    """conmon makes the new file as it does when it starts over by itself."""
+    spec = bed.launch(bed.spec("yes a line | head -100000; sleep 2; echo after; sleep 60"))
+    log, keeper = bed.log(spec), LogKeeper(bed.paths.bundles)
+    bed.until(lambda: log.exists() and log.stat().st_size > ROTATE_AT, 30)
+    dropped = [keeper.tick({spec.id: log})]
+    assert older(log).stat().st_size > ROTATE_AT
+    bed.until(lambda: texts(read_tail(log, 1)) == ["after"], 30)
+    dropped += [keeper.tick({spec.id: log}), keeper.tick({spec.id: log})]
+    assert dropped == [{}, {}, {}] and remarks(log) == []
+
+
+@pytest.mark.kernel
 def test_a_rotation_loses_nothing(bed: Bed) -> None:
     spec = bed.launch(bed.spec("i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done"))
     log = bed.log(spec)

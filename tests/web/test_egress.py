@@ -117,11 +117,12 @@ def test_a_message_that_was_lost_is_sent_again(cast: Cast) -> None:
         ("192.0.2.0/24:25", "port 25"),
         ("192.168.1.0/24", "private network"),
         ("10.2.0.0/15", "private network"),
+        ("203.0.113.7:443", "one that this machine is part of"),
     ],
 )
 def test_what_cannot_be_listed(text: str, says: str) -> None:
     with pytest.raises(BadInput, match=says) as caught:
-        check_list([text], operator_allows=[IPv4Network("10.2.0.0/16")])
+        check_list([text], operator_allows=[IPv4Network("10.2.0.0/16")], own=[IPv4Network("203.0.113.0/25")])
     assert caught.value.details["field"] == "listed" and caught.value.hint
 
 
