@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from paas.errors import plain
 from paas.live import changed
 from tenants.inspections.models import Inspection
 
@@ -16,7 +17,8 @@ KEPT_FOR = timedelta(days=1)
 
 
 def answered(inspection: Inspection, answer: dict[str, Any]) -> bool:
-    return _end(inspection, status=Inspection.Status.ANSWERED, answer=answer)
+    """Names of files may be no text, and PostgreSQL keeps nothing else."""
+    return _end(inspection, status=Inspection.Status.ANSWERED, answer=plain(answer))
 
 
 def failed(inspection: Inspection, error: dict[str, Any]) -> bool:

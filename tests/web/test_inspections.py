@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from paas.contents.masking import MASK, masking
 from paas.errors import Conflict
+from paas.templatetags.berth import visible
 from tenants.accounts.models import User
 from tenants.inspections import actions, observations
 from tenants.inspections.differences import Difference, differences, secrets_of
@@ -156,7 +157,7 @@ def test_no_name_forges_what_a_page_shows(db: None) -> None:
     seed.fill()
     seed_inside.fill()
     file = {**seed_inside.FILE, "target": "a\u202eb"}
-    path = "x\n- \udcff<i>\u2066"
+    path = "x\n- <i>\u2066"
     change: dict[str, Any] = {"path": path, "what": "added", "aspects": [], "before": None, "after": file}
     answer = {**seed_inside.DIFFERENCE, "files": [{**change, "text": "+\tred\x1b"}], "configs": [{}, {}]}
     Inspection.objects.filter(kind="releases").update(answer=answer)
@@ -164,8 +165,9 @@ def test_no_name_forges_what_a_page_shows(db: None) -> None:
     browser = Browser(User.objects.get(email="vic@example.org"))
     layer, difference = (markup(browser.get(seed_inside.PATHS[number])) for number in (1, 2))
     for page in (layer, difference):
-        assert r"/x\n- \xff&lt;i&gt;\u2066" in page and r"a\u202eb" in page
+        assert r"/x\n- &lt;i&gt;\u2066" in page and r"a\u202eb" in page
     assert r"+ red\x1b" in difference
+    assert visible("\udcff") == r"\xff"
 
 
 def test_the_page_of_a_container_names_its_release_and_since_when(db: None) -> None:

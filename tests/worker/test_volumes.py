@@ -132,7 +132,14 @@ def test_what_runs_for_a_tenant_runs_in_its_slice_and_on_its_disk(writer: Host) 
     )
     wanted = commands.process(release, "release", ("sh", "-c", "echo here; sleep 1"))
     spec = commands.spec(row, release, wanted)
-    with commands.finished(row, spec, log=look_at_newest, cancelled=lambda: False):
+
+    def looks() -> bool:
+        """Asked again and again while it runs."""
+        if engine.runtime().state(row.pk).pid:
+            look(row)
+        return False
+
+    with commands.finished(row, spec, log=lambda _: None, cancelled=looks):
         pass
     build = make_build(app, writer.cast.owner)
     Build.objects.filter(pk=build.pk).update(status=Build.Status.RUNNING)
