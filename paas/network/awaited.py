@@ -21,6 +21,9 @@ MOST_SECONDS = 3600  # who said something that is never answered keeps an app aw
 # name that was called, so that what is answered later reaches nobody (nf_conntrack_tcp_timeout_close_wait).
 CLOSED_SECONDS = 60
 ANSWERED_SECONDS = 2
+# Of a connection that both have closed, the app first: the kernel keeps it for half a minute more
+# (nf_conntrack_tcp_timeout_last_ack).
+BOTH_CLOSED = "31s"
 _AT_A_TIME = 500  # of them fit into a message
 
 # The length of TCP's header, in words, says how long a packet without data is. nft 1.0.6 gets wrong, in a pair,
@@ -53,6 +56,7 @@ def chains() -> list[tuple[str, list[str]]]:
                 "tcp flags & syn != 0 return",
                 "ct direction reply goto notice_answer",
                 f"tcp flags & rst != 0 {_left(_CALLER, ANSWERED_SECONDS)} return",
+                f"tcp flags & fin != 0 ct expiration < {BOTH_CLOSED} {_left(_CALLER, ANSWERED_SECONDS)} return",
                 f"tcp flags & fin != 0 {_left(_CALLER, CLOSED_SECONDS)} return",
                 f"{WITHOUT_DATA} return",
                 # The app has closed its side: the kernel keeps such a connection for as long.

@@ -126,7 +126,7 @@ def serve_echo(port: int) -> None:
 
 
 def serve_slow(port: int) -> None:
-    """Say back whatever is said, at once or as many seconds later as it begins with."""
+    """Say back whatever is said, at once or as many seconds later as it begins with; "0 bye" is the last."""
     server = socket.create_server(("", port))
 
     def talk(connection: socket.socket) -> None:
@@ -134,6 +134,8 @@ def serve_slow(port: int) -> None:
             while data := connection.recv(100):
                 time.sleep(float(data.split()[0]))
                 connection.sendall(data)
+                if data == b"0 bye":
+                    return
 
     def loop() -> None:
         while True:

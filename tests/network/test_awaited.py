@@ -27,8 +27,9 @@ def test_an_end_is_no_answer_and_neither_is_an_acknowledgement() -> None:
     chains = dict(awaited.chains())
     answer, question = chains["chain notice_answer"], chains["chain notice_question"]
     assert answer[0].startswith("tcp flags & (fin | rst) == 0 ip length") and answer[0].endswith(" return")
-    assert [rule.rpartition("timeout ")[2] for rule in (answer[1], *question[2:4], *question[5:])] == [
+    assert [rule.rpartition("timeout ")[2] for rule in (answer[1], *question[2:5], *question[6:])] == [
         "2s }",
+        "2s } return",
         "2s } return",
         "60s } return",
         "60s } return",

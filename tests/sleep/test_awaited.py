@@ -78,6 +78,15 @@ def test_who_has_said_all_waits_for_as_long_as_its_connection_is_known(caller: H
     assert caller.bed.lay(caller.sleeper, 0.0)
 
 
+def test_who_closes_after_it_was_answered_and_closed_upon_waits_for_nothing(caller: House) -> None:
+    """As after each call of HTTP without keep-alive."""
+    assert caller.other("say", "0 bye") == "0 bye"
+    assert caller.other("hear", 5.0) == "", "the app has closed"
+    caller.other("end", "half")
+    assert caller.bed.asleep.awaited() == set()
+    assert caller.bed.lay(caller.sleeper, 0.0)
+
+
 @pytest.mark.parametrize(("number", "address"), [("0", OURS), ("1", OTHER)])
 def test_nobody_waits_once_either_container_has_ended(caller: House, number: str, address: IPv4Address) -> None:
     caller.other("ask", "20 a")
