@@ -11,7 +11,7 @@ import typer
 
 from berth_cli import output
 from berth_cli.errors import CliError
-from berth_cli.options import Json, Tenant, connect
+from berth_cli.options import AnyTenant, Json, Tenant, connect
 from berth_cli.target import only_tenant
 
 POLICIES = {"open": "the internet", "list": "only what is listed", "none": "nothing"}
@@ -26,9 +26,7 @@ network = typer.Typer(help="A tenant's network.", invoke_without_command=True)
 def show(
     context: typer.Context,
     tenant: Tenant = None,
-    machine: Annotated[
-        bool, typer.Option("--machine", help="Of any tenant, by its name. For administrators")
-    ] = False,
+    machine: AnyTenant = False,
     json: Json = False,
 ) -> None:
     """What the tenant's containers may reach and have sent, and their internal names."""

@@ -10,7 +10,7 @@ import typer
 
 from berth_cli import output
 from berth_cli.errors import CliError
-from berth_cli.options import Json, Tenant, connect
+from berth_cli.options import AnyTenant, Json, Tenant, connect
 from berth_cli.target import only_tenant
 
 quota = typer.Typer(help="A tenant's limits.", invoke_without_command=True)
@@ -20,9 +20,7 @@ quota = typer.Typer(help="A tenant's limits.", invoke_without_command=True)
 def show(
     context: typer.Context,
     tenant: Tenant = None,
-    machine: Annotated[
-        bool, typer.Option("--machine", help="Of any tenant, by its name. For administrators")
-    ] = False,
+    machine: AnyTenant = False,
     json: Json = False,
 ) -> None:
     """A tenant's limits: set, in force as the kernel tells it, and in use."""
